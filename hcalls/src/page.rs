@@ -161,7 +161,7 @@ pub struct VcpuPage {
     pub fpscr: U64,
     pub reserved1: U64,
     pub vscr: [U64; 2],
-    pub reserved2: [U64; 180],
+    pub reserved2: [U64; 188],
 }
 
 macro_rules! at {
