@@ -1,0 +1,103 @@
+//! The thread area: what assembly keeps of one hardware thread, found through HSPRG0.
+//!
+//! From 0x100 on it has the shape of a vcpu page's register part, so that an interrupt saves its
+//! registers in one way: relative to `page`, which is the vcpu page while a guest runs and the
+//! area itself otherwise.
+
+/// Registers as an interrupt saves them, at offset 0x100 of a vcpu page and of a thread area.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Frame {
+    pub gpr: [u64; 32],
+    /// SRR0 or HSRR0.
+    pub pc: u64,
+    /// SRR1 or HSRR1, cause bits included.
+    pub msr: u64,
+    pub cr: u64,
+    pub lr: u64,
+    pub ctr: u64,
+    pub xer: u64,
+    pub cfar: u64,
+    pub reserved: u64,
+}
+
+/// One hardware thread's area: 1 KiB, aligned.
+#[derive(Debug)]
+#[repr(C, align(1024))]
+pub struct ThreadArea {
+    /// Scratch of an interrupt that uses SRR or HSRR, but for the next two.
+    pub save_r11: u64,
+    pub save_r12: u64,
+    /// Scratch of system reset (0x100).
+    pub reset_r11: u64,
+    pub reset_r12: u64,
+    pub reset_cr: u64,
+    /// Scratch of machine check (0x200).
+    pub mc_r11: u64,
+    pub mc_r12: u64,
+    /// Where registers are saved: a vcpu page or this area.
+    pub page: u64,
+    /// Stack pointer inside `guest_enter`.
+    pub guest_sp: u64,
+    /// Stack pointer inside `nap`, 0 when the thread naps with nothing to come back to.
+    pub nap_sp: u64,
+    /// Where an empty stack starts: for a woken thread and for OPAL calls.
+    pub stack_top: u64,
+    /// The same for epitaphs, so that a broken stack can still be told of.
+    pub fault_stack_top: u64,
+    /// r2.
+    pub toc: u64,
+    /// `extern "C" fn(srr1: u64) -> !` run by a thread that wakes with an empty stack.
+    pub woken: u64,
+    /// `extern "C" fn(frame: &Frame, vector: u64) -> !` for interrupts taken in the firmware.
+    pub fault: u64,
+    /// `extern "C" fn(page) -> u64` for hypercalls 0xe0–0xe8: the MSR to go on with, or 0 to leave.
+    pub hypercall: u64,
+    /// `extern "C" fn(args: &mut [u64; 8], token: u64) -> i64`.
+    pub opal: u64,
+    pub pir: u64,
+    /// The platform's record of this thread.
+    pub thread: u64,
+    pub reserved: [u64; 13],
+    pub frame: Frame,
+}
+
+macro_rules! offsets {
+    ($($name:ident = $($field:ident).+;)+) => {
+        /// Offsets for assembly operands.
+        pub mod offset {
+            use super::ThreadArea;
+            use core::mem::offset_of;
+            $(pub const $name: usize = offset_of!(ThreadArea, $($field).+);)+
+        }
+    };
+}
+offsets! {
+    SAVE_R11 = save_r11;
+    SAVE_R12 = save_r12;
+    RESET_R11 = reset_r11;
+    RESET_R12 = reset_r12;
+    RESET_CR = reset_cr;
+    MC_R11 = mc_r11;
+    MC_R12 = mc_r12;
+    PAGE = page;
+    GUEST_SP = guest_sp;
+    NAP_SP = nap_sp;
+    STACK_TOP = stack_top;
+    FAULT_STACK_TOP = fault_stack_top;
+    TOC = toc;
+    WOKEN = woken;
+    FAULT = fault;
+    HYPERCALL = hypercall;
+    OPAL = opal;
+    GPR = frame.gpr;
+    PC = frame.pc;
+    MSR = frame.msr;
+    CR = frame.cr;
+    LR = frame.lr;
+    CTR = frame.ctr;
+    XER = frame.xer;
+    CFAR = frame.cfar;
+}
+const _: () = assert!(offset::GPR == 0x100 && offset::PC == 0x200 && offset::CFAR == 0x230);
+const _: () = assert!(size_of::<ThreadArea>() == 1024);

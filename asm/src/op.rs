@@ -1,0 +1,78 @@
+//! Single instructions: barriers, hints, the time base, the thread's own area.
+use crate::area::ThreadArea;
+use core::arch::asm;
+
+macro_rules! instruction {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+        $($(#[$doc])* #[inline(always)] pub fn $name() {
+            // SAFETY: orders or hints only; no register or memory changes.
+            unsafe { asm!($text, options(nostack)) };
+        })+
+    };
+}
+instruction! {
+    /// Full barrier, also for device memory.
+    sync = "sync";
+    /// Orders ordinary loads and stores, but not stores before loads.
+    lwsync = "lwsync";
+    /// What follows is fetched and executed in the new context.
+    isync = "isync";
+    /// Low priority, and a yield of the emulator's time slice: for loops that wait.
+    relax = "or 1,1,1; or 27,27,27";
+    /// Back to medium priority after [`relax`].
+    unrelax = "or 2,2,2";
+}
+
+/// The time base, in ticks of 512 MHz.
+#[inline(always)]
+pub fn time_tb() -> u64 {
+    crate::spr::read::<{ crate::spr::TB }>()
+}
+
+/// This thread's area; r13 holds it all the time that the firmware runs.
+#[inline(always)]
+pub fn area() -> *mut ThreadArea {
+    let area;
+    // SAFETY: reads a register that every entry point has set.
+    unsafe { asm!("mr {}, 13", out(reg) area, options(nomem, nostack, preserves_flags)) };
+    area
+}
+
+/// Makes `area` this thread's area, for itself (r13) and for its interrupts (HSPRG0).
+///
+/// # Safety
+/// `area` must be filled in, and be this thread's alone from now on.
+#[inline(always)]
+pub unsafe fn set_area(area: *mut ThreadArea) {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("mr 13, {0}", "mtspr 304, {0}", in(reg) area, options(nostack)) };
+}
+
+/// The MSR.
+#[inline(always)]
+pub fn msr() -> u64 {
+    let value;
+    // SAFETY: reads a register.
+    unsafe { asm!("mfmsr {}", out(reg) value, options(nostack)) };
+    value
+}
+
+/// Turns facilities (FP, VEC, VSX, TM) on or off.
+///
+/// # Safety
+/// `value` is the present MSR but for those bits.
+#[inline(always)]
+pub unsafe fn set_msr(value: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("mtmsrd {}, 0", in(reg) value, options(nostack)) };
+}
+
+/// Forgets this thread's SLB and the translations derived from it, and HRMOR's old value.
+///
+/// # Safety
+/// The thread runs in real mode and needs no SLB entry.
+#[inline(always)]
+pub unsafe fn slbia() {
+    // SAFETY: the caller's promise. Entry 0, which slbia leaves, is made invalid by hand.
+    unsafe { asm!("slbmte {0}, {0}", "slbia", "isync", in(reg) 0u64, options(nostack)) };
+}

@@ -1,0 +1,126 @@
+//! Between the host and the firmware: the OPAL entry, and the way into a host.
+use crate::area::offset as a;
+use core::arch::global_asm;
+
+/// As many PIRs as the machine can have: 16 chips of 16 cores of 8 threads.
+pub const PIR_LIMIT: usize = 2048;
+
+unsafe extern "C" {
+    /// Where hosts call (its real address is published, see [`entry_real`]).
+    ///
+    /// In: r0 = token, r3–r10 = arguments, HV real mode, big-endian. Out: r3 = status, r4–r9 =
+    /// results. Keeps r1, r2, r13–r31, CR2–CR4, LR; loses r0, r10–r12, CTR, XER, CR0, CR1, CR5–7.
+    fn opal_entry();
+
+    /// Gives this thread to a host at real address `pc`: r3–r9 from `args`, HRMOR 0, MSR
+    /// HV real mode big-endian with ME.
+    ///
+    /// # Safety
+    /// LPCR and the other hypervisor registers are as a host expects them; nothing on this stack
+    /// is needed any more.
+    pub fn enter_host(pc: u64, args: *const [u64; 7]) -> !;
+
+    /// Thread areas by PIR; a thread that isn't there has 0.
+    static mut opal_areas: [u64; PIR_LIMIT];
+}
+
+/// Real address of the OPAL entry.
+pub fn entry_real() -> u64 {
+    opal_entry as *const () as u64 & !crate::EA_REAL
+}
+
+/// Tells the OPAL entry, and threads that wake for the first time, where thread `pir`'s area is.
+///
+/// # Safety
+/// `area` is filled in and stays where it is for good.
+pub unsafe fn register_area(pir: usize, area: *mut crate::area::ThreadArea) {
+    // SAFETY: in bounds by the index check; each thread's slot is written once, before the thread
+    // is woken.
+    unsafe { (&raw mut opal_areas[pir]).write_volatile(area as u64) }
+}
+
+global_asm!(
+    ".section .bss.opal_areas, \"aw\", @nobits",
+    ".balign 128",
+    ".globl opal_areas",
+    "opal_areas:",
+    "    .space 8 * {PIR_LIMIT}",
+    ".section .text.opal_entry, \"ax\"",
+    ".globl opal_entry",
+    ".type opal_entry, @function",
+    "opal_entry:",
+    "    mfspr 11, 1023",
+    "    sldi 11, 11, 3",
+    "    lis 12, opal_areas@highest",
+    "    ori 12, 12, opal_areas@higher",
+    "    sldi 12, 12, 32",
+    "    oris 12, 12, opal_areas@high",
+    "    ori 12, 12, opal_areas@l",
+    "    ldx 12, 12, 11",
+    "    ld 11, {STACK_TOP}(12)",
+    "    std 1, -8(11)",
+    "    std 2, -16(11)",
+    "    std 13, -24(11)",
+    "    mflr 1",
+    "    std 1, -32(11)",
+    "    addi 1, 11, -160",
+    "    mr 13, 12",
+    "    ld 2, {TOC}(13)",
+    "    ld 12, {OPAL}(13)",
+    "    mtctr 12",
+    "    li 12, 0",
+    "    std 12, 0(1)",
+    "    std 3, 32(1)",
+    "    std 4, 40(1)",
+    "    std 5, 48(1)",
+    "    std 6, 56(1)",
+    "    std 7, 64(1)",
+    "    std 8, 72(1)",
+    "    std 9, 80(1)",
+    "    std 10, 88(1)",
+    "    addi 3, 1, 32",
+    "    mr 4, 0",
+    "    bctrl",
+    "    ld 4, 40(1)",
+    "    ld 5, 48(1)",
+    "    ld 6, 56(1)",
+    "    ld 7, 64(1)",
+    "    ld 8, 72(1)",
+    "    ld 9, 80(1)",
+    "    ld 0, 128(1)",
+    "    ld 13, 136(1)",
+    "    ld 2, 144(1)",
+    "    ld 1, 152(1)",
+    "    mtlr 0",
+    "    blr",
+    ".size opal_entry, . - opal_entry",
+    ".globl enter_host",
+    ".type enter_host, @function",
+    "enter_host:",
+    "    mtspr 314, 3",
+    "    li 0, 9",
+    "    sldi 0, 0, 60",
+    "    ori 0, 0, 0x1000",
+    "    mtspr 315, 0",
+    "    mr 10, 4",
+    "    ld 3, 0(10)",
+    "    ld 4, 8(10)",
+    "    ld 5, 16(10)",
+    "    ld 6, 24(10)",
+    "    ld 7, 32(10)",
+    "    ld 8, 40(10)",
+    "    ld 9, 48(10)",
+    "    li 0, 0",
+    "    isync",
+    "    mtspr 313, 0",
+    "    isync",
+    "    slbmte 0, 0",
+    "    slbia",
+    "    isync",
+    "    hrfid",
+    ".size enter_host, . - enter_host",
+    PIR_LIMIT = const PIR_LIMIT,
+    STACK_TOP = const a::STACK_TOP,
+    TOC = const a::TOC,
+    OPAL = const a::OPAL,
+);
