@@ -1,1 +1,14 @@
-#![no_std]
+//! What runs above catnap: the example that a host's authors read, and the images of the tests.
+//!
+//! The bins `host` and `testhost` are operating systems that call the firmware; they use
+//! [`host_runtime`]. The bins `guest-…` run in partitions, big-endian or little-endian; they use
+//! [`guest_runtime`]. All else here is plain data handling that runs anywhere.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod boot_args;
+pub mod cpio;
+pub mod placement;
+pub mod share;
+pub mod table;
