@@ -124,7 +124,7 @@ pub struct Sprs {
     pub vtb: U64,
 }
 
-/// One SLB entry as `slbmte` takes it: RB with the index field ignored, and RS.
+/// One SLB entry as `slbmte` takes it: RB (ESID, V, and the entry's number 0–31) and RS.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SlbEntry {

@@ -1,0 +1,300 @@
+//! The entry/exit word of a run (L2): which threads were called, entered, left, ceded.
+//!
+//! | bits | field | meaning |
+//! | --- | --- | --- |
+//! | 0–7 | outstanding | called for this run, hasn't reported back |
+//! | 8–15 | entered | in the guest, or was |
+//! | 16–23 | exited | has begun to leave |
+//! | 24–31 | ceded | naps in H_CEDE |
+//! | 32–39 | called | an IPI to it is on its way |
+//! | 40–47 | prodded | its next H_CEDE returns at once |
+//! | 48 | request | somebody outside wants the vcore out |
+//! | 49–63 | generation | which run this is |
+//!
+//! Two rules make it safe. *Entry is set only if nobody has begun to leave*, in one step. And
+//! *whoever sets `called` sends exactly one IPI; the thread takes that IPI before it reports*: so
+//! none can arrive later and wake a thread that naps under the host.
+
+use super::bits::{Field, Mask};
+use super::sync::{AtomicU64, Ordering};
+use super::{GENERATION_BITS, Generation};
+
+const OUTSTANDING: Field = Field(0);
+const ENTERED: Field = Field(8);
+const EXITED: Field = Field(16);
+const CEDED: Field = Field(24);
+const CALLED: Field = Field(32);
+const PRODDED: Field = Field(40);
+const REQUEST: u64 = 1 << 48;
+const GENERATION_SHIFT: u32 = 49;
+
+/// The word.
+#[derive(Debug)]
+pub struct Entry(AtomicU64);
+
+/// The word as it was at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot(u64);
+
+impl Snapshot {
+    pub fn outstanding(self) -> Mask {
+        OUTSTANDING.get(self.0)
+    }
+    pub fn entered(self) -> Mask {
+        ENTERED.get(self.0)
+    }
+    pub fn exited(self) -> Mask {
+        EXITED.get(self.0)
+    }
+    pub fn ceded(self) -> Mask {
+        CEDED.get(self.0)
+    }
+    pub fn called(self) -> Mask {
+        CALLED.get(self.0)
+    }
+    pub fn prodded(self) -> Mask {
+        PRODDED.get(self.0)
+    }
+    pub fn generation(self) -> Generation {
+        (self.0 >> GENERATION_SHIFT) as Generation
+    }
+    /// Somebody has begun to leave, or was asked to: nobody may enter any more.
+    pub fn leaving(self) -> bool {
+        self.exited() != 0 || self.0 & REQUEST != 0
+    }
+    /// Threads that execute guest instructions, or are about to.
+    fn in_guest(self) -> Mask {
+        self.entered() & !self.exited() & !self.ceded()
+    }
+}
+
+/// What the thread that begins to leave has to do for its siblings (B30).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// It is the first: the others must be brought out.
+    pub first: bool,
+    /// Siblings in the guest; the hypervisor decrementer brings them out.
+    pub in_guest: Mask,
+    /// Siblings napping in H_CEDE; each must be sent an IPI.
+    pub wake: Mask,
+    /// An IPI is on its way to this thread itself, to be taken before it reports.
+    pub called: bool,
+}
+
+/// What a joiner gets (B26, B28).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// The thread is the joiner's to start.
+    Ptid(usize),
+    /// Leaving has begun, or no thread is free: the vcpu stays queued.
+    Refused,
+    /// The runner hasn't opened this generation's word yet: ask again.
+    NotOpen,
+}
+
+/// What H_CEDE comes to (L3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cede {
+    /// Nap; then [`Entry::uncede`].
+    Nap,
+    /// A prod was waiting: back into the guest.
+    Prodded,
+    /// Every sibling has ceded, too: leave with that reason.
+    AllCeded,
+    /// The vcore is on its way out.
+    Leaving,
+}
+
+/// What H_PROD comes to (L3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prod {
+    /// Send the thread an IPI.
+    Wake,
+    /// Its next H_CEDE returns at once.
+    Noted,
+    /// It is not in the guest: the host has to see to it.
+    NotHere,
+}
+
+/// What a request to come out has to do (B17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Send this thread an IPI.
+    Wake(usize),
+    /// The threads see it by themselves.
+    Noted,
+    /// That run is over.
+    NotRunning,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Entry {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.load(Ordering::Acquire))
+    }
+
+    /// Changes the word in one step; `change` may refuse with an answer of its own.
+    fn update<T>(&self, mut change: impl FnMut(Snapshot) -> (Option<u64>, T)) -> T {
+        let mut now = self.0.load(Ordering::Acquire);
+        loop {
+            let (new, answer) = change(Snapshot(now));
+            let Some(new) = new else { return answer };
+            match self.0.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return answer,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// Begins run `generation` with the threads of `seats` (B22). Only the runner does this, when
+    /// no thread of an earlier run is outstanding.
+    pub fn open(&self, generation: Generation, seats: Mask) {
+        let word = (generation as u64) << GENERATION_SHIFT;
+        self.0.store(OUTSTANDING.set(word, seats), Ordering::Release);
+    }
+
+    /// Takes a thread for a vcpu that joins run `generation` (B26): `wanted`, or the lowest one
+    /// that no vcpu of this run had.
+    pub fn reserve(&self, generation: Generation, wanted: Option<usize>, threads: Mask) -> Reserve {
+        self.update(|now| {
+            if now.generation() != generation {
+                return (None, Reserve::NotOpen);
+            }
+            let free = threads & !(now.outstanding() | now.entered());
+            let ptid = wanted.unwrap_or(free.trailing_zeros() as usize);
+            if now.leaving() || now.outstanding() == 0 || ptid >= 8 || free & 1 << ptid == 0 {
+                return (None, Reserve::Refused);
+            }
+            (Some(OUTSTANDING.set(now.0, 1 << ptid)), Reserve::Ptid(ptid))
+        })
+    }
+
+    /// Into the guest, unless somebody has begun to leave (L2, B27).
+    pub fn enter(&self, ptid: usize) -> bool {
+        self.update(|now| {
+            if now.leaving() {
+                return (None, false);
+            }
+            (Some(ENTERED.set(now.0, 1 << ptid)), true)
+        })
+    }
+
+    /// Begins to leave.
+    pub fn leave(&self, ptid: usize) -> Leave {
+        self.update(|now| {
+            let first = now.exited() == 0;
+            let me = 1 << ptid;
+            let mut word = CEDED.clear(EXITED.set(now.0, me), me);
+            let wake = if first { now.ceded() & !now.exited() & !me } else { 0 };
+            word = CALLED.set(CEDED.clear(word, wake), wake);
+            let in_guest = if first { now.in_guest() & !me } else { 0 };
+            let called = now.called() & me != 0;
+            (Some(word), Leave { first, in_guest, wake, called })
+        })
+    }
+
+    /// From outside: everybody out of run `generation` (B17).
+    pub fn request(&self, generation: Generation) -> Request {
+        self.update(|now| {
+            if now.generation() != generation || now.outstanding() == 0 {
+                return (None, Request::NotRunning);
+            }
+            if now.leaving() {
+                return (None, Request::Noted);
+            }
+            let word = now.0 | REQUEST;
+            let awake = now.in_guest() & !now.called();
+            let target = if awake != 0 { awake } else { now.ceded() };
+            if target == 0 {
+                return (Some(word), Request::Noted);
+            }
+            let ptid = highest(target);
+            let word = CALLED.set(CEDED.clear(word, 1 << ptid), 1 << ptid);
+            (Some(word), Request::Wake(ptid))
+        })
+    }
+
+    /// H_CEDE.
+    pub fn cede(&self, ptid: usize) -> Cede {
+        let me = 1 << ptid;
+        self.update(|now| {
+            if now.leaving() {
+                return (None, Cede::Leaving);
+            }
+            if now.prodded() & me != 0 {
+                return (Some(PRODDED.clear(now.0, me)), Cede::Prodded);
+            }
+            let on_the_way = now.outstanding() & !now.entered();
+            if now.in_guest() == me && on_the_way == 0 {
+                return (None, Cede::AllCeded);
+            }
+            (Some(CEDED.set(now.0, me)), Cede::Nap)
+        })
+    }
+
+    /// Out of the nap of H_CEDE. True: somebody else woke it, and that one's IPI has to be taken.
+    pub fn uncede(&self, ptid: usize) -> bool {
+        let me = 1 << ptid;
+        self.update(|now| {
+            if now.ceded() & me == 0 {
+                return (None, true);
+            }
+            (Some(CEDED.clear(now.0, me)), false)
+        })
+    }
+
+    /// H_PROD of the vcpu on `ptid`.
+    pub fn prod(&self, ptid: usize) -> Prod {
+        let it = 1 << ptid;
+        self.update(|now| {
+            if now.leaving() || now.entered() & it == 0 {
+                return (None, Prod::NotHere);
+            }
+            if now.ceded() & it != 0 {
+                let word = CALLED.set(CEDED.clear(now.0, it), it);
+                return (Some(word), Prod::Wake);
+            }
+            (Some(PRODDED.set(now.0, it)), Prod::Noted)
+        })
+    }
+
+    /// A prod that came before the vcpu entered.
+    pub fn note_prod(&self, ptid: usize) {
+        self.0.fetch_or(PRODDED.set(0, 1 << ptid), Ordering::AcqRel);
+    }
+
+    /// The thread has taken the IPI that was on its way to it. After [`Entry::leave`] no other
+    /// will come.
+    pub fn answered(&self, ptid: usize) {
+        self.0.fetch_and(CALLED.clear(u64::MAX, 1 << ptid), Ordering::AcqRel);
+    }
+
+    /// The thread's state is saved and it will touch nothing of this run any more. All its writes
+    /// are seen by whoever sees the bit gone.
+    pub fn report(&self, ptid: usize) -> Snapshot {
+        let bit = OUTSTANDING.set(0, 1 << ptid);
+        Snapshot(self.0.fetch_and(!bit, Ordering::AcqRel) & !bit)
+    }
+}
+
+/// The highest thread of a mask: a secondary rather than the runner, whose interrupts are the
+/// host's.
+fn highest(mask: Mask) -> usize {
+    7 - mask.leading_zeros() as usize
+}
+
+const _: () = assert!(GENERATION_SHIFT + GENERATION_BITS == 64);

@@ -1,0 +1,20 @@
+//! The protocol of a vcore: who may enter, who must leave, and how nobody is forgotten.
+//!
+//! Pure Rust without hardware: two words, each changed by compare-and-swap. [`Roster`] says what
+//! the host wants of each vcpu (a *slot* of the vcore), [`Entry`] what each hardware thread (a
+//! *ptid* of the core) does in the present run. The same source runs on the machine, in tests and
+//! under loom.
+
+mod bits;
+pub mod entry;
+pub mod roster;
+mod sync;
+
+pub use bits::{Mask, Slots};
+pub use entry::Entry;
+pub use roster::Roster;
+
+/// Tells one run of a vcore from the next, in both words; wraps around.
+pub type Generation = u16;
+/// Bits of a [`Generation`].
+pub const GENERATION_BITS: u32 = 15;

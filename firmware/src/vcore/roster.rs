@@ -1,0 +1,317 @@
+//! What the host wants of each vcpu of a vcore: its state, its place in the queue, its kicks.
+//!
+//! | bits | field | meaning |
+//! | --- | --- | --- |
+//! | 0–7 | present | the slot has a vcpu |
+//! | 8–15 | runnable | it is in the queue: waits, or runs |
+//! | 16–23 | blocked | idle; present but in neither: its owner is busy for it (B7) |
+//! | 24–31 | kicked | a kick that no run has answered yet |
+//! | 32–55 | order | slots of the queue, 3 bits each, first come first (B14) |
+//! | 56–59 | joining | host cores that may be starting a late joiner |
+//! | 60 | running | a core runs the vcore |
+//! | 61 | dead | destroyed |
+//! | 62–63 | generation | of the present or last run, modulo 4 |
+//!
+//! No run begins while a core is joining: so the run that a joiner sees here is the one it finds
+//! in the entry word, or that one is over.
+
+use super::Generation;
+use super::bits::{Field, Mask, Slots};
+use super::sync::{AtomicU64, Ordering};
+
+const PRESENT: Field = Field(0);
+const RUNNABLE: Field = Field(8);
+const BLOCKED: Field = Field(16);
+const KICKED: Field = Field(24);
+const ORDER_SHIFT: u32 = 32;
+const ORDER_BITS: u64 = 0xff_ffff;
+const JOINING_ONE: u64 = 1 << 56;
+const JOINING: u64 = 0xf << 56;
+const RUNNING: u64 = 1 << 60;
+const DEAD: u64 = 1 << 61;
+const GENERATION_SHIFT: u32 = 62;
+
+/// The word.
+#[derive(Debug)]
+pub struct Roster(AtomicU64);
+
+/// The word as it was at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot(u64);
+
+/// Why a run doesn't begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It runs on another core (B25).
+    Busy,
+    /// A slot that has no vcpu, or one that is in both masks.
+    NoSuchVcpu,
+    /// The policy isn't met (B8).
+    Constrained,
+    /// These vcpus were kicked: they have left the queue, the kicks are answered (B12, B20).
+    Kicked(Mask),
+    /// The vcore was destroyed.
+    Dead,
+}
+
+/// A state that a host gives a vcpu (B7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Runnable,
+    Blocked,
+    Busy,
+}
+
+/// What a change of state has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Vcpus that are in the queue since this change.
+    pub queued: Mask,
+    /// The vcore runs: start them there, then call [`Roster::joined`].
+    pub running: bool,
+    /// Nobody is busy and somebody is runnable in a vcore that doesn't run (B9).
+    pub complete: bool,
+    /// The run's generation, modulo 4.
+    pub generation: Generation,
+}
+
+/// What a kick has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kick {
+    /// These left the queue at once (B16).
+    pub interrupted: Mask,
+    /// The vcore runs with some of them: bring it out (B17).
+    pub running: bool,
+}
+
+impl Snapshot {
+    pub fn present(self) -> Mask {
+        PRESENT.get(self.0)
+    }
+    pub fn runnable(self) -> Mask {
+        RUNNABLE.get(self.0)
+    }
+    pub fn blocked(self) -> Mask {
+        BLOCKED.get(self.0)
+    }
+    pub fn kicked(self) -> Mask {
+        KICKED.get(self.0)
+    }
+    pub fn running(self) -> bool {
+        self.0 & RUNNING != 0
+    }
+    pub fn generation(self) -> Generation {
+        (self.0 >> GENERATION_SHIFT) as Generation
+    }
+    /// How many vcpus are in the queue.
+    pub fn queue_len(self) -> usize {
+        self.runnable().count_ones() as usize
+    }
+    /// The slot at `place` of the queue.
+    pub fn queued(self, place: usize) -> usize {
+        (self.0 >> (ORDER_SHIFT + 3 * place as u32) & 7) as usize
+    }
+    fn complete(self) -> bool {
+        self.runnable() | self.blocked() == self.present() && self.runnable() != 0
+    }
+
+    /// Appends the vcpus of `mask` that aren't queued yet, lowest slot first.
+    fn enqueue(self, mask: Mask) -> Self {
+        let mut word = BLOCKED.clear(self.0, mask);
+        let mut place = ORDER_SHIFT + 3 * self.runnable().count_ones();
+        for slot in Slots(mask & !self.runnable()) {
+            word |= (slot as u64) << place;
+            place += 3;
+        }
+        Self(RUNNABLE.set(word, mask))
+    }
+
+    /// Takes the vcpus of `mask` out of the queue; those behind move up (B18).
+    fn dequeue(self, mask: Mask) -> Self {
+        let mut word = RUNNABLE.clear(self.0, mask) & !(ORDER_BITS << ORDER_SHIFT);
+        if RUNNABLE.get(word) == 0 {
+            return Self(word);
+        }
+        let mut place = ORDER_SHIFT;
+        for slot in (0..self.queue_len()).map(|place| self.queued(place)) {
+            if mask & 1 << slot == 0 {
+                word |= (slot as u64) << place;
+                place += 3;
+            }
+        }
+        Self(word)
+    }
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Roster {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.load(Ordering::Acquire))
+    }
+
+    fn update<T>(&self, mut change: impl FnMut(Snapshot) -> (Option<u64>, T)) -> T {
+        let mut now = self.0.load(Ordering::Acquire);
+        loop {
+            let (new, answer) = change(Snapshot(now));
+            let Some(new) = new else { return answer };
+            match self.0.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return answer,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// An empty vcore; only its creator may call this.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    /// A new vcpu, blocked (B4). False: the slot is taken, or the vcore is dead.
+    pub fn add(&self, slot: usize) -> bool {
+        let it = 1 << slot;
+        self.update(|now| {
+            if now.present() & it != 0 || now.0 & DEAD != 0 {
+                return (None, false);
+            }
+            (Some(BLOCKED.set(PRESENT.set(now.0, it), it)), true)
+        })
+    }
+
+    /// Takes a vcpu out of every count (B6). False: it runs, or a join is under way.
+    pub fn remove(&self, slot: usize) -> bool {
+        let it = 1 << slot;
+        self.update(|now| {
+            let queued = now.runnable() & it != 0;
+            if queued && now.running() || now.0 & JOINING != 0 {
+                return (None, false);
+            }
+            let word = if queued { now.dequeue(it).0 } else { now.0 };
+            let word = KICKED.clear(BLOCKED.clear(PRESENT.clear(word, it), it), it);
+            (Some(word), true)
+        })
+    }
+
+    /// Ends the vcore for good. False: it runs, or a join is under way.
+    pub fn kill(&self) -> bool {
+        self.update(|now| {
+            if now.running() || now.0 & JOINING != 0 {
+                return (None, false);
+            }
+            (Some(DEAD), true)
+        })
+    }
+
+    /// The host asks for a run with `runnable` made runnable and `blocked` made blocked. On
+    /// success the vcore is running, and the answer's queue says who runs in which order.
+    pub fn begin(&self, runnable: Mask, blocked: Mask, eager: bool) -> Result<Snapshot, Refusal> {
+        self.update(|now| {
+            if now.running() {
+                return (None, Err(Refusal::Busy));
+            }
+            if now.0 & (DEAD | JOINING) != 0 {
+                let why = if now.0 & DEAD != 0 { Refusal::Dead } else { Refusal::Busy };
+                return (None, Err(why));
+            }
+            if runnable & blocked != 0 || (runnable | blocked) & !now.present() != 0 {
+                return (None, Err(Refusal::NoSuchVcpu));
+            }
+            let kicked = now.kicked() & (now.runnable() | runnable) & !blocked;
+            if kicked != 0 {
+                let left = now.dequeue(kicked & now.runnable()).0;
+                let word = KICKED.clear(BLOCKED.clear(left, kicked), kicked);
+                return (Some(word), Err(Refusal::Kicked(kicked)));
+            }
+            Self::admit(now, runnable, blocked, eager)
+        })
+    }
+
+    fn admit(
+        now: Snapshot,
+        runnable: Mask,
+        blocked: Mask,
+        eager: bool,
+    ) -> (Option<u64>, Result<Snapshot, Refusal>) {
+        let mut new = now;
+        if blocked != 0 {
+            new = new.dequeue(blocked & now.runnable());
+            new = Snapshot(BLOCKED.set(new.0, blocked));
+        }
+        new = new.enqueue(runnable);
+        if new.runnable() == 0 || !eager && !new.complete() {
+            return (None, Err(Refusal::Constrained));
+        }
+        let new = Snapshot((new.0 | RUNNING).wrapping_add(1 << GENERATION_SHIFT));
+        (Some(new.0), Ok(new))
+    }
+
+    /// The run is over: `busy` came out with something for the host, `blocked` had ceded. Vcpus
+    /// kicked meanwhile leave the queue, too; the answer names them (B17, B34, B35).
+    pub fn end(&self, busy: Mask, blocked: Mask) -> Mask {
+        self.update(|now| {
+            let kicked = now.kicked() & now.runnable();
+            let new = now.dequeue(busy | blocked | kicked);
+            let word = KICKED.clear(BLOCKED.set(new.0, blocked & !kicked), kicked);
+            (Some(word & !RUNNING), kicked)
+        })
+    }
+
+    /// Gives the vcpus of `mask` a state. `None`: one isn't there, or runs and so can't change.
+    pub fn set_state(&self, mask: Mask, state: State) -> Option<Change> {
+        self.update(|now| {
+            let frozen = if now.running() { now.runnable() & mask } else { 0 };
+            if mask & !now.present() != 0 || state != State::Runnable && frozen != 0 {
+                return (None, None);
+            }
+            let queued = mask & !now.runnable();
+            let joins = state == State::Runnable && now.running() && queued != 0;
+            let new = match state {
+                State::Runnable => now.enqueue(mask),
+                State::Blocked => Snapshot(BLOCKED.set(now.dequeue(mask).0, mask)),
+                State::Busy => Snapshot(BLOCKED.clear(now.dequeue(mask).0, mask)),
+            };
+            let change = Change {
+                queued: if state == State::Runnable { queued } else { 0 },
+                running: joins,
+                complete: !now.running() && new.complete(),
+                generation: now.generation(),
+            };
+            (Some(new.0 + if joins { JOINING_ONE } else { 0 }), Some(change))
+        })
+    }
+
+    /// A core that was told `running` by [`Roster::set_state`] has started what it could.
+    pub fn joined(&self) {
+        self.0.fetch_sub(JOINING_ONE, Ordering::AcqRel);
+    }
+
+    /// Kicks the vcpus of `mask`, or, with an empty one, all.
+    pub fn kick(&self, mask: Mask) -> Option<Kick> {
+        self.update(|now| {
+            if mask & !now.present() != 0 || now.0 & DEAD != 0 {
+                return (None, None);
+            }
+            let mask = if mask == 0 { now.present() } else { mask };
+            if now.running() {
+                let running = now.runnable() & mask != 0;
+                return (Some(KICKED.set(now.0, mask)), Some(Kick { interrupted: 0, running }));
+            }
+            let interrupted = mask & now.runnable();
+            let word = KICKED.set(now.dequeue(interrupted).0, mask & !interrupted);
+            (Some(word), Some(Kick { interrupted, running: false }))
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! A thread's way into a guest and back: everything but the general registers, which `asm` moves.
+//!
+//! All of the guest's state lies in its vcpu page; loading and storing go through one list of
+//! registers, so that none can be saved and not restored.
+use asm::{ibm, msr, op, spr};
+use hcalls::VcpuPage;
+use hcalls::page::{FLAG_FP, SLB_ENTRIES};
+
+mod facility;
+mod slb;
+
+/// What a partition's threads need in their hypervisor registers; each thread writes its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Partition {
+    pub lpid: u64,
+    pub lpcr: u64,
+    pub rmor: u64,
+    pub sdr1: u64,
+}
+
+/// HFSCR: every facility but floating point, VMX and VSX.
+const HFSCR_ALL: u64 = ibm(61) | ibm(60) | ibm(59) | ibm(58) | ibm(56) | ibm(55) | ibm(53);
+/// HFSCR: vectors and VSX, and floating point.
+const HFSCR_FP: u64 = ibm(62) | ibm(63);
+/// MMCR0\[FC\]: the counters stand still.
+const MMCR0_FROZEN: u64 = ibm(32);
+/// DAWRX\[HYP\]: match in hypervisor state, which is not the guest's to ask for.
+const DAWRX_HYP: u64 = ibm(61);
+/// CIABR\[PRIV\]; 3 is hypervisor state.
+const CIABR_PRIV: u64 = 3;
+
+/// Registers that are just loaded and stored, in the order of loading.
+macro_rules! plain_registers {
+    ($with:ident, $at:expr) => {
+        $with!(SRR0, $at.srr0);
+        $with!(SRR1, $at.srr1);
+        $with!(SPRG0, $at.sprg[0]);
+        $with!(SPRG1, $at.sprg[1]);
+        $with!(SPRG2, $at.sprg[2]);
+        $with!(SPRG3, $at.sprg[3]);
+        $with!(DAR, $at.dar);
+        $with!(DSISR, $at.dsisr);
+        $with!(FSCR, $at.fscr);
+        $with!(DSCR, $at.dscr);
+        $with!(TAR, $at.tar);
+        $with!(PSPB, $at.pspb);
+        $with!(DAWR, $at.dawr);
+        $with!(UAMOR, $at.uamor);
+        $with!(AMR, $at.amr);
+        $with!(IAMR, $at.iamr);
+        $with!(PID, $at.pid);
+        $with!(ACOP, $at.acop);
+        $with!(TACR, $at.tacr);
+        $with!(TCSCR, $at.tcscr);
+        $with!(CSIGR, $at.csigr);
+        $with!(WORT, $at.wort);
+        $with!(VRSAVE, $at.vrsave);
+        $with!(IC, $at.ic);
+        $with!(EBBHR, $at.ebbhr);
+        $with!(EBBRR, $at.ebbrr);
+        $with!(BESCR, $at.bescr);
+        $with!(TFHAR, $at.tfhar);
+        $with!(TFIAR, $at.tfiar);
+        $with!(TEXASR, $at.texasr);
+        $with!(MMCR1, $at.mmcr1);
+        $with!(MMCR2, $at.mmcr2);
+        $with!(MMCRA, $at.mmcra);
+        $with!(MMCRS, $at.mmcrs);
+        $with!(SIAR, $at.siar);
+        $with!(SDAR, $at.sdar);
+        $with!(SIER, $at.sier);
+        $with!(PMC1, $at.pmc[0]);
+        $with!(PMC2, $at.pmc[1]);
+        $with!(PMC3, $at.pmc[2]);
+        $with!(PMC4, $at.pmc[3]);
+        $with!(PMC5, $at.pmc[4]);
+        $with!(PMC6, $at.pmc[5]);
+        $with!(SPMC1, $at.spmc[0]);
+        $with!(SPMC2, $at.spmc[1]);
+    };
+}
+
+/// One vcpu on this thread, from [`Running::load`] to [`Running::save`].
+pub struct Running {
+    page: *mut VcpuPage,
+    fp: bool,
+}
+
+impl Running {
+    /// Puts the guest's registers, but for the general ones, into this thread.
+    ///
+    /// # Safety
+    /// `page` is a vcpu page that this thread alone uses until [`Running::save`]; this thread is
+    /// in real mode with HRMOR at the firmware, and loses its own values of those registers.
+    #[inline(always)]
+    pub unsafe fn load(page: *mut VcpuPage, partition: &Partition) -> Self {
+        // SAFETY: the caller's promise; the registers are a guest's own and change nothing in HV
+        // real mode, but for the four at the end, which only count once HV is off.
+        unsafe {
+            let fp = (*page).host.flags.get() & FLAG_FP != 0;
+            facility::open(fp);
+            if fp {
+                facility::load(page);
+            }
+            slb::load(page);
+            load_sprs(page);
+            spr::write::<{ spr::HFSCR }>(if fp { HFSCR_ALL | HFSCR_FP } else { HFSCR_ALL });
+            spr::write::<{ spr::RMOR }>(partition.rmor);
+            spr::write::<{ spr::SDR1 }>(partition.sdr1);
+            spr::write::<{ spr::LPCR }>(partition.lpcr);
+            spr::write::<{ spr::LPIDR }>(partition.lpid);
+            op::isync();
+            Self { page, fp }
+        }
+    }
+
+    /// Runs the guest; returns the vector of the interrupt that ended it.
+    #[inline(always)]
+    pub fn enter(&mut self) -> u64 {
+        // SAFETY: `load` has prepared the thread, and HV is off in the MSR given.
+        unsafe { asm::guest::guest_enter(self.page.cast(), guest_msr((*self.page).msr.get())) }
+    }
+
+    /// Stores the guest's registers.
+    #[inline(always)]
+    pub fn save(self) {
+        // SAFETY: `load`'s caller has promised the page until here.
+        unsafe {
+            save_sprs(self.page);
+            slb::save(self.page);
+            if self.fp {
+                facility::save(self.page);
+            }
+        }
+    }
+}
+
+/// What a guest may run with: never in hypervisor state, always with machine checks enabled, in
+/// 64-bit mode where the hypervisor's interrupts find it.
+#[inline(always)]
+#[must_use]
+pub fn guest_msr(wanted: u64) -> u64 {
+    wanted & !(msr::HV | msr::SRR1_CAUSE | msr::TS) | msr::ME
+}
+
+/// The decrementer for a deadline: the distance, as far as 32 bits reach.
+#[inline(always)]
+#[must_use]
+pub fn ticks_until(deadline_tb: u64, now_tb: u64) -> u64 {
+    let ticks = deadline_tb.wrapping_sub(now_tb) as i64;
+    ticks.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as u64 & 0xffff_ffff
+}
+
+/// # Safety
+/// As [`Running::load`].
+#[inline(always)]
+unsafe fn load_sprs(page: *mut VcpuPage) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sprs = &(*page).sprs;
+        macro_rules! load {
+            ($spr:ident, $field:expr) => {
+                spr::write::<{ spr::$spr }>($field.get());
+            };
+        }
+        plain_registers!(load, sprs);
+        spr::write::<{ spr::MMCR0 }>(sprs.mmcr0.get());
+        spr::write::<{ spr::DAWRX }>(sprs.dawrx.get() & !DAWRX_HYP);
+        let ciabr = sprs.ciabr.get();
+        spr::write::<{ spr::CIABR }>(if ciabr & CIABR_PRIV == CIABR_PRIV { 0 } else { ciabr });
+        spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
+        spr::write::<{ spr::DEC }>(ticks_until(sprs.dec_expires_tb.get(), op::time_tb()));
+        spr::write::<{ spr::PPR }>(sprs.ppr.get());
+    }
+}
+
+/// # Safety
+/// As [`Running::save`].
+#[inline(always)]
+unsafe fn save_sprs(page: *mut VcpuPage) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sprs = &mut (*page).sprs;
+        sprs.ppr.set(spr::read::<{ spr::PPR }>());
+        op::unrelax();
+        let dec = spr::read::<{ spr::DEC }>() as i32;
+        sprs.dec_expires_tb.set(op::time_tb().wrapping_add(i64::from(dec) as u64));
+        sprs.mmcr0.set(spr::read::<{ spr::MMCR0 }>());
+        spr::write::<{ spr::MMCR0 }>(MMCR0_FROZEN);
+        macro_rules! save {
+            ($spr:ident, $field:expr) => {
+                $field.set(spr::read::<{ spr::$spr }>());
+            };
+        }
+        plain_registers!(save, sprs);
+        sprs.dawrx.set(spr::read::<{ spr::DAWRX }>());
+        sprs.ciabr.set(spr::read::<{ spr::CIABR }>());
+        sprs.ctrl.set(spr::read::<{ spr::CTRL_READ }>());
+        sprs.vtb.set(spr::read::<{ spr::VTB }>());
+    }
+}
+
+const _: () = {
+    use asm::area::offset;
+    use core::mem::offset_of;
+    assert!(offset_of!(VcpuPage, gpr) == offset::GPR);
+    assert!(offset_of!(VcpuPage, pc) == offset::PC);
+    assert!(offset_of!(VcpuPage, msr) == offset::MSR);
+    assert!(offset_of!(VcpuPage, cr) == offset::CR);
+    assert!(offset_of!(VcpuPage, lr) == offset::LR);
+    assert!(offset_of!(VcpuPage, ctr) == offset::CTR);
+    assert!(offset_of!(VcpuPage, xer) == offset::XER);
+    assert!(SLB_ENTRIES == 32);
+};

@@ -1,0 +1,72 @@
+//! Facilities that the MSR gates: floating point, VMX, VSX, transactional memory.
+use core::arch::asm;
+use hcalls::VcpuPage;
+use core::mem::offset_of;
+use asm::{msr, op};
+
+const FP_ALL: u64 = msr::FP | msr::VEC | msr::VSX;
+
+/// Lets this thread reach the registers that are to be loaded: the TM registers always, the
+/// floating-point, VMX and VSX ones if wanted.
+#[inline(always)]
+pub fn open(fp: bool) {
+    let wanted = op::msr() | msr::TM | if fp { FP_ALL } else { 0 };
+    // SAFETY: only facility bits change.
+    unsafe { op::set_msr(wanted) };
+}
+
+macro_rules! all_vsrs {
+    ($one:literal) => {
+        concat!(
+            ".set n, 0\n",
+            ".rept 64\n",
+            $one,
+            "\n",
+            "addi {at}, {at}, 16\n",
+            ".set n, n + 1\n",
+            ".endr"
+        )
+    };
+}
+
+/// Loads VSR 0–63, VSCR and FPSCR.
+///
+/// # Safety
+/// [`open`] was called, and `page` is a vcpu page that is this thread's.
+pub unsafe fn load(page: *mut VcpuPage) {
+    // SAFETY: the caller's promise; the firmware itself uses none of these registers.
+    unsafe {
+        asm!(
+            "lxvd2x 32, 0, {vscr}",
+            "mtvscr 0",
+            "lfd 0, 0({fpscr})",
+            "mtfsf 0xff, 0, 1, 0",
+            all_vsrs!("lxvd2x n, 0, {at}"),
+            vscr = in(reg) page.byte_add(offset_of!(VcpuPage, vscr)),
+            fpscr = in(reg_nonzero) page.byte_add(offset_of!(VcpuPage, fpscr)),
+            at = inout(reg_nonzero) page.byte_add(offset_of!(VcpuPage, vsr)) => _,
+            options(nostack),
+        );
+    }
+}
+
+/// Stores VSR 0–63, VSCR and FPSCR.
+///
+/// # Safety
+/// As [`load`].
+pub unsafe fn save(page: *mut VcpuPage) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            all_vsrs!("stxvd2x n, 0, {at}"),
+            "mffs 0",
+            "stfd 0, 0({fpscr})",
+            "mfvscr 0",
+            "stxvd2x 32, 0, {vscr}",
+            vscr = in(reg) page.byte_add(offset_of!(VcpuPage, vscr)),
+            fpscr = in(reg_nonzero) page.byte_add(offset_of!(VcpuPage, fpscr)),
+            at = inout(reg_nonzero) page.byte_add(offset_of!(VcpuPage, vsr)) => _,
+            options(nostack),
+        );
+    }
+}

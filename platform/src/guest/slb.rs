@@ -1,0 +1,54 @@
+//! A guest's segment lookaside buffer.
+use core::arch::asm;
+use hcalls::VcpuPage;
+use hcalls::page::SLB_ENTRIES;
+
+/// RB\[V\] of `slbmte` and `slbmfee`: the entry is valid.
+const VALID: u64 = asm::ibm(36);
+/// RB\[index\] of the 32 entries.
+const INDEX: u64 = asm::ibm_field(59, 63);
+/// RB\[ESID\].
+const ESID: u64 = asm::ibm_field(0, 35);
+
+/// Makes the SLB hold the page's entries and no others.
+///
+/// # Safety
+/// The thread is in real mode, and `page` a vcpu page that is its own.
+#[inline(always)]
+pub unsafe fn load(page: *mut VcpuPage) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm::op::slbia();
+        let count = ((*page).slb_count.get() as usize).min(SLB_ENTRIES);
+        let slb = &(*page).slb;
+        for entry in &slb[..count] {
+            let esid = entry.esid.get() & (ESID | VALID | INDEX);
+            asm!("slbmte {}, {}", in(reg) entry.vsid.get(), in(reg) esid, options(nostack));
+        }
+    }
+}
+
+/// Stores the SLB's valid entries.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+pub unsafe fn save(page: *mut VcpuPage) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let slb = &mut (*page).slb;
+        let mut count = 0;
+        for index in 0..SLB_ENTRIES {
+            let esid: u64;
+            asm!("slbmfee {}, {}", out(reg) esid, in(reg) index, options(nostack));
+            if esid & VALID != 0 {
+                let vsid: u64;
+                asm!("slbmfev {}, {}", out(reg) vsid, in(reg) index, options(nostack));
+                slb[count].esid.set(esid & (ESID | VALID) | index as u64);
+                slb[count].vsid.set(vsid);
+                count += 1;
+            }
+        }
+        (*page).slb_count.set(count as u64);
+    }
+}
