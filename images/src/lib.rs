@@ -9,6 +9,10 @@ extern crate alloc;
 
 pub mod boot_args;
 pub mod cpio;
+pub mod guest_calls;
+pub mod guest_image;
+pub mod machine;
 pub mod placement;
+pub mod ram;
 pub mod share;
 pub mod table;
