@@ -1,1 +1,79 @@
-fn main() {}
+//! `cargo xtask`: the command line. What the commands do is in the library beside it.
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use xtask::run::RunOptions;
+use xtask::setup::SetupOptions;
+
+/// Build, boot, test and debug catnap.
+///
+/// Every command first makes sure that QEMU and Rust's library sources are there.
+#[derive(Parser)]
+#[command(
+    name = "xtask",
+    bin_name = "cargo xtask",
+    version,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring what the build and the tests need: QEMU 10 or newer and Rust's library sources.
+    ///
+    /// Quick when nothing is missing; all other commands do it by themselves. Packages come from
+    /// the Debian archive that this machine's apt already uses.
+    Setup(SetupOptions),
+    /// Build the firmware image, hosts and guests into target/catnap.
+    ///
+    /// catnap.lid is the flat image for `-bios`, catnap.elf has the debug information, and
+    /// catnap.map lists the symbols by address. Guests are built big- and little-endian.
+    Image(ImageOptions),
+    /// Boot the reference host in QEMU, have its guests hash a file, and check every digest.
+    ///
+    /// The console is shown as it comes. All digests are computed again here: the run fails if
+    /// one differs or is missing, if a byte of the file was left out, or if the firmware panics.
+    Run(RunOptions),
+    /// Check the format and the lints, then run every test, on the build host and in QEMU.
+    ///
+    /// The last line is `N passed, N failed`.
+    Test(xtask::test::TestOptions),
+    /// Boot as `run` does, but stopped and waiting for a debugger.
+    Debug(xtask::debug::DebugOptions),
+    /// Check the dependencies' licences, sources and advisories with cargo-deny.
+    ///
+    /// Installs cargo-deny into target/tools if this machine has none, which takes minutes.
+    Deny,
+}
+
+#[derive(Args)]
+struct ImageOptions {
+    /// Show each cargo command.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Setup(options) => xtask::setup::setup(&options),
+        Command::Image(options) => xtask::image::command(options.verbose),
+        Command::Run(options) => xtask::run::run(&options),
+        Command::Test(options) => xtask::test::test(&options),
+        Command::Debug(options) => xtask::debug::debug(&options),
+        Command::Deny => xtask::deny::deny(),
+    }
+}

@@ -1,0 +1,185 @@
+//! A machine's console: shown as it comes, read line by line, with a time limit.
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::process;
+
+/// After a panic the machine is left this long to say the rest.
+const EPITAPH_TIME: Duration = Duration::from_secs(2);
+
+/// How a run of the machine ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// QEMU ended by itself, with this exit status (None: by a signal).
+    Exited(Option<i32>),
+    /// The firmware said that it is powered off, having nothing that could switch it off.
+    PoweredOff,
+    /// The firmware panicked.
+    Panicked,
+    /// Neither happened within the time limit.
+    TimedOut,
+}
+
+/// What the firmware prints when it has given up.
+const PANIC_MARKS: [&str; 2] = ["catnap: PANIC", "EPITAPH"];
+/// What it prints when the host asked for power-off and there is no BMC to do it.
+const OFF_MARK: &str = "catnap: powered off";
+
+/// Run QEMU with its serial port on standard output until it ends or has to be ended, and hand
+/// each line to `on_line`. Everything is also copied to our own standard output.
+pub fn watch(qemu: &mut Command, limit: Duration, mut on_line: impl FnMut(&str)) -> Result<End> {
+    let mut child = process::spawn(qemu.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let chunks = chunks(child.stdout.take().expect("piped"));
+    let mut lines = Lines::default();
+    let mut deadline = Instant::now() + limit;
+    let mut end = None;
+    loop {
+        match chunks.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(chunk) => {
+                show(&chunk);
+                for line in lines.push(&chunk) {
+                    on_line(&line);
+                    if end.is_none() && PANIC_MARKS.iter().any(|mark| line.contains(mark)) {
+                        end = Some(End::Panicked);
+                        deadline = Instant::now() + EPITAPH_TIME;
+                    }
+                    if end.is_none() && line.contains(OFF_MARK) {
+                        end = Some(End::PoweredOff);
+                        deadline = Instant::now();
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                child.kill()?;
+                end = end.or(Some(End::TimedOut));
+                break;
+            }
+        }
+    }
+    finish(child, &mut lines, end, on_line)
+}
+
+fn finish(
+    mut child: Child,
+    lines: &mut Lines,
+    end: Option<End>,
+    mut on_line: impl FnMut(&str),
+) -> Result<End> {
+    let status = child.wait()?;
+    if let Some(rest) = lines.rest() {
+        println!();
+        on_line(&rest);
+    }
+    Ok(end.unwrap_or(End::Exited(status.code())))
+}
+
+fn show(chunk: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // A reader that went away shall not keep the run from being judged.
+    let _ = out.write_all(chunk).and_then(|()| out.flush());
+}
+
+fn chunks(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(len @ 1..) = stream.read(&mut buffer) {
+            if sender.send(buffer[..len].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Cuts chunks into lines.
+#[derive(Default)]
+struct Lines {
+    unfinished: Vec<u8>,
+}
+
+impl Lines {
+    /// The lines that this chunk completes, without line ends.
+    fn push(&mut self, chunk: &[u8]) -> Vec<String> {
+        let mut complete = Vec::new();
+        for &byte in chunk {
+            if byte == b'\n' {
+                complete.push(text(&std::mem::take(&mut self.unfinished)));
+            } else {
+                self.unfinished.push(byte);
+            }
+        }
+        complete
+    }
+
+    /// What came after the last line end.
+    fn rest(&mut self) -> Option<String> {
+        let rest = text(&std::mem::take(&mut self.unfinished));
+        (!rest.is_empty()).then_some(rest)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
+        .trim_end_matches('\r')
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch_shell(script: &str, limit: Duration) -> (End, Vec<String>) {
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let end = watch(&mut command, limit, |line| lines.push(line.to_string())).unwrap();
+        (end, lines)
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn lines_are_put_together_from_chunks() {
+        let mut lines = Lines::default();
+        assert!(lines.push(b"cat").is_empty());
+        assert_eq!(lines.push(b"nap\r\nhost: ok\nho"), ["catnap", "host: ok"]);
+        assert_eq!(lines.rest().as_deref(), Some("ho"));
+        assert_eq!(lines.rest(), None);
+    }
+
+    #[test]
+    fn an_exit_is_told_with_its_status() {
+        let (end, lines) = watch_shell("echo host: done; printf half; exit 7", LONG);
+        assert_eq!(end, End::Exited(Some(7)));
+        assert_eq!(lines, ["host: done", "half"]);
+    }
+
+    #[test]
+    fn a_silent_machine_is_ended_at_the_limit() {
+        let (end, _) = watch_shell("exec sleep 60", Duration::from_millis(100));
+        assert_eq!(end, End::TimedOut);
+    }
+
+    #[test]
+    fn a_machine_without_bmc_is_ended_when_it_is_off() {
+        let (end, lines) = watch_shell("echo 'catnap: powered off'; exec sleep 60", LONG);
+        assert_eq!((end, lines.len()), (End::PoweredOff, 1));
+    }
+
+    #[test]
+    fn a_panic_is_heard_out() {
+        let script = "echo 'catnap: PANIC at x'; sleep 0.3; echo 'ring: last words'; exec sleep 60";
+        let (end, lines) = watch_shell(script, LONG);
+        assert_eq!(end, End::Panicked);
+        assert_eq!(lines, ["catnap: PANIC at x", "ring: last words"]);
+        let (end, _) = watch_shell("echo EPITAPH; exit 0", LONG);
+        assert_eq!(end, End::Panicked);
+    }
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask image`: everything that the machine boots, in target/catnap.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cross::{self, Endian};
+use crate::project::{self, Workspace, write_if_changed};
+use crate::{flat, setup, symbols};
+
+const FIRMWARE: &str = "firmware";
+const FIRMWARE_BIN: &str = "catnap";
+const IMAGES: &str = "images";
+const GUEST_PREFIX: &str = "guest-";
+
+/// What was built.
+pub struct Images {
+    /// target/catnap.
+    pub dir: PathBuf,
+    /// Names of the guests, without the prefix "guest-".
+    pub guests: Vec<String>,
+}
+
+impl Images {
+    /// The flat firmware image.
+    pub fn lid(&self) -> PathBuf {
+        self.dir.join("catnap.lid")
+    }
+
+    /// The firmware with its symbols.
+    pub fn elf(&self) -> PathBuf {
+        self.dir.join("catnap.elf")
+    }
+
+    /// A payload: `host` or `testhost`.
+    pub fn payload(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// A guest, by its name without "guest-".
+    pub fn guest(&self, name: &str, endian: Endian) -> PathBuf {
+        self.dir
+            .join(format!("{GUEST_PREFIX}{name}.{}", endian.suffix()))
+    }
+}
+
+/// The command: build, and list what there is now.
+pub fn command(verbose: bool) -> Result<ExitCode> {
+    setup::quick()?;
+    let images = build(verbose)?;
+    let mut files: Vec<_> = fs::read_dir(&images.dir)?.collect::<Result<_, _>>()?;
+    files.sort_by_key(|file| file.file_name());
+    for file in files.iter().filter(|file| file.path().is_file()) {
+        let bytes = file.metadata()?.len();
+        println!("{:>10} bytes  {}", bytes, file.path().display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Build the firmware, hosts and guests and put them into target/catnap.
+pub fn build(verbose: bool) -> Result<Images> {
+    let workspace = Workspace::read()?;
+    let dir = workspace.image_dir()?;
+    let target_dir = workspace.target_dir()?;
+
+    progress(verbose, "building the firmware");
+    cross::build(FIRMWARE, &[FIRMWARE_BIN.to_string()], Endian::Big, verbose)?;
+    firmware_files(&built(&target_dir, Endian::Big, FIRMWARE_BIN), &dir)?;
+
+    let bins = workspace.bins(IMAGES);
+    let guests: Vec<String> = bins
+        .iter()
+        .filter(|bin| bin.starts_with(GUEST_PREFIX))
+        .cloned()
+        .collect();
+    ensure!(
+        !guests.is_empty(),
+        "package {IMAGES} has no binary {GUEST_PREFIX}*"
+    );
+    progress(verbose, "building hosts and guests, big-endian");
+    cross::build(IMAGES, &bins, Endian::Big, verbose)?;
+    progress(verbose, "building guests, little-endian");
+    cross::build(IMAGES, &guests, Endian::Little, verbose)?;
+
+    for bin in bins.iter().filter(|bin| !guests.contains(bin)) {
+        copy(&built(&target_dir, Endian::Big, bin), &dir.join(bin))?;
+    }
+    for endian in [Endian::Big, Endian::Little] {
+        for guest in &guests {
+            let to = dir.join(format!("{guest}.{}", endian.suffix()));
+            copy(&built(&target_dir, endian, guest), &to)?;
+        }
+    }
+    let names = guests
+        .iter()
+        .map(|guest| guest[GUEST_PREFIX.len()..].to_string());
+    Ok(Images {
+        dir,
+        guests: names.collect(),
+    })
+}
+
+/// With -v each cargo command is shown instead.
+fn progress(verbose: bool, what: &str) {
+    if !verbose {
+        eprintln!("image: {what}");
+    }
+}
+
+/// Where cargo puts a binary.
+fn built(target_dir: &Path, endian: Endian, bin: &str) -> PathBuf {
+    target_dir
+        .join(endian.target())
+        .join(cross::PROFILE)
+        .join(bin)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    write_if_changed(to, &bytes)?;
+    Ok(())
+}
+
+/// catnap.elf, catnap.lid and catnap.map.
+fn firmware_files(built: &Path, dir: &Path) -> Result<()> {
+    let elf = fs::read(built).with_context(|| format!("reading {}", built.display()))?;
+    let lid =
+        flat::image(&elf).with_context(|| format!("making an image of {}", built.display()))?;
+    write_if_changed(&dir.join("catnap.elf"), &elf)?;
+    write_if_changed(&dir.join("catnap.lid"), &lid)?;
+    write_if_changed(&dir.join("catnap.map"), symbols::map(&elf)?.as_bytes())?;
+    let percent = lid.len() * 100 / flat::LIMIT_BYTES;
+    eprintln!(
+        "image: catnap.lid has {} bytes, {percent} % of what it may have",
+        lid.len()
+    );
+    Ok(())
+}
+
+/// The file that guests hash when none is given.
+pub fn default_input() -> PathBuf {
+    project::root().join("Cargo.lock")
+}

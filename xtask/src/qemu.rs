@@ -1,0 +1,204 @@
+//! QEMU: which version this machine has, and the command line of a POWER8 machine.
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::process;
+
+/// The program.
+pub const PROGRAM: &str = "qemu-system-ppc64";
+/// Older ones know no cores whose threads share special-purpose registers.
+pub const MINIMUM: u32 = 10;
+
+/// The machine to boot.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Machine {
+    /// Cores of each chip [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub cores: Option<u32>,
+    /// Hardware threads of each core: 1, 2, 4 or 8 [default: 8]
+    #[arg(long, value_name = "N", value_parser = power_of_two)]
+    pub threads: Option<u32>,
+    /// Chips of the machine [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub chips: Option<u32>,
+    /// Leave out the BMC, which is what can switch the machine off.
+    #[arg(long)]
+    pub no_bmc: bool,
+    /// A host thread for each thread of the machine (QEMU's own choice as a rule).
+    #[arg(long, conflicts_with_all = ["single", "icount"])]
+    pub mttcg: bool,
+    /// One host thread runs the machine's threads in turn.
+    #[arg(long)]
+    pub single: bool,
+    /// Time counts instructions, one a nanosecond: runs are alike to the instruction.
+    #[arg(long)]
+    pub icount: bool,
+    /// Further arguments for QEMU, after `--`.
+    #[arg(last = true, value_name = "QEMU ARGUMENTS")]
+    pub extra: Vec<String>,
+}
+
+/// A count of threads, or of vcpus in a vcore.
+pub fn power_of_two(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(n @ (1 | 2 | 4 | 8)) => Ok(n),
+        _ => Err("must be 1, 2, 4 or 8".to_string()),
+    }
+}
+
+/// What the machine boots.
+pub struct Boot<'a> {
+    pub firmware: &'a Path,
+    pub payload: &'a Path,
+    pub initrd: &'a Path,
+    pub bootargs: &'a str,
+}
+
+impl Machine {
+    /// QEMU's command, with the console on its standard output. QEMU is killed when the thread
+    /// that starts it ends, however that happens.
+    pub fn command(&self, boot: &Boot) -> Command {
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", PROGRAM]);
+        qemu.args(["-machine", "powernv8", "-smp", &self.smp(), "-m", "2G"]);
+        qemu.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
+        if !self.no_bmc {
+            qemu.args(["-device", "ipmi-bmc-sim,id=bmc0"]);
+            qemu.args(["-device", "isa-ipmi-bt,bmc=bmc0,irq=10"]);
+        }
+        if self.mttcg {
+            qemu.args(["-accel", "tcg,thread=multi"]);
+        } else if self.single {
+            qemu.args(["-accel", "tcg,thread=single"]);
+        }
+        if self.icount {
+            qemu.args(["-icount", "shift=0,sleep=off"]);
+        }
+        qemu.arg("-bios").arg(boot.firmware);
+        qemu.arg("-kernel").arg(boot.payload);
+        qemu.arg("-initrd").arg(boot.initrd);
+        if !boot.bootargs.is_empty() {
+            qemu.args(["-append", boot.bootargs]);
+        }
+        qemu.args(&self.extra);
+        qemu
+    }
+
+    fn smp(&self) -> String {
+        let (chips, cores) = (self.chips.unwrap_or(1), self.cores.unwrap_or(2));
+        let threads = self.threads.unwrap_or(8);
+        let all = chips * cores * threads;
+        format!("{all},sockets={chips},cores={cores},threads={threads}")
+    }
+}
+
+/// The installed QEMU's version; None when there is none.
+pub fn installed() -> Result<Option<(u32, u32)>> {
+    match Command::new(PROGRAM).arg("--version").output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context(PROGRAM),
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let version = version(&text);
+            Ok(Some(version.with_context(|| {
+                format!("{PROGRAM} --version says: {text}")
+            })?))
+        }
+    }
+}
+
+/// Major and minor version out of `QEMU emulator version 10.0.2 (Debian …)`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let numbers = text.lines().next()?.split_once("version ")?.1;
+    let mut parts = numbers.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// QEMU's part of a command as one would type it.
+pub fn typed(qemu: &Command) -> String {
+    let whole = process::typed(qemu);
+    let from = whole.find(PROGRAM).unwrap_or(0);
+    whole[from..].to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed_machine(machine: &Machine, bootargs: &str) -> String {
+        let path = Path::new;
+        let (firmware, payload) = (path("catnap.lid"), path("host"));
+        let initrd = path("initrd.cpio");
+        typed(&machine.command(&Boot {
+            firmware,
+            payload,
+            initrd,
+            bootargs,
+        }))
+    }
+
+    #[test]
+    fn versions_are_understood() {
+        let debian = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyri";
+        assert_eq!(version(debian), Some((10, 0)));
+        assert_eq!(version("QEMU emulator version 7.2.19"), Some((7, 2)));
+        assert_eq!(
+            version("QEMU emulator version 11.1.50 (v11.1.0-12-gabc)"),
+            Some((11, 1))
+        );
+        assert_eq!(version("QEMU emulator version unknown"), None);
+        assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn machine_as_it_is_by_default() {
+        assert_eq!(
+            typed_machine(&Machine::default(), ""),
+            "qemu-system-ppc64 -machine powernv8 -smp 16,sockets=1,cores=2,threads=8 -m 2G \
+             -nodefaults -display none -serial stdio -device ipmi-bmc-sim,id=bmc0 \
+             -device isa-ipmi-bt,bmc=bmc0,irq=10 -bios catnap.lid -kernel host \
+             -initrd initrd.cpio"
+        );
+    }
+
+    #[test]
+    fn options_reach_the_command_line() {
+        let machine = Machine {
+            cores: Some(1),
+            threads: Some(4),
+            chips: Some(2),
+            no_bmc: true,
+            single: true,
+            icount: true,
+            extra: vec!["-d".into(), "int".into()],
+            ..Machine::default()
+        };
+        let line = typed_machine(&machine, "smt=4 ptid=packed");
+        assert!(
+            line.contains("-smp 8,sockets=2,cores=1,threads=4 "),
+            "{line}"
+        );
+        assert!(
+            line.contains("-accel tcg,thread=single -icount shift=0,sleep=off "),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("-append 'smt=4 ptid=packed' -d int"),
+            "{line}"
+        );
+        assert!(!line.contains("ipmi"), "{line}");
+    }
+
+    #[test]
+    fn widths_are_powers_of_two_up_to_eight() {
+        for good in ["1", "2", "4", "8"] {
+            power_of_two(good).unwrap();
+        }
+        for bad in ["0", "3", "16", "two", "-1", ""] {
+            power_of_two(bad).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `cargo xtask setup`: bring what is missing, and say what and why.
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::apt::{Apt, Candidate};
+use crate::project::Workspace;
+use crate::{process, qemu, toolchain};
+
+const QEMU_PACKAGE: &str = "qemu-system-ppc";
+/// The debugger that knows big-endian PowerPC.
+pub const GDB: &str = "gdb-multiarch";
+const INSTALL_TIME: Duration = Duration::from_secs(1200);
+
+#[derive(Args, Default)]
+pub struct SetupOptions {
+    /// Take Rust's library sources from Debian without asking rustup first.
+    #[arg(long)]
+    no_rustup: bool,
+    /// Go through QEMU's installation as if there were none, without changing the machine.
+    #[arg(long)]
+    rehearse: bool,
+}
+
+/// The command.
+pub fn setup(options: &SetupOptions) -> Result<ExitCode> {
+    toolchain::ensure_sources(!options.no_rustup)?;
+    if options.rehearse {
+        install(QEMU_PACKAGE, qemu::MINIMUM, true)?;
+    } else {
+        ensure_qemu()?;
+    }
+    let (major, minor) = qemu::installed()?.context("no QEMU, even now")?;
+    println!(
+        "setup: all is there: QEMU {major}.{minor}, Rust {}",
+        toolchain::release()?
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the other commands do first: silent and quick when nothing is missing.
+pub fn quick() -> Result<()> {
+    toolchain::ensure_sources(true)?;
+    ensure_qemu()
+}
+
+fn ensure_qemu() -> Result<()> {
+    let found = match qemu::installed()? {
+        Some((major, _)) if major >= qemu::MINIMUM => return Ok(()),
+        Some((major, minor)) => format!("is {major}.{minor}"),
+        None => "isn't there".to_string(),
+    };
+    eprintln!(
+        "setup: {} {found}; QEMU {} or newer is needed",
+        qemu::PROGRAM,
+        qemu::MINIMUM
+    );
+    install(QEMU_PACKAGE, qemu::MINIMUM, false)?;
+    match qemu::installed()? {
+        Some((major, _)) if major >= qemu::MINIMUM => Ok(()),
+        found => bail!(
+            "{QEMU_PACKAGE} was installed, but {} is {found:?}",
+            qemu::PROGRAM
+        ),
+    }
+}
+
+/// The debugger, for `cargo xtask debug`.
+pub fn ensure_gdb() -> Result<()> {
+    if process::output(Command::new(GDB).arg("--version")).is_ok() {
+        return Ok(());
+    }
+    eprintln!("setup: {GDB} isn't there; it is needed to debug big-endian PowerPC");
+    install(GDB, 0, false)
+}
+
+/// Install a package of at least a major version from the machine's own Debian suites or, if
+/// they have only older ones, from backports.
+fn install(package: &str, major: u32, rehearse: bool) -> Result<()> {
+    let by_hand = || {
+        let version = if major > 0 {
+            format!(" {major} or newer")
+        } else {
+            String::new()
+        };
+        format!("install {package}{version} by hand, then try again")
+    };
+    let dir = Workspace::read()?.target_dir()?.join("setup/packages");
+    let (apt, chosen) = choose(&dir, package, major).with_context(by_hand)?;
+    eprintln!(
+        "setup: installing {package} {} from {}",
+        chosen.version, chosen.suite
+    );
+    let mut command = as_root(&apt, rehearse)?;
+    command.args(["install", "--yes", "--no-install-recommends"]);
+    command.args(["--target-release", &chosen.suite, package]);
+    if rehearse {
+        command.args(["--simulate", "--reinstall"]);
+    }
+    let topic = format!("apt-get install {package}");
+    let installed = process::condensed(&mut command, &topic, INSTALL_TIME);
+    // Lists and packages of tens of megabytes, of no use until the next time.
+    std::fs::remove_dir_all(&dir).ok();
+    installed.with_context(by_hand)
+}
+
+fn choose(dir: &Path, package: &str, major: u32) -> Result<(Apt, Candidate)> {
+    let apt = Apt::new(dir)?;
+    let own = apt.own_sources()?;
+    let mut sources = own.clone();
+    sources.push(own[0].sibling(&format!("{}-backports", own[0].suite)));
+    apt.fetch_lists(&sources)?;
+    let offered = apt.candidates(package)?;
+    let enough = |candidate: &&Candidate| candidate.major() >= major;
+    // The machine's own suites first: backports only for what they lack.
+    let best = sources.iter().find_map(|source| {
+        offered
+            .iter()
+            .filter(enough)
+            .find(|c| c.suite == source.suite)
+    });
+    match best {
+        Some(best) => Ok((apt, best.clone())),
+        None => {
+            let suites: Vec<_> = sources.iter().map(|source| source.suite.as_str()).collect();
+            let versions: Vec<_> = offered.iter().map(|c| c.version.as_str()).collect();
+            bail!(
+                "{package} in {}: {}",
+                suites.join(", "),
+                versions.join(", ")
+            )
+        }
+    }
+}
+
+/// apt-get with root's rights.
+fn as_root(apt: &Apt, rehearse: bool) -> Result<Command> {
+    let is_root = process::output(Command::new("id").arg("-u"))?.trim() == "0";
+    let mut command = if is_root || rehearse {
+        Command::new("env")
+    } else if process::output(Command::new("sudo").arg("--version")).is_ok() {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("env");
+        sudo
+    } else {
+        bail!("only root can install packages, and there is no sudo here")
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get"]);
+    command.args(apt.options());
+    Ok(command)
+}
