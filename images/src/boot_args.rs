@@ -8,7 +8,7 @@ use hcalls::partition::PtidMode;
 pub fn value<'a>(args: &'a str, name: &str) -> Option<&'a str> {
     args.split_ascii_whitespace()
         .filter_map(|word| word.strip_prefix(name)?.strip_prefix('='))
-        .last()
+        .next_back()
 }
 
 /// What the reference host is asked to do. Words it doesn't know are left to others.

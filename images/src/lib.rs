@@ -11,6 +11,8 @@ pub mod boot_args;
 pub mod cpio;
 pub mod guest_calls;
 pub mod guest_image;
+pub mod guest_runtime;
+pub mod host_runtime;
 pub mod machine;
 pub mod placement;
 pub mod ram;

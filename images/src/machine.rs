@@ -143,6 +143,10 @@ fn cores(tree: Fdt<'_>) -> Result<Vec<u32>, BadTree> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "lists of ranges, some of length 1"
+)]
 mod tests {
     use super::*;
     use dtoolkit::memreserve::MemoryReservation;

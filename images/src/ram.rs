@@ -58,6 +58,10 @@ impl Ram {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "lists of ranges, some of length 1"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -1,0 +1,101 @@
+//! Single instructions of the processor that the host runs on.
+
+/// Ticks of the time base in a second (Power ISA 2.07 leaves it to the machine; POWER8: 512 MHz).
+pub const TB_HZ: u64 = 512_000_000;
+
+#[cfg(target_arch = "powerpc64")]
+mod machine {
+    use core::arch::asm;
+
+    /// The time base.
+    pub fn time_base() -> u64 {
+        let ticks: u64;
+        // SAFETY: reads a register.
+        unsafe { asm!("mfspr {}, 268", out(reg) ticks, options(nomem, nostack, preserves_flags)) }
+        ticks
+    }
+
+    /// The number of this hardware thread.
+    pub fn pir() -> u32 {
+        let pir: u64;
+        // SAFETY: reads a register.
+        unsafe { asm!("mfspr {}, 1023", out(reg) pir, options(nomem, nostack, preserves_flags)) }
+        pir as u32
+    }
+
+    /// Lets others of the machine go first: to be in every loop that waits.
+    pub fn relax() {
+        // SAFETY: a hint (Power ISA 2.07 Book II 3.2).
+        unsafe { asm!("or 27, 27, 27", options(nomem, nostack, preserves_flags)) }
+    }
+
+    /// Reads 4 bytes of a device.
+    ///
+    /// # Safety
+    /// `address` is a device register of that size.
+    pub unsafe fn read_device_u32(address: u64) -> u32 {
+        let value: u64;
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!("sync", "lwzcix {}, 0, {}", out(reg) value, in(reg) address, options(nostack))
+        }
+        value as u32
+    }
+
+    /// Writes a byte to a device.
+    ///
+    /// # Safety
+    /// `address` is a device register of that size, and what it sets off is wanted.
+    pub unsafe fn write_device_u8(address: u64, value: u8) {
+        let value = u64::from(value);
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!("sync", "stbcix {}, 0, {}", in(reg) value, in(reg) address, options(nostack))
+        }
+    }
+
+    /// Writes 4 bytes to a device.
+    ///
+    /// # Safety
+    /// As [`write_device_u8`].
+    pub unsafe fn write_device_u32(address: u64, value: u32) {
+        let value = u64::from(value);
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!("sync", "stwcix {}, 0, {}", in(reg) value, in(reg) address, options(nostack))
+        }
+    }
+}
+
+/// Where the images are only compiled, not run.
+#[cfg(not(target_arch = "powerpc64"))]
+#[allow(clippy::missing_safety_doc, reason = "never does anything")]
+mod machine {
+    pub fn time_base() -> u64 {
+        unreachable!("no POWER8")
+    }
+    pub fn pir() -> u32 {
+        unreachable!("no POWER8")
+    }
+    pub fn relax() {
+        core::hint::spin_loop()
+    }
+    pub unsafe fn read_device_u32(_address: u64) -> u32 {
+        unreachable!("no POWER8")
+    }
+    pub unsafe fn write_device_u8(_address: u64, _value: u8) {
+        unreachable!("no POWER8")
+    }
+    pub unsafe fn write_device_u32(_address: u64, _value: u32) {
+        unreachable!("no POWER8")
+    }
+}
+
+pub use machine::*;
+
+/// Waits until the time base has reached `tb`.
+pub fn wait_until(tb: u64) {
+    while time_base() < tb {
+        relax();
+    }
+}

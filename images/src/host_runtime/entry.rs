@@ -1,0 +1,202 @@
+//! The first instructions: the boot thread's entry, other cores' entry, the call into OPAL, and
+//! the interrupt vectors.
+
+/// Real addresses of the vectors that [`install_vectors`] fills.
+const VECTORS_BYTES: usize = 0x1000;
+
+/// In r1–r9's places: what goes into a call of OPAL and what comes out.
+#[derive(Default)]
+#[repr(C)]
+pub struct CallRegisters {
+    /// In: arguments. Out: `[0]` is the status, `[1..7]` are further results.
+    pub r3_to_r10: [u64; 8],
+    pub token: u64,
+    pub opal_base: u64,
+    pub opal_entry: u64,
+}
+
+#[cfg(target_arch = "powerpc64")]
+mod machine {
+    use super::{CallRegisters, VECTORS_BYTES};
+    use core::arch::global_asm;
+
+    unsafe extern "C" {
+        /// Branches to OPAL with the token in r0, OPAL's base in r2 and arguments in r3–r10.
+        ///
+        /// OPAL keeps r1, r2, r13–r31 and CR2–CR4 as the ABI asks of any function; CTR, XER, r0
+        /// and r3–r12 are lost either way.
+        pub fn opal_call(registers: *mut CallRegisters);
+        /// Where another core's thread comes in, with its PIR in r3.
+        fn host_secondary_start();
+        static host_vectors: [u8; VECTORS_BYTES];
+    }
+
+    /// Real address of the entry for START_CPU.
+    pub fn secondary_entry() -> u64 {
+        host_secondary_start as *const () as u64
+    }
+
+    /// Puts the vectors in place, so that an interrupt which nobody expects is told of.
+    pub fn install_vectors() {
+        // The host needs none of what was in the first page. Vectors begin at 0x100.
+        let place = core::ptr::with_exposed_provenance_mut::<u8>(0x100);
+        // SAFETY: the page is the host's own (its HRMOR is 0), and nothing else of it lies there.
+        // Only one thread runs. dcbst/icbi: the instructions are fetched from memory afterwards.
+        unsafe {
+            let vectors = (&raw const host_vectors).cast::<u8>();
+            core::ptr::copy_nonoverlapping(vectors.add(0x100), place, VECTORS_BYTES - 0x100);
+            for line in (0..VECTORS_BYTES).step_by(128) {
+                core::arch::asm!("dcbst 0, {0}", "sync", "icbi 0, {0}", in(reg) line);
+            }
+            core::arch::asm!("sync", "isync");
+        }
+    }
+
+    global_asm!(
+        // r3 = device tree, r8 = OPAL's base, r9 = its entry; hypervisor real mode.
+        ".section .text.host_start, \"ax\"",
+        ".globl host_start",
+        ".type host_start, @function",
+        "host_start:",
+        "    lis 2, .TOC.@ha",
+        "    addi 2, 2, .TOC.@l",
+        "    lis 10, __bss_start@ha",
+        "    addi 10, 10, __bss_start@l",
+        "    lis 11, __bss_end@ha",
+        "    addi 11, 11, __bss_end@l",
+        "1:  cmpld 10, 11",
+        "    bge 2f",
+        "    dcbz 0, 10",
+        "    addi 10, 10, 128",
+        "    b 1b",
+        "2:  lis 1, host_boot_stack_top@ha",
+        "    addi 1, 1, host_boot_stack_top@l",
+        "    li 0, 0",
+        "    stdu 0, -32(1)",
+        "    mr 4, 8",
+        "    mr 5, 9",
+        "    bl host_main",
+        "    nop",
+        "    trap",
+        ".size host_start, . - host_start",
+        // r3 = PIR; the thread that started this one has left a stack.
+        ".globl host_secondary_start",
+        ".type host_secondary_start, @function",
+        "host_secondary_start:",
+        "    lis 2, .TOC.@ha",
+        "    addi 2, 2, .TOC.@l",
+        "    lis 1, host_secondary_stack_top@ha",
+        "    ld 1, host_secondary_stack_top@l(1)",
+        "    li 0, 0",
+        "    stdu 0, -32(1)",
+        "    bl host_secondary_main",
+        "    nop",
+        "    trap",
+        ".size host_secondary_start, . - host_secondary_start",
+        // r3 = CallRegisters, kept in r31 through the call.
+        ".section .text.opal_call, \"ax\"",
+        ".globl opal_call",
+        ".type opal_call, @function",
+        "opal_call:",
+        "    mflr 0",
+        "    std 0, 16(1)",
+        "    mfcr 0",
+        "    stw 0, 8(1)",
+        "    stdu 1, -48(1)",
+        "    std 2, 24(1)",
+        "    std 31, 40(1)",
+        "    mr 31, 3",
+        "    ld 0, 64(31)",
+        "    ld 2, 72(31)",
+        "    ld 12, 80(31)",
+        "    mtctr 12",
+        "    ld 4, 8(31)",
+        "    ld 5, 16(31)",
+        "    ld 6, 24(31)",
+        "    ld 7, 32(31)",
+        "    ld 8, 40(31)",
+        "    ld 9, 48(31)",
+        "    ld 10, 56(31)",
+        "    ld 3, 0(31)",
+        "    bctrl",
+        "    std 3, 0(31)",
+        "    std 4, 8(31)",
+        "    std 5, 16(31)",
+        "    std 6, 24(31)",
+        "    std 7, 32(31)",
+        "    std 8, 40(31)",
+        "    std 9, 48(31)",
+        "    ld 31, 40(1)",
+        "    ld 2, 24(1)",
+        "    addi 1, 1, 48",
+        "    lwz 0, 8(1)",
+        "    mtcrf 0x38, 0",
+        "    ld 0, 16(1)",
+        "    mtlr 0",
+        "    blr",
+        ".size opal_call, . - opal_call",
+        // Stubs of 8 instructions, since some vectors are 32 bytes apart; copied to real 0. An
+        // interrupt is the end of the host, so they may lose registers.
+        ".section .rodata.host_vectors, \"a\"",
+        ".balign 8",
+        ".globl host_vectors",
+        "host_vectors:",
+        ".rept 0x80",
+        "    lis 1, host_interrupt@h",
+        "    ori 1, 1, host_interrupt@l",
+        "    mtctr 1",
+        "    bcl 20, 31, 1f",
+        "1:  mflr 3",
+        "    addi 3, 3, -16",
+        "    bctr",
+        "    nop",
+        ".endr",
+        ".section .text.host_interrupt, \"ax\"",
+        "host_interrupt:",
+        "    mfsrr0 4",
+        "    mfsrr1 5",
+        "    mfspr 6, 314",
+        "    mfspr 7, 315",
+        "    mfspr 8, 19",
+        "    lis 2, .TOC.@ha",
+        "    addi 2, 2, .TOC.@l",
+        "    lis 1, host_interrupt_stack_top@ha",
+        "    addi 1, 1, host_interrupt_stack_top@l",
+        "    li 0, 0",
+        "    stdu 0, -32(1)",
+        "    bl host_interrupted",
+        "    nop",
+        "    trap",
+        ".section .bss.host_stacks, \"aw\", @nobits",
+        ".balign 128",
+        "    .space 0x10000",
+        "host_boot_stack_top:",
+        "    .space 0x4000",
+        "host_interrupt_stack_top:",
+        ".globl host_secondary_stack_top",
+        "host_secondary_stack_top:",
+        "    .space 8",
+    );
+}
+
+/// Where the images are only compiled, not run.
+#[cfg(not(target_arch = "powerpc64"))]
+mod machine {
+    use super::CallRegisters;
+
+    #[allow(clippy::missing_safety_doc, reason = "never does anything")]
+    pub unsafe fn opal_call(_registers: *mut CallRegisters) {
+        unreachable!("no OPAL")
+    }
+    pub fn secondary_entry() -> u64 {
+        unreachable!("no POWER8")
+    }
+    pub fn install_vectors() {
+        unreachable!(
+            "no POWER8: {VECTORS_BYTES}",
+            VECTORS_BYTES = super::VECTORS_BYTES
+        )
+    }
+}
+
+pub use machine::*;

@@ -1,0 +1,85 @@
+//! What a host stands on: entry, OPAL calls, console, memory, and the other cores.
+//!
+//! A host runs in hypervisor real mode, big-endian, with interrupts off: effective addresses are
+//! real addresses. It has one hardware thread of each core; the others are the firmware's.
+pub mod calls;
+pub mod console;
+pub mod cores;
+pub mod cpu;
+mod entry;
+pub mod fatal;
+pub mod heap;
+pub mod icp;
+pub mod opal;
+pub mod sync;
+
+use dtoolkit::fdt::Fdt;
+
+/// What the firmware hands over in registers.
+#[derive(Clone, Copy, Debug)]
+pub struct HostArgs {
+    /// Real address of the flattened device tree (r3).
+    pub tree: u64,
+    /// OPAL's base (r8), which it wants in r2, and its entry (r9).
+    pub opal_base: u64,
+    pub opal_entry: u64,
+}
+
+/// Joins a host's `fn(HostArgs) -> !` to the runtime: the entry and the panic handler. On a build
+/// host there is nothing to enter; the function is still compiled and checked.
+#[macro_export]
+macro_rules! host {
+    ($main:path) => {
+        #[cfg(target_arch = "powerpc64")]
+        #[unsafe(no_mangle)]
+        extern "C" fn host_main(tree: u64, opal_base: u64, opal_entry: u64) -> ! {
+            let args = $crate::host_runtime::HostArgs {
+                tree,
+                opal_base,
+                opal_entry,
+            };
+            $crate::host_runtime::start(&args);
+            $main(args)
+        }
+
+        #[cfg(target_arch = "powerpc64")]
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::host_runtime::fatal::panicked(info)
+        }
+
+        #[cfg(not(target_arch = "powerpc64"))]
+        fn main() {
+            let main: fn($crate::host_runtime::HostArgs) -> ! = $main;
+            panic!("{main:p} runs above catnap on powernv8 only");
+        }
+    };
+}
+
+/// Sets up what the rest of the runtime needs. The first thing that a host does.
+pub fn start(args: &HostArgs) {
+    opal::set_entry(args.opal_base, args.opal_entry);
+    entry::install_vectors();
+    icp::accept_all();
+}
+
+/// The device tree at `args.tree`.
+pub fn device_tree(args: &HostArgs) -> Fdt<'static> {
+    let address = core::ptr::with_exposed_provenance::<u8>(args.tree as usize);
+    // SAFETY: the firmware's hand-over: a tree is at that address, 40 bytes of header at least.
+    let header = unsafe { core::slice::from_raw_parts(address, 40) };
+    let len_bytes = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+    // SAFETY: as above, the header's second word is the tree's length. Nobody writes to it.
+    let tree = unsafe { core::slice::from_raw_parts(address, len_bytes) };
+    Fdt::new(tree).unwrap_or_else(|error| panic!("device tree: {error:?}"))
+}
+
+/// The memory at real addresses `range`, as bytes.
+///
+/// # Safety
+/// It is RAM that the caller alone uses while the slice lives: no other reference, no running guest.
+pub unsafe fn real_memory(range: core::ops::Range<u64>) -> &'static mut [u8] {
+    let address = core::ptr::with_exposed_provenance_mut(range.start as usize);
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts_mut(address, (range.end - range.start) as usize) }
+}
