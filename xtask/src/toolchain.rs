@@ -59,7 +59,7 @@ pub fn ensure_sources(try_rustup: bool) -> Result<()> {
             .current_dir(crate::project::root());
         match process::condensed(&mut rustup, "rustup component add rust-src", RUSTUP_TIME) {
             Ok(()) if is_library(&dir.join("library")) => return Ok(()),
-            Ok(()) => eprintln!("setup: rustup put them elsewhere"),
+            Ok(()) => eprintln!("setup: rustup did, but there are none at {}", dir.display()),
             Err(error) => eprintln!("setup: {error:#}"),
         }
     }
