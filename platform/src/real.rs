@@ -1,18 +1,15 @@
 //! Real addresses and how the firmware reaches them.
 
-/// Bit 0 (IBM numbering) of an effective address. In hypervisor real mode an access through an
-/// address with this bit set is not offset by HRMOR (Power ISA 2.07 Book III-S 5.7.3).
-#[cfg(target_arch = "powerpc64")]
-const BYPASS_HRMOR: u64 = 1 << 63;
-
-/// The pointer to a real address: valid under any HRMOR, on any thread in hypervisor real mode.
+/// The pointer to a real address: valid under any HRMOR, on any thread in hypervisor real mode,
+/// since an effective address with its top bit set is not offset (Power ISA 2.07 Book III-S
+/// 5.7.3).
 ///
 /// On the build host this is the identity, so tests can use heap memory as RAM.
 #[inline(always)]
 #[must_use]
 pub fn ptr(real: u64) -> *mut u8 {
     #[cfg(target_arch = "powerpc64")]
-    let address = real | BYPASS_HRMOR;
+    let address = real | asm::EA_REAL;
     #[cfg(not(target_arch = "powerpc64"))]
     let address = real;
     core::ptr::with_exposed_provenance_mut(address as usize)
@@ -24,7 +21,7 @@ pub fn ptr(real: u64) -> *mut u8 {
 pub fn address<T>(pointer: *const T) -> u64 {
     let address = pointer.expose_provenance() as u64;
     #[cfg(target_arch = "powerpc64")]
-    let address = address & !BYPASS_HRMOR;
+    let address = address & !asm::EA_REAL;
     address
 }
 

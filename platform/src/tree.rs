@@ -1,0 +1,195 @@
+//! The machine, as the flattened device tree that QEMU hands over describes it.
+//!
+//! The tree is not trusted: whatever is in it, reading it ends with a [`Machine`] that holds
+//! together or with the reason why not.
+mod cells;
+mod error;
+mod lpc;
+mod nodes;
+
+pub use error::TreeError;
+
+use crate::region::Region;
+use alloc::string::String;
+use alloc::vec::Vec;
+use dtoolkit::Node;
+use dtoolkit::fdt::{Fdt, FdtNode};
+use nodes::Found;
+
+/// Largest tree that is looked at, in bytes. QEMU's own limit.
+pub const MAX_TREE_LEN: u32 = 1 << 20;
+/// Nodes nested deeper than this are refused, so that a walk can use the stack.
+pub const MAX_DEPTH: u32 = 16;
+/// PIRs and interrupt servers are below this.
+pub const MAX_PIR: u32 = 2048;
+pub const MAX_CORES: usize = 128;
+pub const MAX_CHIPS: usize = 16;
+pub const MAX_RAM_REGIONS: usize = 64;
+/// Hardware threads of a core.
+pub const MAX_THREADS: usize = 8;
+/// Real addresses of memory are below this (50 bits on POWER8).
+pub const MAX_REAL: u64 = 1 << 50;
+
+/// What the firmware needs to know of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// In order of PIR; at least one.
+    pub cores: Vec<Core>,
+    /// In order of address, none overlapping; at least one.
+    pub ram: Vec<Region>,
+    /// The initial RAM disk: RAM.
+    pub initrd: Option<Region>,
+    /// The payload's command line.
+    pub bootargs: String,
+    /// In order of id; at least one.
+    pub chips: Vec<Chip>,
+    /// The LPC bus of the chip that has the machine's UART and BMC.
+    pub lpc: Option<LpcBus>,
+    /// Ticks of the time base in a second.
+    pub timebase_hz: u32,
+    /// The machine is QEMU's.
+    pub is_qemu: bool,
+}
+
+/// A core and its hardware threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Core {
+    /// PIR of thread 0. Thread n has PIR `pir + n`, which is its interrupt server number, too.
+    pub pir: u32,
+    /// Id of its chip, which is one of [`Machine::chips`].
+    pub chip: u32,
+    /// 1, 2, 4 or 8.
+    pub threads: usize,
+    /// Interrupt server numbers; those of threads that don't exist are 0.
+    pub servers: [u32; MAX_THREADS],
+    /// Real addresses of the threads' interrupt presentation pages; 0 likewise.
+    pub icp: [u64; MAX_THREADS],
+}
+
+/// A chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chip {
+    pub id: u32,
+    /// Real address of its XSCOM window.
+    pub xscom_base: u64,
+    /// The machine's LPC bus is this chip's.
+    pub has_primary_lpc: bool,
+}
+
+/// The machine's LPC bus and what is on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LpcBus {
+    /// Real address of its chip's XSCOM window.
+    pub xscom_base: u64,
+    /// XSCOM address of the bridge to the bus.
+    pub pcba: u32,
+    pub uart: Option<UartPort>,
+    /// First I/O port of the BMC's block-transfer interface.
+    pub bt_port: Option<u16>,
+}
+
+/// A UART on the LPC bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UartPort {
+    pub first_port: u16,
+    /// Bits per second.
+    pub baud: u32,
+}
+
+impl Machine {
+    /// Whether there is a BMC to ask for power off and reboot.
+    #[must_use]
+    pub fn has_bmc(&self) -> bool {
+        self.lpc.is_some_and(|lpc| lpc.bt_port.is_some())
+    }
+
+    /// Hardware threads of all cores.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        self.cores.iter().map(|core| core.threads).sum()
+    }
+
+    /// The core that has the thread with this PIR.
+    #[must_use]
+    pub fn core_of(&self, pir: u32) -> Option<&Core> {
+        let behind = self.cores.partition_point(|core| core.pir <= pir);
+        let core = &self.cores[behind.checked_sub(1)?];
+        ((pir - core.pir) < core.threads as u32).then_some(core)
+    }
+}
+
+/// The bytes of the tree at a real address.
+///
+/// # Errors
+/// There is no tree, or none of a plausible size.
+///
+/// # Safety
+/// [`MAX_TREE_LEN`] bytes from `real` are RAM, and stay as they are for as long as the result is
+/// used.
+pub unsafe fn bytes_at(real: u64) -> Result<&'static [u8], TreeError> {
+    let start = crate::real::ptr(real);
+    // SAFETY: the caller's promise; any eight bytes are two u32.
+    let [magic, len] = unsafe { start.cast::<[[u8; 4]; 2]>().read() }.map(u32::from_be_bytes);
+    if magic != MAGIC {
+        return Err(TreeError::Magic(magic));
+    }
+    if !(MIN_TREE_LEN..=MAX_TREE_LEN).contains(&len) {
+        return Err(TreeError::Size(len));
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { core::slice::from_raw_parts(start, len as usize) })
+}
+
+const MAGIC: u32 = 0xd00d_feed;
+/// A header is this long.
+const MIN_TREE_LEN: u32 = 40;
+
+/// Reads the tree.
+///
+/// # Errors
+/// The tree is malformed, or says something that can't be.
+pub fn read(tree: &[u8]) -> Result<Machine, TreeError> {
+    check_header(tree)?;
+    let fdt = Fdt::new(tree).map_err(TreeError::Structure)?;
+    check_depth(&fdt.root(), MAX_DEPTH)?;
+    let mut found = Found::default();
+    found.root(&fdt.root())?;
+    for node in fdt.root().children() {
+        match node.name_without_address() {
+            "cpus" => found.cpus(&node)?,
+            "chosen" => found.chosen(&node)?,
+            "interrupt-controller" => found.interrupt_controller(&node)?,
+            "memory" => found.memory(&node)?,
+            "xscom" => found.xscom(&node)?,
+            _ => {}
+        }
+    }
+    found.into_machine()
+}
+
+fn check_header(tree: &[u8]) -> Result<(), TreeError> {
+    let magic = tree.first_chunk().copied().map_or(0, u32::from_be_bytes);
+    if magic != MAGIC {
+        return Err(TreeError::Magic(magic));
+    }
+    match u32::try_from(tree.len()) {
+        Ok(MIN_TREE_LEN..=MAX_TREE_LEN) => Ok(()),
+        _ => Err(TreeError::Size(
+            u32::try_from(tree.len()).unwrap_or(u32::MAX),
+        )),
+    }
+}
+
+/// Refuses trees whose nodes have more than `left` levels below them.
+fn check_depth(node: &FdtNode, left: u32) -> Result<(), TreeError> {
+    for child in node.children() {
+        match left.checked_sub(1) {
+            Some(left) => check_depth(&child, left)?,
+            None => return Err(TreeError::Depth { limit: MAX_DEPTH }),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
