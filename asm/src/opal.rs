@@ -39,6 +39,12 @@ pub unsafe fn register_area(pir: usize, area: *mut crate::area::ThreadArea) {
     unsafe { (&raw mut opal_areas[pir]).write_volatile(area as u64) }
 }
 
+/// Thread `pir`'s area; null when none is registered.
+pub fn area_of(pir: usize) -> *mut crate::area::ThreadArea {
+    // SAFETY: in bounds by the index check; written only while the machine boots.
+    unsafe { (&raw mut opal_areas[pir]).read_volatile() as *mut _ }
+}
+
 global_asm!(
     ".section .bss.opal_areas, \"aw\", @nobits",
     ".balign 128",

@@ -128,6 +128,9 @@ impl Snapshot {
 
     /// Takes the vcpus of `mask` out of the queue; those behind move up (B18).
     fn dequeue(self, mask: Mask) -> Self {
+        if mask & self.runnable() == 0 {
+            return self;
+        }
         let mut word = RUNNABLE.clear(self.0, mask) & !(ORDER_BITS << ORDER_SHIFT);
         if RUNNABLE.get(word) == 0 {
             return Self(word);
@@ -205,14 +208,19 @@ impl Roster {
         })
     }
 
-    /// Ends the vcore for good. False: it runs, or a join is under way.
+    /// Ends the vcore: nothing works on it any more. False: it runs, or a join is under way.
     pub fn kill(&self) -> bool {
         self.update(|now| {
             if now.running() || now.0 & JOINING != 0 {
                 return (None, false);
             }
-            (Some(DEAD), true)
+            (Some(now.0 | DEAD), true)
         })
+    }
+
+    /// Takes [`Roster::kill`] back.
+    pub fn revive(&self) {
+        self.0.fetch_and(!DEAD, Ordering::AcqRel);
     }
 
     /// The host asks for a run with `runnable` made runnable and `blocked` made blocked. On
@@ -273,7 +281,8 @@ impl Roster {
     pub fn set_state(&self, mask: Mask, state: State) -> Option<Change> {
         self.update(|now| {
             let frozen = if now.running() { now.runnable() & mask } else { 0 };
-            if mask & !now.present() != 0 || state != State::Runnable && frozen != 0 {
+            let absent = mask & !now.present() != 0 || now.0 & DEAD != 0;
+            if absent || state != State::Runnable && frozen != 0 {
                 return (None, None);
             }
             let queued = mask & !now.runnable();

@@ -1,0 +1,141 @@
+//! What a host passes, checked: pages, buffers, configurations. Nothing here changes anything.
+use super::objects::{MAX_LPID, Settings};
+use asm::spr;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use hcalls::partition::{LPCR_CHOICE, MemoryMode, PartitionConfig, Policy, PtidMode};
+use hcalls::{VcpuPage, page};
+use platform::memory::MemoryMap;
+use platform::real;
+use spin::Once;
+use zerocopy::FromBytes;
+
+/// The machine as far as arguments are checked against it.
+static RAM: Once<MemoryMap> = Once::new();
+static THREADS_PER_CORE: AtomicU32 = AtomicU32::new(1);
+
+/// Real addresses end here: POWER8 has 60 bits.
+const REAL_LIMIT: u64 = 1 << 60;
+/// Bits that a host's kernel has in its pointers to real memory.
+const KERNEL_BITS: u64 = 0xc << 60;
+
+/// Notes the machine's memory and the threads of its cores.
+pub fn set_machine(ram: MemoryMap, threads_per_core: usize) {
+    RAM.call_once(|| ram);
+    THREADS_PER_CORE.store(threads_per_core as u32, Relaxed);
+}
+
+/// Vcpus that make a vcore: the threads of a core.
+pub fn threads_per_core() -> usize {
+    THREADS_PER_CORE.load(Relaxed) as usize
+}
+
+/// The real address of `len_bytes` of the host's own RAM, aligned; 0xc000… pointers are taken for
+/// the real addresses that they stand for.
+pub fn host_ram(address: u64, len_bytes: u64, align: u64) -> Option<u64> {
+    let real = if address & KERNEL_BITS == KERNEL_BITS { address & !KERNEL_BITS } else { address };
+    let fits = real % align == 0 && real < REAL_LIMIT && RAM.get()?.is_host_ram(real, len_bytes);
+    fits.then_some(real)
+}
+
+/// A vcpu page that VCPU_CREATE may take.
+pub fn vcpu_page(address: u64) -> Option<u64> {
+    let real = host_ram(address, page::PAGE_BYTES as u64, page::PAGE_BYTES as u64)?;
+    // SAFETY: the host's RAM, a page long; it is only read.
+    let host = unsafe { (*real::ptr(real).cast::<VcpuPage>()).host };
+    let good = host.magic.get() == page::MAGIC
+        && host.version.get() == hcalls::VERSION
+        && host.flags.get() & !page::FLAGS == 0;
+    good.then_some(real)
+}
+
+/// Why a partition's configuration is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The structure itself isn't in the host's RAM.
+    Address,
+    /// A version that this firmware doesn't speak.
+    Version,
+    /// The named field.
+    Field(&'static str),
+}
+
+/// Reads and checks PARTITION_CREATE's configuration.
+pub fn partition(address: u64) -> Result<Settings, Refusal> {
+    let len_bytes = size_of::<PartitionConfig>();
+    let real = host_ram(address, len_bytes as u64, 8).ok_or(Refusal::Address)?;
+    // SAFETY: the host's RAM, that long; copied once, so that it can't change under the checks.
+    let copy: [u8; size_of::<PartitionConfig>()] =
+        unsafe { real::ptr(real).cast::<[u8; size_of::<PartitionConfig>()]>().read_volatile() };
+    let config = PartitionConfig::read_from_bytes(&copy).map_err(|_| Refusal::Address)?;
+    settings(&config)
+}
+
+/// Checks a configuration field by field.
+pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
+    let field = |good: bool, name| if good { Ok(()) } else { Err(Refusal::Field(name)) };
+    if config.version.get() != hcalls::VERSION {
+        return Err(Refusal::Version);
+    }
+    let lpid = config.lpid.get();
+    field((1..=MAX_LPID).contains(&lpid), "lpid")?;
+    let width = config.smt_width.get() as usize;
+    field(width.is_power_of_two() && width <= threads_per_core(), "smt_width")?;
+    let ptid = PtidMode::try_from(config.ptid_mode.get()).map_err(|_| Refusal::Field("ptid_mode"))?;
+    let policy = Policy::try_from(config.policy.get()).map_err(|_| Refusal::Field("policy"))?;
+    let mode = MemoryMode::try_from(config.memory_mode.get())
+        .map_err(|_| Refusal::Field("memory_mode"))?;
+    field(config.lpcr.get() & !LPCR_CHOICE == 0, "lpcr")?;
+    field(config.tb_offset.get() == 0, "tb_offset")?;
+    let base = config.base.get();
+    let memory = match mode {
+        MemoryMode::Rmor => rmor(base, config.rm_len_bytes.get())?,
+        MemoryMode::Vrma => vrma(base, config.rm_len_bytes.get())?,
+    };
+    let wake = spr::lpcr::PECE_EXTERNAL | spr::lpcr::PECE_DECREMENTER | spr::lpcr::PECE_DOORBELL;
+    Ok(Settings {
+        lpid,
+        lpcr: config.lpcr.get() | memory.lpcr | spr::lpcr::VPM1 | spr::lpcr::HDICE | wake,
+        rmor: memory.rmor,
+        sdr1: memory.sdr1,
+        width,
+        aligned: ptid == PtidMode::Aligned,
+        eager: policy == Policy::Eager,
+    })
+}
+
+struct Memory {
+    lpcr: u64,
+    rmor: u64,
+    sdr1: u64,
+}
+
+/// Sizes that LPCR\[RMLS\] can say, with its value (POWER8 User's Manual, "Real Mode Limit").
+const RM_SIZES: [(u64, u64); 6] =
+    [(64 << 20, 3), (128 << 20, 7), (256 << 20, 4), (1 << 30, 2), (16 << 30, 1), (256 << 30, 0)];
+
+/// Real mode by offset: the memory must be the host's, all of it.
+fn rmor(base: u64, len_bytes: u64) -> Result<Memory, Refusal> {
+    let rmls = RM_SIZES.iter().find(|(size, _)| *size == len_bytes);
+    let (_, rmls) = rmls.ok_or(Refusal::Field("rm_len_bytes"))?;
+    let base = host_ram(base, len_bytes, len_bytes).ok_or(Refusal::Field("base"))?;
+    Ok(Memory { lpcr: rmls << spr::lpcr::RMLS_SHIFT, rmor: base, sdr1: 0 })
+}
+
+/// Real mode through the hashed page table whose address and size are SDR1's (Power ISA 2.07 Book
+/// III-S 5.7.7.2). What its entries lead to is the host's business.
+fn vrma(sdr1: u64, vrmasd: u64) -> Result<Memory, Refusal> {
+    const HTABORG: u64 = asm::ibm_field(4, 45);
+    const HTABSIZE: u64 = asm::ibm_field(59, 63);
+    let size = sdr1 & HTABSIZE;
+    let sound = sdr1 & !(HTABORG | HTABSIZE) == 0 && size <= 28;
+    let len_bytes = 1u64 << (18 + if sound { size } else { 0 });
+    let table = host_ram(sdr1 & HTABORG, len_bytes, len_bytes);
+    if !sound || table.is_none() {
+        return Err(Refusal::Field("base"));
+    }
+    if vrmasd >= 1 << 5 {
+        return Err(Refusal::Field("rm_len_bytes"));
+    }
+    let lpcr = spr::lpcr::VPM0 | vrmasd << spr::lpcr::VRMASD_SHIFT;
+    Ok(Memory { lpcr, rmor: 0, sdr1 })
+}

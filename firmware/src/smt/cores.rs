@@ -1,0 +1,123 @@
+//! What the firmware keeps of each core: who has its threads, and what they are to do.
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use hcalls::MAX_THREADS;
+use hcalls::run::CoreState;
+use platform::xics::Icp;
+
+/// Most cores that the firmware can run on.
+pub const MAX_CORES: usize = 64;
+
+/// No thread left first yet.
+pub const NOBODY: u32 = u32::MAX;
+
+/// One core. Its mailboxes are one cache line, the rest another.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub struct Core {
+    /// By ptid: a letter, which is the vcore's address with the slot below it, for a thread that
+    /// is called to run a vcpu; 0 for none (B23).
+    pub mailboxes: [AtomicU64; MAX_THREADS],
+    /// By ptid: real address where the host wants the thread to start; 0 for none.
+    pub host_starts: [AtomicU64; MAX_THREADS],
+    /// By ptid: the [`hcalls::ExitReason`] with which the thread came out.
+    pub reasons: [AtomicU8; MAX_THREADS],
+    /// By ptid: the letter of the present run; 0 for none.
+    pub seats: [AtomicU64; MAX_THREADS],
+    /// A [`CoreState`].
+    state: AtomicU8,
+    /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
+    /// mediated external exception: the core's HDEC then ticks.
+    pub polling: AtomicU8,
+    /// The ptid that left first, and its reason below.
+    pub first: AtomicU32,
+    /// When the present run is to end.
+    pub deadline_tb: AtomicU64,
+    /// One bit per ptid that the host runs on.
+    pub with_host: AtomicU8,
+    /// The vcore that a fenced core still owes an answer for: its address, or 0.
+    pub owing: AtomicU64,
+    /// Wake-ups that nobody had asked for.
+    pub spurious: AtomicU64,
+    pub pir: AtomicU32,
+    pub threads: AtomicU32,
+    /// By ptid: real address of the thread's ICP.
+    icps: [AtomicU64; MAX_THREADS],
+}
+
+impl Core {
+    const fn new() -> Self {
+        Self {
+            mailboxes: [const { AtomicU64::new(0) }; MAX_THREADS],
+            host_starts: [const { AtomicU64::new(0) }; MAX_THREADS],
+            reasons: [const { AtomicU8::new(0) }; MAX_THREADS],
+            seats: [const { AtomicU64::new(0) }; MAX_THREADS],
+            state: AtomicU8::new(CoreState::Held as u8),
+            polling: AtomicU8::new(0),
+            first: AtomicU32::new(NOBODY),
+            deadline_tb: AtomicU64::new(0),
+            with_host: AtomicU8::new(0),
+            owing: AtomicU64::new(0),
+            spurious: AtomicU64::new(0),
+            pir: AtomicU32::new(0),
+            threads: AtomicU32::new(0),
+            icps: [const { AtomicU64::new(0) }; MAX_THREADS],
+        }
+    }
+
+    #[inline(always)]
+    pub fn state(&self) -> CoreState {
+        match self.state.load(Ordering::Acquire) {
+            0 => CoreState::Held,
+            1 => CoreState::Released,
+            _ => CoreState::Fenced,
+        }
+    }
+
+    pub fn set_state(&self, state: CoreState) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// The interrupt presenter of thread `ptid`.
+    #[inline(always)]
+    pub fn icp(&self, ptid: usize) -> Icp {
+        // SAFETY: `register` has put the address there, from the device tree.
+        unsafe { Icp::new(self.icps[ptid].load(Ordering::Relaxed)) }
+    }
+
+    /// One bit per thread of the core.
+    #[inline(always)]
+    pub fn thread_mask(&self) -> u8 {
+        (u16::MAX >> (16 - self.threads.load(Ordering::Relaxed))) as u8
+    }
+}
+
+static CORES: [Core; MAX_CORES] = [const { Core::new() }; MAX_CORES];
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Notes a core, in the machine's order: its first PIR and the real addresses of its threads'
+/// ICPs. The boot thread does this, once for each.
+pub fn register(pir: u32, icps: &[u64]) -> usize {
+    let index = COUNT.fetch_add(1, Ordering::Relaxed) as usize;
+    CORES[index].pir.store(pir, Ordering::Relaxed);
+    CORES[index].threads.store(icps.len() as u32, Ordering::Relaxed);
+    for (place, icp) in CORES[index].icps.iter().zip(icps) {
+        place.store(*icp, Ordering::Relaxed);
+    }
+    index
+}
+
+/// The core at its place in the machine.
+#[inline(always)]
+pub fn core(index: usize) -> &'static Core {
+    &CORES[index]
+}
+
+/// All cores.
+pub fn all() -> &'static [Core] {
+    &CORES[..COUNT.load(Ordering::Relaxed) as usize]
+}
+
+/// The core whose threads begin at `pir`, and its place.
+pub fn by_pir(pir: u32) -> Option<(usize, &'static Core)> {
+    all().iter().enumerate().find(|(_, core)| core.pir.load(Ordering::Relaxed) == pir)
+}

@@ -1,0 +1,125 @@
+//! Hypercalls served without leaving the vcore (L3): H_CEDE, H_PROD, H_CONFER.
+use super::cores;
+use super::seat::Seat;
+use crate::vcore::entry::{Cede, Prod};
+use asm::{msr, nap, op, spr};
+use core::sync::atomic::Ordering::Relaxed;
+use hcalls::exit::ExitReason;
+use hcalls::page::PENDING_EXTERNAL;
+use hcalls::{VcpuPage, papr};
+use platform::guest::{guest_msr, ticks_until};
+use platform::thread;
+
+/// Leave the guest and let the host see to it.
+const LEAVE: u64 = 0;
+
+/// From assembly: a guest's `sc 1` with a number from 0xe0 to 0xe8 in GPR3. Answers the MSR with
+/// which the guest goes on, or [`LEAVE`].
+pub extern "C" fn serve(page: *mut VcpuPage) -> u64 {
+    // SAFETY: assembly passes the page of the guest that this thread has just left.
+    let vcpu = unsafe { &mut *page };
+    let old = vcpu.msr.get();
+    if old & msr::PR != 0 {
+        return LEAVE;
+    }
+    let thread = thread::current();
+    let core = cores::core(thread.core);
+    let done = match vcpu.gpr[3].get() {
+        papr::H_CEDE => return cede(&seat(thread, core), vcpu),
+        papr::H_PROD => prod(&seat(thread, core), vcpu.gpr[4].get()),
+        papr::H_CONFER => confer(vcpu),
+        _ => false,
+    };
+    if !done {
+        return LEAVE;
+    }
+    vcpu.gpr[3].set(papr::H_SUCCESS);
+    vcpu.firmware.served.set(vcpu.firmware.served.get() + 1);
+    guest_msr(old)
+}
+
+/// The seat of a thread that is in a guest.
+#[inline(always)]
+fn seat(thread: &'static thread::Thread, core: &'static cores::Core) -> Seat {
+    Seat::from_letter(thread, core, core.seats[thread.ptid].load(Relaxed))
+}
+
+/// H_PROD of a vcpu of this vcore that is in the guest or has ceded; false: the host has to do it.
+#[inline(always)]
+fn prod(seat: &Seat, target: u64) -> bool {
+    let slot = target.wrapping_sub(seat.vcore.first_id());
+    if slot >= seat.vcore.rules.width.load(Relaxed) {
+        return false;
+    }
+    let letter = super::seat::letter(seat.vcore, slot as usize);
+    let Some(ptid) = seat.core.seats.iter().position(|it| it.load(Relaxed) == letter) else {
+        return false;
+    };
+    match seat.vcore.entry.prod(ptid) {
+        Prod::Wake => {
+            seat.core.icp(ptid).send_ipi();
+            true
+        }
+        Prod::Noted => true,
+        Prod::NotHere => false,
+    }
+}
+
+/// H_CONFER: all vcpus of the vcore that can run have a thread of their own, so yielding is a
+/// matter of this thread's priority.
+fn confer(vcpu: &mut VcpuPage) -> bool {
+    op::relax();
+    op::unrelax();
+    vcpu.firmware.yields.set(vcpu.firmware.yields.get() + 1);
+    true
+}
+
+#[inline(never)]
+fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
+    let msr = vcpu.msr.get() | msr::EE;
+    vcpu.msr.set(msr);
+    vcpu.gpr[3].set(papr::H_SUCCESS);
+    vcpu.firmware.yields.set(vcpu.firmware.yields.get() + 1);
+    let stays = match seat.vcore.entry.cede(seat.thread.ptid) {
+        Cede::Prodded => true,
+        Cede::AllCeded | Cede::Leaving => false,
+        Cede::Nap => doze(seat, vcpu),
+    };
+    if !stays {
+        vcpu.firmware.reason.set(ExitReason::Ceded as u32);
+        return LEAVE;
+    }
+    vcpu.firmware.served.set(vcpu.firmware.served.get() + 1);
+    super::inject::deliver(seat, vcpu);
+    guest_msr(vcpu.msr.get())
+}
+
+/// Naps until somebody prods, an interrupt comes or the run ends; false: leave.
+fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> bool {
+    let since_tb = op::time_tb();
+    let dec = spr::read::<{ spr::DEC }>() as u32 as i32;
+    let expires_tb = since_tb.wrapping_add(i64::from(dec) as u64);
+    let deadline_tb = seat.core.deadline_tb.load(Relaxed);
+    // SAFETY: DEC is the guest's, and is set right again below; HDEC doesn't wake a nap (L4), so
+    // DEC stands in for it. HRMOR is the firmware's and HILE off all through a run.
+    unsafe {
+        let until = ticks_until(deadline_tb, since_tb) as u32 as i32;
+        spr::write::<{ spr::DEC }>(u64::from(dec.min(until) as u32));
+        if vcpu.host.pending.get() & PENDING_EXTERNAL == 0 {
+            nap::nap();
+        }
+        let now_tb = op::time_tb();
+        spr::write::<{ spr::DEC }>(ticks_until(expires_tb, now_tb));
+        vcpu.firmware.ceded_tb.set(vcpu.firmware.ceded_tb.get() + now_tb.wrapping_sub(since_tb));
+    }
+    if seat.vcore.entry.uncede(seat.thread.ptid) {
+        seat.take_call();
+    }
+    let over = op::time_tb().wrapping_sub(deadline_tb) as i64 >= 0;
+    !over && !seat.vcore.entry.snapshot().leaving() && !host_interrupt(seat)
+}
+
+/// A device wants the host: the runner leaves its interrupt unread (L6).
+fn host_interrupt(seat: &Seat) -> bool {
+    seat.thread.icp.poll() != 0 && !seat.thread.icp.ipi_presented()
+}

@@ -1,0 +1,96 @@
+//! External interrupts for guests: delivered as soon as the guest has them enabled.
+//!
+//! The host asks by `pending` in the vcpu page (a level). With MSR\[EE\] on, the interrupt is made
+//! at entry. With it off, LPCR\[MER\] brings it later; QEMU keeps that bit without acting on it,
+//! so there the core's HDEC ticks until the guest has enabled interrupts.
+use super::cores::Core;
+use super::seat::Seat;
+use asm::{msr, op, spr};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use hcalls::VcpuPage;
+use hcalls::page::PENDING_EXTERNAL;
+use hcalls::partition::{LPCR_AIL_3, LPCR_ILE};
+use platform::guest::ticks_until;
+
+/// How often a thread looks whether its guest has enabled interrupts: 20 µs.
+const POLL_TB: u64 = 10_240;
+/// Where externals are taken with LPCR\[AIL\] = 3 and relocation on (Power ISA 2.07 Book III-S 2.2).
+const RELOCATED: u64 = 0xc000_0000_0000_4000;
+const VECTOR: u64 = 0x500;
+
+static MEDIATED: AtomicBool = AtomicBool::new(false);
+
+/// Says whether the machine acts on LPCR\[MER\].
+pub fn set_mediated(works: bool) {
+    MEDIATED.store(works, Relaxed);
+}
+
+/// # Safety
+/// `page` is a vcpu page; the host may write its line at any time.
+#[inline(always)]
+unsafe fn pending(page: *mut VcpuPage) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (&raw const (*page).host.pending).read_volatile().get() & PENDING_EXTERNAL != 0 }
+}
+
+/// Before the guest's registers are loaded: how a pending interrupt can reach it later on.
+#[inline(always)]
+pub fn prepare(seat: &Seat, page: *mut VcpuPage, lpcr: &mut u64) {
+    // SAFETY: this thread's page.
+    if unsafe { pending(page) } {
+        prepare_pending(seat, lpcr);
+    }
+}
+
+#[inline(never)]
+fn prepare_pending(seat: &Seat, lpcr: &mut u64) {
+    if MEDIATED.load(Relaxed) {
+        *lpcr |= spr::lpcr::MER;
+    } else {
+        seat.core.polling.fetch_or(1 << seat.thread.ptid, Relaxed);
+        arm_hdec(seat.core, seat.core.deadline_tb.load(Relaxed), op::time_tb());
+    }
+}
+
+/// Before each entry: makes the interrupt if it is pending and the guest has it enabled. The
+/// guest's registers are in this thread, but for pc and MSR.
+#[inline(always)]
+pub fn deliver(seat: &Seat, page: *mut VcpuPage) {
+    // SAFETY: this thread's page.
+    if unsafe { pending(page) } {
+        deliver_pending(seat, page);
+    }
+}
+
+#[inline(never)]
+fn deliver_pending(seat: &Seat, page: *mut VcpuPage) {
+    // SAFETY: this thread's page; its guest isn't running, so SRR0 and SRR1 are only its own.
+    unsafe {
+        let old = (*page).msr.get() & !msr::SRR1_CAUSE;
+        if old & msr::EE == 0 {
+            return;
+        }
+        let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
+        let relocate = msr::IR | msr::DR;
+        let relocated = lpcr & LPCR_AIL_3 == LPCR_AIL_3 && old & relocate == relocate;
+        spr::write::<{ spr::SRR0 }>((*page).pc.get());
+        spr::write::<{ spr::SRR1 }>(old);
+        let little = if lpcr & LPCR_ILE != 0 { msr::LE } else { 0 };
+        let relocation = if relocated { relocate } else { 0 };
+        (*page).msr.set(msr::SF | msr::ME | little | relocation);
+        (*page).pc.set(if relocated { RELOCATED + VECTOR } else { VECTOR });
+    }
+    seat.core.polling.fetch_and(!(1 << seat.thread.ptid), Relaxed);
+}
+
+/// Sets the core's HDEC to the end of the run, or to the next look at a waiting guest.
+pub fn arm_hdec(core: &Core, deadline_tb: u64, now_tb: u64) {
+    let ticks = ticks_until(deadline_tb, now_tb);
+    let soon = if core.polling.load(Relaxed) != 0 && ticks as u32 as i32 > POLL_TB as i32 {
+        POLL_TB
+    } else {
+        ticks
+    };
+    // SAFETY: HDEC interrupts guests alone, and they re-enter until their deadline.
+    unsafe { spr::write::<{ spr::HDEC }>(soon) }
+}

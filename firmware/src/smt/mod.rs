@@ -1,0 +1,20 @@
+//! Vcores for hosts: what a call may do, who runs where, and how a thread carries it out.
+//!
+//! A call comes in through [`calls`], which checks every argument; its objects live in [`objects`].
+//! VCORE_RUN goes on in [`run`] (the runner's part), each thread's part is [`seat`], and what a
+//! guest asks for without leaving is in [`hypercall`]. The protocol between them is
+//! [`crate::vcore`].
+
+pub mod calls;
+pub mod check;
+pub mod cores;
+pub mod objects;
+
+#[cfg(target_arch = "powerpc64")]
+pub mod hypercall;
+#[cfg(target_arch = "powerpc64")]
+pub mod inject;
+#[cfg(target_arch = "powerpc64")]
+pub mod run;
+#[cfg(target_arch = "powerpc64")]
+pub mod seat;

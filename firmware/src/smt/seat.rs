@@ -1,0 +1,270 @@
+//! One thread's part of a run: into the guest, out again, and word of it.
+use super::cores::Core;
+use super::inject;
+use super::objects::Vcore;
+use crate::vcore::entry::Leave;
+use crate::vcore::{Mask, Slots};
+use asm::{msr, op, spr};
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use hcalls::exit::ExitReason;
+use hcalls::VcpuPage;
+use hcalls::page::OWNED;
+use platform::guest::{Partition, Running};
+use platform::thread::Thread;
+use platform::{real, world};
+
+/// The vcore's address is a multiple of 128, so the slot fits below it.
+const SLOT_MASK: u64 = 7;
+
+/// A thread at work for a vcpu.
+#[derive(Clone, Copy)]
+pub struct Seat {
+    pub thread: &'static Thread,
+    pub core: &'static Core,
+    pub vcore: &'static Vcore,
+    pub slot: usize,
+}
+
+/// A mailbox's content that calls a thread to run `slot` of `vcore`.
+#[inline(always)]
+pub fn letter(vcore: &'static Vcore, slot: usize) -> u64 {
+    core::ptr::from_ref(vcore) as u64 | slot as u64
+}
+
+impl Seat {
+    /// Reads a letter that isn't 0.
+    #[inline(always)]
+    pub fn from_letter(thread: &'static Thread, core: &'static Core, letter: u64) -> Self {
+        // SAFETY: letters are written by `letter` alone, from a vcore of the static table.
+        let vcore = unsafe { &*((letter & !SLOT_MASK) as *const Vcore) };
+        Self { thread, core, vcore, slot: (letter & SLOT_MASK) as usize }
+    }
+
+    /// The vcpu's page. The firmware's while the vcore runs.
+    #[inline(always)]
+    pub fn page(&self) -> *mut VcpuPage {
+        real::ptr(self.vcore.pages[self.slot].load(Relaxed)).cast()
+    }
+
+    /// Carries out the run on this thread, up to the report. A thread that comes too late doesn't
+    /// enter: its trap stays 0 (B27).
+    #[inline(always)]
+    pub fn run(&self) {
+        let ptid = self.thread.ptid;
+        let page = self.page();
+        self.core.seats[ptid].store(letter(self.vcore, self.slot), Relaxed);
+        // SAFETY: the run owns the page from `begin` on, and this thread is its only user.
+        let firmware = unsafe { &mut (*page).firmware };
+        firmware.owner.set(OWNED | u64::from(self.thread.pir));
+        firmware.trap.set(0);
+        firmware.reason.set(ExitReason::None as u32);
+        self.core.reasons[ptid].store(ExitReason::None as u8, Relaxed);
+        if firmware.prodded.get() != 0 {
+            firmware.prodded.set(0);
+            self.vcore.entry.note_prod(ptid);
+        }
+        let mut called = false;
+        if self.vcore.entry.enter(ptid) {
+            called = self.visit(page);
+        }
+        if called {
+            self.take_call();
+        }
+        firmware.owner.set(0);
+        let left = self.vcore.entry.report(ptid);
+        debug_assert!(left.called() & 1 << ptid == 0);
+    }
+
+    /// In the guest and out; true when an IPI to this thread is on its way.
+    #[inline(always)]
+    fn visit(&self, page: *mut VcpuPage) -> bool {
+        let rules = &self.vcore.rules;
+        let mut partition = Partition {
+            lpid: rules.lpid.load(Relaxed),
+            lpcr: rules.lpcr.load(Relaxed),
+            rmor: rules.rmor.load(Relaxed),
+            sdr1: rules.sdr1.load(Relaxed),
+        };
+        inject::prepare(self, page, &mut partition.lpcr);
+        // SAFETY: the page is this run's, and this thread's in it; a runner has saved its host's
+        // registers, a secondary has none.
+        let mut running = unsafe { Running::load(page, &partition) };
+        inject::deliver(self, page);
+        let entered_tb = op::time_tb();
+        let (vector, reason) = self.stay(page, &mut running);
+        let leave = self.begin_to_leave(reason);
+        let left_tb = op::time_tb();
+        // SAFETY: this thread's page.
+        unsafe { note_exit(page, vector, reason, entered_tb, left_tb) };
+        running.save();
+        self.core.reasons[self.thread.ptid].store(reason as u8, Relaxed);
+        self.core.polling.fetch_and(!(1 << self.thread.ptid), Relaxed);
+        leave.called
+    }
+
+    /// Runs the guest until there is a reason to leave.
+    #[inline(always)]
+    fn stay(&self, page: *mut VcpuPage, running: &mut Running) -> (u64, ExitReason) {
+        loop {
+            let vector = running.enter();
+            if let Some(reason) = self.reason(page, vector) {
+                return (vector, reason);
+            }
+            inject::deliver(self, page);
+        }
+    }
+
+    /// Why the thread came out, or none to go back in.
+    #[inline(always)]
+    fn reason(&self, page: *mut VcpuPage, vector: u64) -> Option<ExitReason> {
+        Some(match vector {
+            0xc00 => {
+                // SAFETY: this thread's page.
+                let told = unsafe { (*page).firmware.reason.get() };
+                if told == ExitReason::Ceded as u32 { ExitReason::Ceded } else { ExitReason::Hypercall }
+            }
+            0x980 => return self.hdec(),
+            0x500 => return self.external(),
+            0xe80 => return None,
+            0xe00 => ExitReason::DataStorage,
+            0xe20 => ExitReason::InstructionStorage,
+            0xe40 => ExitReason::EmulationAssist,
+            0x700 => ExitReason::Program,
+            0xf80 => ExitReason::FacilityUnavailable,
+            0x200 => ExitReason::MachineCheck,
+            0xe60 => ExitReason::Maintenance,
+            0x100 => ExitReason::SystemReset,
+            _ => ExitReason::Unexpected,
+        })
+    }
+
+    /// The hypervisor decrementer: a sibling has left, the time is up, or it is an old one.
+    #[inline(never)]
+    fn hdec(&self) -> Option<ExitReason> {
+        if self.vcore.entry.snapshot().leaving() {
+            return Some(ExitReason::Pulled);
+        }
+        let now_tb = op::time_tb();
+        let deadline_tb = self.core.deadline_tb.load(Relaxed);
+        if deadline_tb.wrapping_sub(now_tb) as i64 <= 0 {
+            return Some(ExitReason::Deadline);
+        }
+        inject::arm_hdec(self.core, deadline_tb, now_tb);
+        // A sibling that began to leave meanwhile has set HDEC before or after us: make sure.
+        op::sync();
+        if self.vcore.entry.snapshot().leaving() {
+            return Some(ExitReason::Pulled);
+        }
+        None
+    }
+
+    /// An external interrupt: an IPI from a kicker or a late one, or a device of the host's.
+    #[inline(never)]
+    fn external(&self) -> Option<ExitReason> {
+        let me = 1 << self.thread.ptid;
+        let entry = &self.vcore.entry;
+        if entry.snapshot().called() & me != 0 {
+            self.take_call();
+            return Some(ExitReason::Kick).filter(|_| entry.snapshot().leaving());
+        }
+        if self.thread.icp.poll() != 0 && !self.thread.icp.ipi_presented() {
+            return Some(ExitReason::External);
+        }
+        self.thread.icp.take_ipi();
+        entry.snapshot().leaving().then_some(ExitReason::Pulled)
+    }
+
+    /// Takes the IPI that somebody has sent, or is about to send, to this thread.
+    #[inline(never)]
+    pub fn take_call(&self) {
+        while !self.thread.icp.ipi_sent() {
+            op::relax();
+        }
+        op::unrelax();
+        self.thread.icp.take_ipi();
+        self.vcore.entry.answered(self.thread.ptid);
+    }
+
+    /// Sets the exit bit; the first brings the others out (B30).
+    #[inline(always)]
+    fn begin_to_leave(&self, reason: ExitReason) -> Leave {
+        let leave = self.vcore.entry.leave(self.thread.ptid);
+        if leave.first {
+            let first = (self.slot as u32) << 8 | reason as u32;
+            self.core.first.store(first, Relaxed);
+            self.pull(leave.in_guest, leave.wake);
+        }
+        leave
+    }
+
+    fn pull(&self, in_guest: Mask, wake: Mask) {
+        if in_guest != 0 {
+            op::sync();
+            world::expire_hdec();
+        }
+        for ptid in Slots(wake) {
+            self.core.icp(ptid).send_ipi();
+        }
+    }
+}
+
+/// What of an interrupt's registers the host is told, and a clean MSR to go on with.
+///
+/// # Safety
+/// `page` is this thread's, just out of the guest.
+#[inline(always)]
+unsafe fn note_exit(
+    page: *mut VcpuPage,
+    vector: u64,
+    reason: ExitReason,
+    entered_tb: u64,
+    left_tb: u64,
+) {
+    // SAFETY: the caller's promise.
+    let (firmware, pc, guest_msr) =
+        unsafe { (&mut (*page).firmware, (*page).pc.get(), &mut (*page).msr) };
+    firmware.trap.set(vector as u32);
+    firmware.reason.set(reason as u32);
+    firmware.srr0.set(pc);
+    firmware.srr1.set(guest_msr.get());
+    guest_msr.set(guest_msr.get() & !msr::SRR1_CAUSE);
+    match vector {
+        0xe00 | 0xe20 | 0xe40 => {
+            firmware.hdar.set(spr::read::<{ spr::HDAR }>());
+            firmware.hdsisr.set(spr::read::<{ spr::HDSISR }>() as u32);
+            firmware.heir.set(spr::read::<{ spr::HEIR }>() as u32);
+        }
+        0xe60 => {
+            firmware.fault.set(spr::read::<{ spr::HMER }>());
+            // SAFETY: the maintenance conditions are told; clearing them ends the interrupt.
+            unsafe { spr::write::<{ spr::HMER }>(0) };
+        }
+        0xf80 => firmware.fault.set(spr::read::<{ spr::HFSCR }>() >> 56),
+        0x200 => firmware.fault.set(spr::read::<{ spr::DSISR }>()),
+        _ => {}
+    }
+    firmware.entered_tb.set(entered_tb);
+    firmware.left_tb.set(left_tb);
+    firmware.in_guest_tb.set(firmware.in_guest_tb.get() + left_tb.wrapping_sub(entered_tb));
+    firmware.entries.set(firmware.entries.get() + 1);
+}
+
+/// A secondary out of its nap: somebody has called it, or nobody.
+pub extern "C" fn woken(_srr1: u64) -> ! {
+    let thread = platform::thread::current();
+    let core = super::cores::core(thread.core);
+    thread.icp.take_ipi();
+    let letter = core.mailboxes[thread.ptid].swap(0, Acquire);
+    if letter != 0 {
+        Seat::from_letter(thread, core, letter).run();
+    } else if core.host_starts[thread.ptid].load(Acquire) != 0 {
+        crate::boot::start_for_host(core, thread);
+    } else {
+        core.spurious.fetch_add(1, Relaxed);
+    }
+    platform::thread::idle()
+}
+
+const _: () = assert!(align_of::<Vcore>() as u64 > SLOT_MASK);
+
+const _: () = assert!(align_of::<Vcore>() as u64 > SLOT_MASK);

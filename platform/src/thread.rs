@@ -1,0 +1,161 @@
+//! Hardware threads: their areas and stacks, their wake-up, and who is running.
+extern crate alloc;
+use crate::xics::Icp;
+use alloc::alloc::{Layout, alloc_zeroed};
+use asm::area::{Frame, ThreadArea};
+use asm::{msr, nap, op, opal, spr};
+
+/// A thread's stack for OPAL calls and for its own work.
+const STACK_BYTES: usize = 16 * 1024;
+/// A thread's stack for its epitaph.
+const FAULT_STACK_BYTES: usize = 8 * 1024;
+/// LPCR of a thread that naps until it is called: externals wake it, nothing else.
+const IDLE_LPCR: u64 = spr::lpcr::PECE_EXTERNAL;
+
+/// The functions that assembly calls.
+#[derive(Clone, Copy)]
+pub struct Entries {
+    /// A thread that has been called out of its nap.
+    pub woken: extern "C" fn(srr1: u64) -> !,
+    /// An interrupt in the firmware.
+    pub fault: extern "C" fn(frame: &Frame, vector: u64) -> !,
+    /// A hypercall 0xe0–0xe8: the guest's MSR, or 0 to leave.
+    pub hypercall: extern "C" fn(page: *mut hcalls::VcpuPage) -> u64,
+    /// An OPAL call; results replace the arguments from the second on.
+    pub opal: extern "C" fn(args: &mut [u64; 8], token: u64) -> i64,
+}
+
+/// One hardware thread.
+#[derive(Debug)]
+pub struct Thread {
+    pub pir: u32,
+    /// Its number in its core.
+    pub ptid: usize,
+    /// Its core's place in the list of cores.
+    pub core: usize,
+    pub icp: Icp,
+}
+
+impl Thread {
+    /// Makes a thread's area, stacks and record, and tells the entry points of them.
+    #[must_use]
+    pub fn create(self, entries: &Entries) -> Option<&'static Self> {
+        let area = allocate(1024, 1024)?.cast::<ThreadArea>();
+        let stack = allocate(STACK_BYTES, 128)? as u64;
+        let fault_stack = allocate(FAULT_STACK_BYTES, 128)? as u64;
+        let thread: &'static Self = alloc::boxed::Box::leak(alloc::boxed::Box::new(self));
+        // SAFETY: `area` is fresh memory of that size and alignment, all zero, which every field
+        // may be; r13 holds the caller's area, whose TOC is everybody's.
+        unsafe {
+            (*area).page = area as u64;
+            (*area).stack_top = stack + STACK_BYTES as u64;
+            (*area).fault_stack_top = fault_stack + FAULT_STACK_BYTES as u64;
+            (*area).toc = (*op::area()).toc;
+            (*area).woken = entries.woken as *const () as u64;
+            (*area).fault = entries.fault as *const () as u64;
+            (*area).hypercall = entries.hypercall as *const () as u64;
+            (*area).opal = entries.opal as *const () as u64;
+            (*area).pir = u64::from(thread.pir);
+            (*area).thread = core::ptr::from_ref(thread) as u64;
+            opal::register_area(thread.pir as usize, area);
+        }
+        Some(thread)
+    }
+}
+
+fn allocate(len_bytes: usize, align: usize) -> Option<*mut u8> {
+    let layout = Layout::from_size_align(len_bytes, align).ok()?;
+    // SAFETY: the layout's size isn't 0.
+    let at = unsafe { alloc_zeroed(layout) };
+    (!at.is_null()).then_some(at)
+}
+
+/// This thread's number in the machine.
+#[must_use]
+pub fn pir() -> u32 {
+    spr::read::<{ spr::PIR }>() as u32
+}
+
+/// The running thread; `None` on the boot thread before it has an area of its own.
+#[inline(always)]
+#[must_use]
+pub fn try_current() -> Option<&'static Thread> {
+    // SAFETY: r13 holds this thread's area, whose `thread` is 0 or was set by `create` for good.
+    unsafe { ((*op::area()).thread as *const Thread).as_ref() }
+}
+
+/// The running thread.
+#[inline(always)]
+#[must_use]
+pub fn current() -> &'static Thread {
+    try_current().expect("threads run with an area")
+}
+
+/// Moves the boot thread from the early area to its own, once [`Thread::create`] has made it.
+///
+/// The stack stays the early one, which is the boot thread's until it enters the host.
+pub fn adopt(thread: &Thread) {
+    let area = opal::area_of(thread.pir as usize);
+    // SAFETY: `create` has filled the area in, and it belongs to the thread that runs this.
+    unsafe { op::set_area(area) };
+}
+
+/// Puts this thread's hypervisor registers in the state in which it naps for the firmware.
+pub fn settle() {
+    // SAFETY: none of these matter to the firmware's own execution in HV real mode; HMEER 0 keeps
+    // maintenance interrupts from threads that couldn't handle them.
+    unsafe {
+        spr::write::<{ spr::AMOR }>(u64::MAX);
+        spr::write::<{ spr::LPCR }>(IDLE_LPCR);
+        spr::write::<{ spr::LPIDR }>(0);
+        spr::write::<{ spr::PCR }>(0);
+        spr::write::<{ spr::HDEC }>(0x7fff_ffff);
+    }
+    op::isync();
+    if let Some(thread) = try_current() {
+        thread.icp.open();
+    }
+}
+
+/// Naps until somebody calls this thread, which then starts in `Entries::woken`.
+pub fn idle() -> ! {
+    // SAFETY: LPCR lets externals alone wake it, and those come from the firmware while HRMOR is
+    // `BASE`; nothing on this stack is used again.
+    unsafe {
+        spr::write::<{ spr::LPCR }>(IDLE_LPCR);
+        nap::nap_for_good()
+    }
+}
+
+/// What a host finds when it gets a thread.
+#[derive(Clone, Copy, Debug)]
+pub struct HostStart {
+    /// Real address where it starts.
+    pub pc: u64,
+    /// r3–r9.
+    pub args: [u64; 7],
+}
+
+/// LPCR of a thread that is the host's, as OPAL hands it over: externals and the decrementer are
+/// its own, both wake it from nap.
+const HOST_LPCR: u64 = spr::lpcr::PECE_EXTERNAL | spr::lpcr::PECE_DECREMENTER;
+
+/// Gives this thread to the host.
+pub fn give_to_host(start: &HostStart) -> ! {
+    // SAFETY: what the firmware needs of this thread from now on (area, OPAL stack) is found by
+    // PIR; the host runs with HRMOR 0 and the registers that OPAL promises.
+    unsafe {
+        spr::write::<{ spr::LPCR }>(HOST_LPCR);
+        spr::write::<{ spr::HSPRG0 }>(0);
+        spr::write::<{ spr::HFSCR }>(u64::MAX);
+        spr::write::<{ spr::DEC }>(0x7fff_ffff);
+        spr::write::<{ spr::HDEC }>(0x7fff_ffff);
+        opal::enter_host(start.pc, &start.args)
+    }
+}
+
+/// The MSR bits that the firmware runs with; a host's call comes with these, or is refused.
+#[must_use]
+pub fn msr_is_firmwares() -> bool {
+    op::msr() & (msr::SF | msr::HV | msr::IR | msr::DR | msr::LE | msr::EE) == msr::SF | msr::HV
+}

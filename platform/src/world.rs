@@ -1,0 +1,155 @@
+//! The world switch: what a core's thread 0 changes between its host and the vcore.
+//!
+//! Core-wide registers (HRMOR, HID0, HDEC, VTB, DPDES) are the runner's to switch, before it wakes
+//! any sibling and after all of them nap again (L1).
+use asm::{BASE, op, spr};
+
+/// A host's registers that a guest on the same thread would change.
+#[derive(Debug)]
+pub struct Host {
+    hid0: u64,
+    hrmor: u64,
+    lpcr: u64,
+    lpidr: u64,
+    sdr1: u64,
+    rmor: u64,
+    hfscr: u64,
+    hsprg0: u64,
+    hsprg1: u64,
+    dec_expires_tb: u64,
+    plain: [u64; 15],
+    msr: u64,
+}
+
+/// Registers of the host that are just stored and loaded.
+macro_rules! plain_registers {
+    ($with:ident) => {
+        $with!(0, FSCR);
+        $with!(1, DSCR);
+        $with!(2, TAR);
+        $with!(3, PSPB);
+        $with!(4, UAMOR);
+        $with!(5, AMR);
+        $with!(6, IAMR);
+        $with!(7, PID);
+        $with!(8, VRSAVE);
+        $with!(9, SPRG0);
+        $with!(10, SPRG1);
+        $with!(11, SPRG2);
+        $with!(12, SPRG3);
+        $with!(13, PCR);
+        $with!(14, CTRL_READ);
+    };
+}
+const CTRL: usize = 14;
+
+impl Host {
+    /// World in: this core's threads are the firmware's now, interrupts reach its vectors.
+    ///
+    /// # Safety
+    /// This is thread 0 of a core whose other threads nap for the firmware; r13 is its area.
+    /// [`Host::back`] must follow, when all of them nap again.
+    #[inline(always)]
+    pub unsafe fn leave(deadline_tb: u64, vtb: u64) -> Self {
+        let mut plain = [0; 15];
+        macro_rules! save {
+            ($index:literal, $spr:ident) => {
+                plain[$index] = spr::read::<{ spr::$spr }>();
+            };
+        }
+        plain_registers!(save);
+        let now_tb = op::time_tb();
+        let dec = spr::read::<{ spr::DEC }>() as i32;
+        let host = Self {
+            hid0: spr::read::<{ spr::HID0 }>(),
+            hrmor: spr::read::<{ spr::HRMOR }>(),
+            lpcr: spr::read::<{ spr::LPCR }>(),
+            lpidr: spr::read::<{ spr::LPIDR }>(),
+            sdr1: spr::read::<{ spr::SDR1 }>(),
+            rmor: spr::read::<{ spr::RMOR }>(),
+            hfscr: spr::read::<{ spr::HFSCR }>(),
+            hsprg0: spr::read::<{ spr::HSPRG0 }>(),
+            hsprg1: spr::read::<{ spr::HSPRG1 }>(),
+            dec_expires_tb: now_tb.wrapping_add(i64::from(dec) as u64),
+            plain,
+            msr: op::msr(),
+        };
+        // SAFETY: the caller's promise. Code, stack and data are reached past HRMOR throughout.
+        unsafe {
+            if host.hid0 & spr::HID0_HILE != 0 {
+                write_hid0(host.hid0 & !spr::HID0_HILE);
+            }
+            spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
+            spr::write::<{ spr::HRMOR }>(BASE);
+            op::isync();
+            // Forgets what was translated under the host's HRMOR.
+            spr::write::<{ spr::LPIDR }>(0);
+            spr::write::<{ spr::PCR }>(0);
+            spr::write::<{ spr::VTB }>(vtb);
+            spr::write::<{ spr::HDEC }>(crate::guest::ticks_until(deadline_tb, now_tb));
+        }
+        host
+    }
+
+    /// World out; returns the vcore's virtual time base.
+    ///
+    /// # Safety
+    /// All siblings nap, and none of them will be called before the next [`Host::leave`].
+    #[inline(always)]
+    pub unsafe fn back(self) -> u64 {
+        let vtb = spr::read::<{ spr::VTB }>();
+        // SAFETY: the caller's promise; every register gets the value that it had.
+        unsafe {
+            spr::write::<{ spr::HDEC }>(0x7fff_ffff);
+            spr::write::<{ spr::DPDES }>(0);
+            spr::write::<{ spr::DAWRX }>(0);
+            spr::write::<{ spr::CIABR }>(0);
+            macro_rules! load {
+                ($index:literal, CTRL_READ) => {
+                    spr::write::<{ spr::CTRL_WRITE }>(self.plain[CTRL]);
+                };
+                ($index:literal, $spr:ident) => {
+                    spr::write::<{ spr::$spr }>(self.plain[$index]);
+                };
+            }
+            plain_registers!(load);
+            let dec = crate::guest::ticks_until(self.dec_expires_tb, op::time_tb());
+            spr::write::<{ spr::DEC }>(dec);
+            spr::write::<{ spr::SDR1 }>(self.sdr1);
+            spr::write::<{ spr::RMOR }>(self.rmor);
+            spr::write::<{ spr::HFSCR }>(self.hfscr);
+            spr::write::<{ spr::LPCR }>(self.lpcr);
+            spr::write::<{ spr::LPIDR }>(self.lpidr);
+            spr::write::<{ spr::HSPRG0 }>(self.hsprg0);
+            spr::write::<{ spr::HSPRG1 }>(self.hsprg1);
+            spr::write::<{ spr::HRMOR }>(self.hrmor);
+            if self.hid0 & spr::HID0_HILE != 0 {
+                write_hid0(self.hid0);
+            }
+            op::set_msr(self.msr);
+            op::slbia();
+        }
+        vtb
+    }
+}
+
+/// # Safety
+/// `value` is HID0 with only HILE changed.
+unsafe fn write_hid0(value: u64) {
+    op::sync();
+    // SAFETY: the caller's promise. The reads are part of the sequence that the processor needs
+    // (POWER8 User's Manual, "Synchronization Requirements").
+    unsafe { spr::write::<{ spr::HID0 }>(value) };
+    for _ in 0..6 {
+        let _ = spr::read::<{ spr::HID0 }>();
+    }
+    op::isync();
+}
+
+/// Brings every thread of this core that is in a guest out of it, by the decrementer they share.
+#[inline(always)]
+pub fn expire_hdec() {
+    // SAFETY: interrupts guests only; hypervisor state doesn't take it with EE off.
+    unsafe { spr::write::<{ spr::HDEC }>(u64::MAX) }
+}
+
