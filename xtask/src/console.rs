@@ -31,17 +31,24 @@ const PANIC_MARKS: [&str; 2] = ["catnap: PANIC", "EPITAPH"];
 const OFF_MARK: &str = "catnap: powered off";
 
 /// Run QEMU with its serial port on standard output until it ends or has to be ended, and hand
-/// each line to `on_line`. Everything is also copied to our own standard output.
-pub fn watch(qemu: &mut Command, limit: Duration, mut on_line: impl FnMut(&str)) -> Result<End> {
+/// each line to `on_line`. Everything is also copied to `out` as it comes.
+pub fn watch(
+    qemu: &mut Command,
+    limit: Duration,
+    out: &mut impl Write,
+    mut on_line: impl FnMut(&str),
+) -> Result<End> {
     let mut child = process::spawn(qemu.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let chunks = chunks(child.stdout.take().expect("piped"));
     let mut lines = Lines::default();
     let mut deadline = Instant::now() + limit;
     let mut end = None;
     loop {
-        match chunks.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(chunk) => {
-                show(&chunk);
+        // Asked about first: a machine that never stops talking never lets us wait.
+        let left = deadline.saturating_duration_since(Instant::now());
+        match chunks.recv_timeout(left) {
+            Ok(chunk) if !left.is_zero() => {
+                show(out, &chunk);
                 for line in lines.push(&chunk) {
                     on_line(&line);
                     if end.is_none() && PANIC_MARKS.iter().any(|mark| line.contains(mark)) {
@@ -55,32 +62,32 @@ pub fn watch(qemu: &mut Command, limit: Duration, mut on_line: impl FnMut(&str))
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {
                 child.kill()?;
                 end = end.or(Some(End::TimedOut));
                 break;
             }
         }
     }
-    finish(child, &mut lines, end, on_line)
+    finish(child, &mut lines, end, out, on_line)
 }
 
 fn finish(
     mut child: Child,
     lines: &mut Lines,
     end: Option<End>,
+    out: &mut impl Write,
     mut on_line: impl FnMut(&str),
 ) -> Result<End> {
     let status = child.wait()?;
     if let Some(rest) = lines.rest() {
-        println!();
+        show(out, b"\n");
         on_line(&rest);
     }
     Ok(end.unwrap_or(End::Exited(status.code())))
 }
 
-fn show(chunk: &[u8]) {
-    let mut out = std::io::stdout().lock();
+fn show(out: &mut impl Write, chunk: &[u8]) {
     // A reader that went away shall not keep the run from being judged.
     let _ = out.write_all(chunk).and_then(|()| out.flush());
 }
@@ -139,7 +146,8 @@ mod tests {
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        let end = watch(&mut command, limit, |line| lines.push(line.to_string())).unwrap();
+        let note = |line: &str| lines.push(line.to_string());
+        let end = watch(&mut command, limit, &mut std::io::sink(), note).unwrap();
         (end, lines)
     }
 
@@ -165,6 +173,13 @@ mod tests {
     fn a_silent_machine_is_ended_at_the_limit() {
         let (end, _) = watch_shell("exec sleep 60", Duration::from_millis(100));
         assert_eq!(end, End::TimedOut);
+    }
+
+    #[test]
+    fn an_endless_talker_is_ended_at_the_limit() {
+        let (end, lines) = watch_shell("exec yes", Duration::from_millis(50));
+        assert_eq!(end, End::TimedOut);
+        assert!(lines.len() > 1 && lines.iter().all(|line| line == "y"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,8 +12,13 @@ use crate::{process, setup, symbols};
 
 /// Where gdb's users expect it.
 const USUAL_PORT: u16 = 1234;
-/// Functions to stop in, so far as the firmware has them: the panic handler first.
-const STOPS: [&str; 2] = ["rust_begin_unwind", "begin_panic_handler"];
+/// Functions to stop in, so far as the firmware has them: Rust's first, and where it gives up.
+const STOPS: [&str; 4] = [
+    "boot_main",
+    "boot_fault",
+    "firmware_fault",
+    "rust_begin_unwind",
+];
 
 #[derive(Args)]
 pub struct DebugOptions {
@@ -44,8 +49,8 @@ pub fn debug(options: &DebugOptions) -> Result<ExitCode> {
     } else {
         println!("debug: the machine is stopped; in another terminal:");
         println!("  {}", process::typed(&gdb));
-        println!("debug: its console follows; end it with ctrl-C here or `kill` in gdb");
-        process::run(&mut prepared.qemu)
+        println!("debug: its console follows; ctrl-C here or `kill` in gdb end the machine");
+        process::run(prepared.qemu.stdin(Stdio::null()))
     };
     fs::remove_file(&prepared.initrd).ok();
     ended.map(|()| ExitCode::SUCCESS)
@@ -55,12 +60,7 @@ fn with_gdb(prepared: &mut Prepared, gdb: &mut Command) -> Result<()> {
     let log = prepared.images.dir.join("debug.log");
     println!("debug: the console goes to {}", log.display());
     let console = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-    let mut qemu = process::spawn(
-        prepared
-            .qemu
-            .stdin(std::process::Stdio::null())
-            .stdout(console),
-    )?;
+    let mut qemu = process::spawn(prepared.qemu.stdin(Stdio::null()).stdout(console))?;
     let ended = process::run(gdb);
     qemu.kill().ok();
     qemu.wait()?;
@@ -82,7 +82,8 @@ fn write_script(prepared: &Prepared, port: u16) -> Result<PathBuf> {
     let elf = fs::read(&elf_path).with_context(|| format!("reading {}", elf_path.display()))?;
     let mut stops = Vec::new();
     for name in STOPS {
-        stops.extend(symbols::functions(&elf, name)?);
+        let found = symbols::functions(&elf, name)?;
+        stops.extend(found.into_iter().map(|address| (name, address)));
     }
     let path = prepared.images.dir.join("debug.gdb");
     let text = script(&elf_path, &stops, port);
@@ -92,12 +93,12 @@ fn write_script(prepared: &Prepared, port: u16) -> Result<PathBuf> {
 
 /// Hardware breakpoints, as the firmware copies itself to where it runs: QEMU compares addresses
 /// for them and writes nothing into memory.
-fn script(elf: &Path, stops: &[u64], port: u16) -> String {
+fn script(elf: &Path, stops: &[(&str, u64)], port: u16) -> String {
     let mut text = String::from("set pagination off\nset confirm off\n");
     text += "set architecture powerpc:common64\nset endian big\n";
     text += &format!("file {}\ntarget remote 127.0.0.1:{port}\n", elf.display());
-    for stop in stops {
-        text += &format!("hbreak *{stop:#x}\n");
+    for (name, address) in stops {
+        text += &format!("# {name}\nhbreak *{address:#x}\n");
     }
     text
 }
@@ -108,7 +109,11 @@ mod tests {
 
     #[test]
     fn script_connects_and_stops_at_panics() {
-        let text = script(Path::new("/t/catnap.elf"), &[0x8000_0000_3000_1000], 4321);
+        let text = script(
+            Path::new("/t/catnap.elf"),
+            &[("boot_fault", 0x8000_0000_3000_1000)],
+            4321,
+        );
         let at = |part: &str| {
             text.find(part)
                 .unwrap_or_else(|| panic!("{part} in {text}"))

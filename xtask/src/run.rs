@@ -142,7 +142,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode> {
     let mut claims = Claims::default();
     let mut done = false;
     let limit = Duration::from_secs(options.time_limit);
-    let end = console::watch(&mut prepared.qemu, limit, |line| {
+    let end = console::watch(&mut prepared.qemu, limit, &mut std::io::stdout(), |line| {
         claims.read_line(line);
         done |= line == DONE;
     });
