@@ -22,7 +22,7 @@ static USED_BYTES: Lock<usize> = Lock::new(0);
 /// The host's global allocator. Guests allocate nothing, and have none of this in their images.
 struct Heap;
 
-#[cfg_attr(target_arch = "powerpc64", global_allocator)]
+#[global_allocator]
 static HEAP: Heap = Heap;
 
 // SAFETY: `alloc` gives each byte of the arena at most once, aligned as asked, or a null pointer.

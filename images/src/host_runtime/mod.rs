@@ -8,12 +8,19 @@ pub mod cores;
 pub mod cpu;
 mod entry;
 pub mod fatal;
-pub mod heap;
+pub mod guest;
+#[cfg(target_arch = "powerpc64")]
+mod heap;
 pub mod icp;
 pub mod opal;
 pub mod sync;
 
+use core::ops::Range;
+
 use dtoolkit::fdt::Fdt;
+
+use crate::machine::Machine;
+use crate::ram::Ram;
 
 /// What the firmware hands over in registers.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +85,23 @@ pub fn device_tree(args: &HostArgs) -> Fdt<'static> {
 ///
 /// # Safety
 /// It is RAM that the caller alone uses while the slice lives: no other reference, no running guest.
-pub unsafe fn real_memory(range: core::ops::Range<u64>) -> &'static mut [u8] {
+pub unsafe fn real_memory(range: Range<u64>) -> &'static mut [u8] {
     let address = core::ptr::with_exposed_provenance_mut(range.start as usize);
     // SAFETY: the caller's promise.
     unsafe { core::slice::from_raw_parts_mut(address, (range.end - range.start) as usize) }
+}
+
+/// RAM below this is the interrupt vectors' and QEMU's (the device tree that it made).
+const LOW_BYTES: u64 = 32 << 20;
+/// The window in which `-kernel` puts the host.
+const HOST_WINDOW: Range<u64> = 0x2000_0000..0x2800_0000;
+/// The firmware's home, whether or not the tree lists it among what is reserved.
+const FIRMWARE_WINDOW: Range<u64> = 0x3000_0000..0x3200_0000;
+
+/// The memory that neither the host's image, nor the firmware, nor what it handed over lies in.
+pub fn free_ram(machine: &Machine<'_>, tree: Range<u64>) -> Ram {
+    let mut reserved = machine.reserved.clone();
+    reserved.extend([0..LOW_BYTES, HOST_WINDOW, FIRMWARE_WINDOW, tree]);
+    reserved.extend(machine.initrd.clone());
+    Ram::new(&machine.ram, &reserved)
 }

@@ -1,0 +1,116 @@
+//! What is printed at the end.
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use hcalls::exit::ExitReason;
+use hcalls::partition::PtidMode;
+use images::boot_args::HostOptions;
+use images::guest_calls::DIGEST_BYTES;
+use images::host_runtime::cpu::TB_HZ;
+use images::table::Table;
+use images::{print, println, share};
+use sha2::{Digest, Sha256};
+
+use crate::job::Job;
+
+/// The lines for programs, then the table, then what went wrong.
+pub fn print(jobs: &[Job], options: &HostOptions) {
+    for job in jobs {
+        print_digests(job);
+    }
+    println!();
+    print!("{}", table(jobs, options));
+    println!("A round trip is what a run costs beside the guests' own time, in ns, which with");
+    println!("QEMU's `-icount shift=0` is the number of instructions.");
+    println!();
+    for job in jobs {
+        if let Some(why) = &job.failure {
+            println!("failed {}: {why}", job.name);
+        }
+    }
+}
+
+fn print_digests(job: &Job) {
+    let len_bytes = job.share.end - job.share.start;
+    println!("share {} {} {len_bytes}", job.name, job.share.start);
+    let Some(digests) = job.digests.iter().copied().collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    for (vcpu, digest) in digests.iter().enumerate() {
+        let slice = share::slice(len_bytes, vcpu as u64, digests.len() as u64);
+        let (offset, len_bytes) = (job.share.start + slice.start, slice.end - slice.start);
+        println!(
+            "slice {} {vcpu} {offset} {len_bytes} {}",
+            job.name,
+            hex(digest)
+        );
+    }
+    let digest: [u8; DIGEST_BYTES] = Sha256::digest(digests.concat()).into();
+    println!("digest {} {}", job.name, hex(&digest));
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn table(jobs: &[Job], options: &HostOptions) -> Table {
+    let heading = [
+        "guest",
+        "vcpus",
+        "endian",
+        "core",
+        "ptid",
+        "runs",
+        "entries",
+        "served",
+        "round trip",
+        "exits",
+    ];
+    let mut table = Table::new(&heading);
+    let ptid = match options.ptid_mode {
+        PtidMode::Packed => "packed",
+        PtidMode::Aligned => "aligned",
+    };
+    for job in jobs {
+        let endian = if job.guest.image.little_endian {
+            "little"
+        } else {
+            "big"
+        };
+        let round_trip_tb = job.cost.switch_tb.checked_div(job.cost.runs).unwrap_or(0);
+        let stats = job.stats.as_ref();
+        table.row(alloc::vec![
+            job.name.clone(),
+            job.guest.vcpus().to_string(),
+            endian.into(),
+            alloc::format!("{:#x}", job.pir),
+            ptid.into(),
+            job.cost.runs.to_string(),
+            stats.map_or(0, |stats| stats.entries.get()).to_string(),
+            stats.map_or(0, |stats| stats.served.get()).to_string(),
+            (round_trip_tb * 1_000_000_000 / TB_HZ).to_string(),
+            exits(job),
+        ]);
+    }
+    table
+}
+
+/// The reasons that occurred, as `Hypercall 9, Pulled 7`.
+fn exits(job: &Job) -> String {
+    let Some(stats) = &job.stats else {
+        return "unknown".into();
+    };
+    let mut text = String::new();
+    for (reason, count) in stats.exits.iter().map(|count| count.get()).enumerate() {
+        if let (Ok(reason), 1..) = (ExitReason::try_from(reason as u32), count) {
+            let comma = if text.is_empty() { "" } else { ", " };
+            let _ = write!(text, "{comma}{reason:?} {count}");
+        }
+    }
+    text
+}

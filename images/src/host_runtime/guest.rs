@@ -1,0 +1,219 @@
+//! A guest as a host has it: a partition with one vcore, its memory, and its vcpus' pages.
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use hcalls::page::{FLAG_FP, PAGE_BYTES, VcpuPage};
+use hcalls::partition::{LPCR_ILE, MemoryMode, PartitionConfig, Policy, PtidMode};
+
+use super::calls::{self, Partition, Refusal, Vcore};
+use super::{cpu, real_memory};
+use crate::guest_image::{self, BadImage, GuestImage};
+use crate::ram::Ram;
+
+/// Every guest's memory: the smallest that LPCR\[RMLS\] knows.
+pub const MEMORY_BYTES: u64 = 64 << 20;
+
+/// MSR bits of a new vcpu (Power ISA 2.07 Book III-S 3.2.1): 64-bit mode, recoverable, byte order.
+const MSR_SF: u64 = 1 << 63;
+const MSR_RI: u64 = 1 << 1;
+const MSR_LE: u64 = 1;
+/// PPR\[PRI\] = medium.
+const PPR_MEDIUM: u64 = 4 << (63 - 13);
+/// The farthest that a decrementer reaches, in ticks.
+const DECREMENTER_MOST_TB: u64 = 0x7fff_ffff;
+
+/// What a new guest is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub lpid: u32,
+    /// As many vcpus, with ids from 0, in a vcore of that width: 1, 2, 4 or 8.
+    pub vcpus: u32,
+    pub ptid_mode: PtidMode,
+    pub policy: Policy,
+    /// The guest uses floating point or vectors.
+    pub uses_fp: bool,
+}
+
+/// Why a guest did not come to be.
+#[derive(Debug)]
+pub enum SetupError {
+    NoMemory,
+    Image(BadImage),
+    Call(&'static str, Refusal),
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMemory => f.write_str("no memory left"),
+            Self::Image(bad) => bad.fmt(f),
+            Self::Call(name, refusal) => write!(f, "{name}: {refusal}"),
+        }
+    }
+}
+
+/// A guest. Its memory and pages are the host's while no run of it is going on.
+pub struct Guest {
+    pub partition: Partition,
+    pub vcore: Vcore,
+    pub image: GuestImage,
+    /// Real addresses of the guest's memory.
+    memory: Range<u64>,
+    /// Real addresses of the vcpu pages, by vcpu.
+    pages: Vec<u64>,
+    /// Slot in the vcore, by vcpu.
+    slots: Vec<u64>,
+}
+
+impl Guest {
+    /// Takes memory, loads `file` and makes the partition and its vcpus, all blocked still.
+    pub fn create(setup: &Setup, file: &[u8], ram: &mut Ram) -> Result<Self, SetupError> {
+        let memory = ram
+            .take(MEMORY_BYTES, MEMORY_BYTES)
+            .ok_or(SetupError::NoMemory)?;
+        let page_bytes = PAGE_BYTES as u64;
+        let pages = ram
+            .take(page_bytes * u64::from(setup.vcpus), page_bytes)
+            .ok_or(SetupError::NoMemory)?;
+        // SAFETY: just taken, and used by nobody else.
+        let bytes = unsafe { real_memory(memory.clone()) };
+        let image = guest_image::load(file, bytes).map_err(SetupError::Image)?;
+        let partition = calls::partition_create(&config(setup, &memory, image.little_endian))
+            .map_err(|refusal| SetupError::Call("PARTITION_CREATE", refusal))?;
+        let mut guest = Self {
+            partition,
+            vcore: Vcore(0),
+            image,
+            memory,
+            pages: Vec::new(),
+            slots: Vec::new(),
+        };
+        for id in 0..u64::from(setup.vcpus) {
+            guest.add_vcpu(id, pages.start + id * page_bytes, setup)?;
+        }
+        Ok(guest)
+    }
+
+    fn add_vcpu(&mut self, id: u64, address: u64, setup: &Setup) -> Result<(), SetupError> {
+        let page = core::ptr::with_exposed_provenance_mut::<VcpuPage>(address as usize);
+        // SAFETY: this vcpu's part of the pages that were taken; it is given to one vcpu only.
+        let made = unsafe {
+            page.write(VcpuPage::new());
+            if setup.uses_fp {
+                (*page).host.flags.set(FLAG_FP);
+            }
+            calls::vcpu_create(self.partition, id, page)
+        };
+        let (vcore, slot) = made.map_err(|refusal| SetupError::Call("VCPU_CREATE", refusal))?;
+        self.vcore = vcore;
+        self.pages.push(address);
+        self.slots.push(slot);
+        self.start_vcpu(id as usize, setup.vcpus.into(), [0, 0]);
+        Ok(())
+    }
+
+    /// Sets vcpu `index` to the guest's entry, with `args` in r5 and r6.
+    pub fn start_vcpu(&mut self, index: usize, vcpus: u64, args: [u64; 2]) {
+        let (entry, little_endian) = (self.image.entry, self.image.little_endian);
+        let page = self.page_mut(index);
+        page.pc.set(entry);
+        page.msr
+            .set(MSR_SF | MSR_RI | if little_endian { MSR_LE } else { 0 });
+        for (register, value) in [(3, index as u64), (4, vcpus), (5, args[0]), (6, args[1])] {
+            page.gpr[register].set(value);
+        }
+        page.sprs.ctrl.set(1);
+        page.sprs.ppr.set(PPR_MEDIUM);
+        page.sprs
+            .dec_expires_tb
+            .set(cpu::time_base() + DECREMENTER_MOST_TB);
+    }
+
+    /// How many vcpus there are.
+    pub fn vcpus(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// The bit of vcpu `index` in masks.
+    pub fn slot_mask(&self, index: usize) -> u64 {
+        1 << self.slots[index]
+    }
+
+    /// All vcpus' bits.
+    pub fn all_slots(&self) -> u64 {
+        (0..self.vcpus()).map(|index| self.slot_mask(index)).sum()
+    }
+
+    /// The vcpus whose bits are in `mask`.
+    pub fn vcpus_of(&self, mask: u64) -> impl Iterator<Item = usize> + use<> {
+        let slots = self.slots.clone();
+        (0..slots.len()).filter(move |&index| mask >> slots[index] & 1 != 0)
+    }
+
+    /// Vcpu `index`'s page.
+    pub fn page(&self, index: usize) -> &VcpuPage {
+        let page = core::ptr::with_exposed_provenance(self.pages[index] as usize);
+        // SAFETY: a page of this guest's; outside of a run nobody else writes to it, and a run
+        // needs `&mut self`.
+        unsafe { &*page }
+    }
+
+    /// Vcpu `index`'s page, for changes.
+    pub fn page_mut(&mut self, index: usize) -> &mut VcpuPage {
+        let page = core::ptr::with_exposed_provenance_mut(self.pages[index] as usize);
+        // SAFETY: as `page`, and `&mut self` lets nobody else have a reference.
+        unsafe { &mut *page }
+    }
+
+    /// Real address of vcpu `index`'s page.
+    pub fn page_address(&self, index: usize) -> u64 {
+        self.pages[index]
+    }
+
+    /// Real addresses of the guest's memory.
+    pub fn memory_range(&self) -> Range<u64> {
+        self.memory.clone()
+    }
+
+    /// `len_bytes` of the guest's memory at guest real `address`: none unless all of them are there.
+    pub fn bytes(&mut self, address: u64, len_bytes: u64) -> Option<&mut [u8]> {
+        let start = self.memory.start.checked_add(address)?;
+        let end = start.checked_add(len_bytes)?;
+        // SAFETY: this guest's memory, and `&mut self` lets nobody else have a reference.
+        (end <= self.memory.end).then(|| unsafe { real_memory(start..end) })
+    }
+
+    /// Runs the vcore on this core. See [`calls::vcore_run`].
+    pub fn run(
+        &mut self,
+        runnable: u64,
+        blocked: u64,
+        deadline_tb: u64,
+        flags: u64,
+    ) -> calls::Result<calls::Run> {
+        // SAFETY: `&mut self`: no reference to a page or to the memory is alive.
+        unsafe { calls::vcore_run(self.vcore, runnable, blocked, deadline_tb, flags) }
+    }
+
+    /// Destroys the partition. The memory is not used again.
+    pub fn destroy(self) -> calls::Result<()> {
+        calls::partition_destroy(self.partition)
+    }
+}
+
+/// A partition in RMOR mode whose real 0 is where `memory` begins.
+pub fn config(setup: &Setup, memory: &Range<u64>, little_endian: bool) -> PartitionConfig {
+    PartitionConfig {
+        version: hcalls::VERSION.into(),
+        lpid: setup.lpid.into(),
+        memory_mode: u32::from(MemoryMode::Rmor).into(),
+        smt_width: setup.vcpus.into(),
+        ptid_mode: u32::from(setup.ptid_mode).into(),
+        policy: u32::from(setup.policy).into(),
+        base: memory.start.into(),
+        rm_len_bytes: (memory.end - memory.start).into(),
+        lpcr: if little_endian { LPCR_ILE } else { 0 }.into(),
+        tb_offset: 0.into(),
+    }
+}
