@@ -135,6 +135,32 @@ impl Claims {
 
 impl Guest {
     fn faults(&self, input: &[u8]) -> Vec<String> {
+        let mut faults = self.slice_faults(input);
+        let slices = self.slices.values();
+        match &self.share {
+            None => faults.push("no share".to_string()),
+            Some(share) => {
+                let parts = slices.clone().map(|slice| slice.range.clone()).collect();
+                if let Err(fault) = tile(share.clone(), parts) {
+                    faults.push(format!("the slices don't cover the share exactly: {fault}"));
+                }
+            }
+        }
+        let digests = slices
+            .map(|slice| slice.digest)
+            .collect::<Vec<_>>()
+            .concat();
+        match self.digest {
+            None => faults.push("no digest".to_string()),
+            Some(digest) if Hash::from(Sha256::digest(digests)) != digest => {
+                faults.push("the digest is not that of its slices".to_string());
+            }
+            Some(_) => {}
+        }
+        faults
+    }
+
+    fn slice_faults(&self, input: &[u8]) -> Vec<String> {
         let mut faults = Vec::new();
         if self.slices.is_empty() {
             faults.push("no slice".to_string());
@@ -150,31 +176,6 @@ impl Guest {
                 }
                 Some(_) => {}
             }
-        }
-        match &self.share {
-            None => faults.push("no share".to_string()),
-            Some(share) => {
-                let slices = self
-                    .slices
-                    .values()
-                    .map(|slice| slice.range.clone())
-                    .collect();
-                if let Err(fault) = tile(share.clone(), slices) {
-                    faults.push(format!("the slices don't cover the share exactly: {fault}"));
-                }
-            }
-        }
-        let digests = self
-            .slices
-            .values()
-            .map(|slice| slice.digest)
-            .collect::<Vec<_>>();
-        match self.digest {
-            None => faults.push("no digest".to_string()),
-            Some(digest) if Hash::from(Sha256::digest(digests.concat())) != digest => {
-                faults.push("the digest is not that of its slices".to_string());
-            }
-            Some(_) => {}
         }
         faults
     }

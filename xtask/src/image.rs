@@ -18,8 +18,6 @@ const GUEST_PREFIX: &str = "guest-";
 pub struct Images {
     /// target/catnap.
     pub dir: PathBuf,
-    /// Names of the guests, without the prefix "guest-".
-    pub guests: Vec<String>,
 }
 
 impl Images {
@@ -63,17 +61,13 @@ pub fn build(verbose: bool) -> Result<Images> {
     let workspace = Workspace::read()?;
     let dir = workspace.image_dir()?;
     let target_dir = workspace.target_dir()?;
-
     progress(verbose, "building the firmware");
     cross::build(FIRMWARE, &[FIRMWARE_BIN.to_string()], Endian::Big, verbose)?;
     firmware_files(&built(&target_dir, Endian::Big, FIRMWARE_BIN), &dir)?;
 
     let bins = workspace.bins(IMAGES);
-    let guests: Vec<String> = bins
-        .iter()
-        .filter(|bin| bin.starts_with(GUEST_PREFIX))
-        .cloned()
-        .collect();
+    let is_guest = |bin: &String| bin.starts_with(GUEST_PREFIX);
+    let (guests, hosts): (Vec<_>, Vec<_>) = bins.iter().cloned().partition(is_guest);
     ensure!(
         !guests.is_empty(),
         "package {IMAGES} has no binary {GUEST_PREFIX}*"
@@ -83,8 +77,8 @@ pub fn build(verbose: bool) -> Result<Images> {
     progress(verbose, "building guests, little-endian");
     cross::build(IMAGES, &guests, Endian::Little, verbose)?;
 
-    for bin in bins.iter().filter(|bin| !guests.contains(bin)) {
-        copy(&built(&target_dir, Endian::Big, bin), &dir.join(bin))?;
+    for host in &hosts {
+        copy(&built(&target_dir, Endian::Big, host), &dir.join(host))?;
     }
     for endian in [Endian::Big, Endian::Little] {
         for guest in &guests {
@@ -92,13 +86,7 @@ pub fn build(verbose: bool) -> Result<Images> {
             copy(&built(&target_dir, endian, guest), &to)?;
         }
     }
-    let names = guests
-        .iter()
-        .map(|guest| guest[GUEST_PREFIX.len()..].to_string());
-    Ok(Images {
-        dir,
-        guests: names.collect(),
-    })
+    Ok(Images { dir })
 }
 
 /// With -v each cargo command is shown instead.

@@ -2,7 +2,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,31 +86,16 @@ pub fn condensed(command: &mut Command, topic: &str, limit: Duration) -> Result<
     send_lines(child.stdout.take().expect("piped"), sender.clone());
     send_lines(child.stderr.take().expect("piped"), sender);
 
-    let bar = ProgressBar::new_spinner()
-        .with_style(ProgressStyle::with_template("  {spinner} {wide_msg}").expect("valid"));
-    bar.enable_steady_tick(Duration::from_millis(150));
-    let mut tail = VecDeque::new();
-    let in_time = loop {
-        match lines.recv_timeout(limit.saturating_sub(started.elapsed())) {
-            Ok(line) => {
-                bar.set_message(line.clone());
-                tail.push_back(line);
-                if tail.len() > TAIL_LINES {
-                    tail.pop_front();
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break true,
-            Err(RecvTimeoutError::Timeout) => break false,
-        }
-    };
+    let (in_time, tail) = show_last(&lines, started + limit);
     if !in_time {
         child.kill().ok();
     }
     let status = child.wait().with_context(|| typed(command))?;
-    bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f32();
     if in_time && status.success() {
-        eprintln!("  {topic}: done in {seconds:.1} s");
+        eprintln!(
+            "  {topic}: done in {:.1} s",
+            started.elapsed().as_secs_f32()
+        );
         return Ok(());
     }
     for line in tail {
@@ -124,6 +109,31 @@ pub fn condensed(command: &mut Command, topic: &str, limit: Duration) -> Result<
             typed(command)
         ),
     }
+}
+
+/// Show the latest line in place of the one before until there are no more; whether that was
+/// before the deadline, and the last lines.
+fn show_last(lines: &Receiver<String>, deadline: Instant) -> (bool, VecDeque<String>) {
+    let style = ProgressStyle::with_template("  {spinner} {wide_msg}").expect("valid");
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(150));
+    let mut tail = VecDeque::new();
+    let in_time = loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            Ok(line) if !left.is_zero() => {
+                bar.set_message(line.clone());
+                tail.push_back(line);
+                if tail.len() > TAIL_LINES {
+                    tail.pop_front();
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break true,
+            Ok(_) | Err(RecvTimeoutError::Timeout) => break false,
+        }
+    };
+    bar.finish_and_clear();
+    (in_time, tail)
 }
 
 fn send_lines(stream: impl Read + Send + 'static, sender: Sender<String>) {

@@ -57,7 +57,7 @@ pub fn test(options: &TestOptions) -> Result<ExitCode> {
         toolchain::ensure_linters();
         total.add(single(
             "format",
-            project::cargo().args(["fmt", "--all", "--check"]),
+            project::cargo().args(["fmt", "--all", "--check", "--", "--color", "never"]),
         ));
         total.add(single("lints, build host", &mut lints_of_host()));
         total.add(single("lints, POWER8", &mut lints_of_machine()));
