@@ -3,6 +3,7 @@
 //! The tree is not trusted: whatever is in it, reading it ends with a [`Machine`] that holds
 //! together or with the reason why not.
 mod cells;
+mod depth;
 mod error;
 mod lpc;
 mod nodes;
@@ -13,7 +14,7 @@ use crate::region::Region;
 use alloc::string::String;
 use alloc::vec::Vec;
 use dtoolkit::Node;
-use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::fdt::Fdt;
 use nodes::Found;
 
 /// Largest tree that is looked at, in bytes. QEMU's own limit.
@@ -151,7 +152,9 @@ const MIN_TREE_LEN: u32 = 40;
 pub fn read(tree: &[u8]) -> Result<Machine, TreeError> {
     check_header(tree)?;
     let fdt = Fdt::new(tree).map_err(TreeError::Structure)?;
-    check_depth(&fdt.root(), MAX_DEPTH)?;
+    if depth::depth(tree).is_none_or(|depth| depth > MAX_DEPTH) {
+        return Err(TreeError::Depth { limit: MAX_DEPTH });
+    }
     let mut found = Found::default();
     found.root(&fdt.root())?;
     for node in fdt.root().children() {
@@ -178,17 +181,6 @@ fn check_header(tree: &[u8]) -> Result<(), TreeError> {
             u32::try_from(tree.len()).unwrap_or(u32::MAX),
         )),
     }
-}
-
-/// Refuses trees whose nodes have more than `left` levels below them.
-fn check_depth(node: &FdtNode, left: u32) -> Result<(), TreeError> {
-    for child in node.children() {
-        match left.checked_sub(1) {
-            Some(left) => check_depth(&child, left)?,
-            None => return Err(TreeError::Depth { limit: MAX_DEPTH }),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -347,18 +347,29 @@ fn xscoms_that_cannot_be_are_refused() {
     );
 }
 
+/// The tree of two cores with a chain of nodes below the root.
+fn tree_with_chain(len: u32) -> Vec<u8> {
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(TWO_CORES).unwrap());
+    let chain = (1..len).fold(DeviceTreeNode::new("deep").unwrap(), |child, _| {
+        let mut parent = DeviceTreeNode::new("deep").unwrap();
+        parent.add_child(child);
+        parent
+    });
+    tree.root.add_child(chain);
+    tree.to_dtb()
+}
+
 #[test]
 fn a_deep_tree_is_refused() {
-    let error = error_after(|tree| {
-        let mut node = DeviceTreeNode::new("deepest").unwrap();
-        for _ in 0..MAX_DEPTH {
-            let mut parent = DeviceTreeNode::new("deep").unwrap();
-            parent.add_child(node);
-            node = parent;
-        }
-        tree.root.add_child(node);
-    });
-    assert_eq!(error, TreeError::Depth { limit: MAX_DEPTH });
+    assert!(read(&tree_with_chain(MAX_DEPTH - 1)).is_ok());
+    let error = TreeError::Depth { limit: MAX_DEPTH };
+    assert_eq!(read(&tree_with_chain(MAX_DEPTH)), Err(error));
+}
+
+#[test]
+fn depth_counts_the_root() {
+    assert_eq!(depth::depth(ONE_THREAD), Some(4));
+    assert_eq!(depth::depth(&tree_with_chain(100)), Some(101));
 }
 
 #[test]
