@@ -57,10 +57,6 @@ impl Claims {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.guests.is_empty() && self.faults.is_empty()
-    }
-
     fn guest(&mut self, name: &str) -> &mut Guest {
         self.guests.entry(name.to_string()).or_default()
     }
