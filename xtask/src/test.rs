@@ -11,12 +11,13 @@ use crate::cross::{self, Endian};
 use crate::{image, process, project, setup, toolchain};
 
 /// Packages whose tests run on the build host.
-const HOST_PACKAGES: [&str; 6] = [
+const HOST_PACKAGES: [&str; 7] = [
     "hcalls",
     "asm",
     "platform",
     "firmware",
     "skiboot-compat",
+    "images",
     "xtask",
 ];
 /// The package whose tests boot QEMU.
@@ -85,7 +86,6 @@ pub fn test(options: &TestOptions) -> Result<ExitCode> {
     })
 }
 
-/// Hosts and guests are for the machine alone; everything else is linted for the build host.
 fn lints_of_host() -> Command {
     let mut cargo = project::cargo();
     cargo.args(["clippy", "--locked", "--all-targets"]);
