@@ -2,6 +2,7 @@
 
 extern crate alloc;
 
+pub mod bmc;
 pub mod console;
 pub mod lock;
 pub mod log_ring;
@@ -18,3 +19,7 @@ pub mod xscom;
 
 #[cfg(target_arch = "powerpc64")]
 pub mod guest;
+#[cfg(target_arch = "powerpc64")]
+pub mod thread;
+#[cfg(target_arch = "powerpc64")]
+pub mod world;
