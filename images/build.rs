@@ -16,7 +16,7 @@ fn main() {
         "dec",
         "external",
         "doorbell",
-        "yield",
+        "calls",
     ];
     let hosts = ["host", "testhost"].map(|name| (name.to_owned(), "host.ld"));
     let guests = guests.map(|name| (format!("guest-{name}"), "guest.ld"));

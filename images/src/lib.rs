@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod behaviour;
 pub mod boot_args;
 pub mod cpio;
 pub mod guest_calls;

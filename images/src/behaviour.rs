@@ -1,0 +1,100 @@
+//! What the test host and its guests agree on: which behaviour a guest shows (its first argument,
+//! r5), and the steps that it reports with [`crate::guest_calls::H_REPORT`].
+
+/// `guest-exits`: how to come out.
+pub mod exits {
+    /// H_REPORT with step [`STEP`].
+    pub const HYPERCALL: u64 = 0;
+    /// A hypercall number that nobody serves, [`UNKNOWN_NUMBER`]; then STEP with the answer.
+    pub const UNKNOWN_HYPERCALL: u64 = 1;
+    /// Instruction 0, which never is one.
+    pub const ILLEGAL: u64 = 2;
+    /// A load from past the guest's memory.
+    pub const DATA_OUTSIDE: u64 = 3;
+    /// A branch to past the guest's memory.
+    pub const FETCH_OUTSIDE: u64 = 4;
+    /// `trap`.
+    pub const TRAP: u64 = 5;
+    /// Instructions and registers that are the hypervisor's.
+    pub const HRFID: u64 = 6;
+    pub const NAP: u64 = 7;
+    pub const READ_HSPRG0: u64 = 8;
+    pub const WRITE_LPCR: u64 = 9;
+    pub const WRITE_LPIDR: u64 = 10;
+    pub const WRITE_HDEC: u64 = 11;
+    pub const CACHE_INHIBITED_STORE: u64 = 12;
+    /// `msgsndp`, which a guest in packed mode can't use.
+    pub const DOORBELL: u64 = 13;
+    /// `sc 1` in problem state.
+    pub const PROBLEM_STATE_HYPERCALL: u64 = 14;
+    /// MSR[HV] set by `mtmsrd`, which must have no effect; then STEP with the MSR.
+    pub const SET_HV: u64 = 15;
+    /// The same by `rfid`.
+    pub const RFID_TO_HV: u64 = 16;
+
+    pub const STEP: u64 = 0x1234;
+    /// In the range of the platform's own calls, but no one's.
+    pub const UNKNOWN_NUMBER: u64 = 0xfff0;
+}
+
+/// `guest-calls`: which hypercalls to make.
+pub mod calls {
+    /// H_REPORT of [`STEP`] and a count, for ever.
+    pub const REPORT_FOR_EVER: u64 = 0;
+    /// H_CEDE for ever; H_REPORT of STEP after each.
+    pub const CEDE_FOR_EVER: u64 = 1;
+    /// Vcpu 0 and 1 prod each other by turns, [`ROUNDS`] times; others are done at once.
+    pub const PING_PONG: u64 = 2;
+    /// H_PROD of itself, then H_CEDE; H_PROD and H_CONFER of vcpus that there are and that there
+    /// aren't. H_REPORT of STEP and the four answers.
+    pub const ANSWERS: u64 = 3;
+    /// Vcpu 0 measures; the others spin. H_REPORT of STEP and the ticks of ROUNDS calls: H_PROD of
+    /// itself, H_PROD then H_CEDE, H_CONFER to anyone.
+    pub const MEASURE: u64 = 4;
+    /// H_REPORT of STEP and the index once, then spin.
+    pub const REPORT_THEN_SPIN: u64 = 5;
+    /// Vcpu 0 does as [`REPORT_FOR_EVER`], the others spin.
+    pub const FIRST_REPORTS: u64 = 6;
+
+    pub const STEP: u64 = 0x2345;
+    pub const ROUNDS: u64 = 1000;
+}
+
+/// `guest-registers`: how often which registers hold, and which one does not.
+pub mod registers {
+    /// A hypercall with every register filled; r4 alone is this.
+    pub const STEP_FULL: u64 = 0x3456;
+    /// A register has changed: a kind, its number, what it was and what it is.
+    pub const STEP_CHANGED: u64 = 0x3457;
+    /// All rounds are through.
+    pub const STEP_DONE: u64 = 0x3458;
+    /// Rounds with a hypercall, and as many in which the guest only spins.
+    pub const ROUNDS: u64 = 8;
+
+    pub const KIND_GPR: u64 = 0;
+    /// 0 = CR, 1 = LR, 2 = CTR, 3 = XER.
+    pub const KIND_USER: u64 = 1;
+    pub const KIND_SPR: u64 = 2;
+    /// Twice the number of the VSR, plus 1 for its second doubleword.
+    pub const KIND_VSR: u64 = 3;
+    /// 0 = FPSCR, 1 and 2 = VSCR.
+    pub const KIND_FP_STATUS: u64 = 4;
+    /// Twice the number of the entry, plus 1 for its second doubleword.
+    pub const KIND_SLB: u64 = 5;
+}
+
+/// `guest-dec`, `guest-external`, `guest-doorbell`: interrupts that the guest takes.
+pub mod interrupts {
+    /// How many are awaited.
+    pub const COUNT: u64 = 10;
+    /// An interrupt came: how many there were so far.
+    pub const STEP_TAKEN: u64 = 0x4567;
+    /// The guest stands with interrupts off.
+    pub const STEP_OFF: u64 = 0x4568;
+    /// All have come: how many there were; `guest-dec` also: the most ticks that one was late.
+    pub const STEP_DONE: u64 = 0x4569;
+    /// An interrupt came when it must not have: what was wrong, by number.
+    pub const STEP_WRONG: u64 = 0x456a;
+    /// `guest-dec`: ticks from arming to the interrupt.
+    pub const DEC_TB: u64 = 51_200;
+}

@@ -1,0 +1,96 @@
+//! Makes the hypercalls that its argument names (`images::behaviour::calls`).
+#![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use images::behaviour::calls::*;
+use images::guest_calls::DIGEST_BYTES;
+use images::guest_runtime::{Vcpu, hcall, spr};
+
+images::guest!(calls);
+
+/// Whose turn it is to play, and how often a turn was taken.
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+fn calls(vcpu: Vcpu) -> ! {
+    let index = vcpu.index;
+    match vcpu.args[0] {
+        REPORT_FOR_EVER => report_for_ever(index),
+        CEDE_FOR_EVER => loop {
+            hcall::cede();
+            hcall::report(STEP, &[index]);
+        },
+        PING_PONG if index < 2 => ping_pong(index),
+        ANSWERS => answers(index),
+        MEASURE if index == 0 => measure(),
+        REPORT_THEN_SPIN => {
+            hcall::report(STEP, &[index]);
+            spin()
+        }
+        FIRST_REPORTS if index == 0 => report_for_ever(index),
+        PING_PONG => done(),
+        _ => spin(),
+    }
+}
+
+fn done() -> ! {
+    hcall::done(&[0; DIGEST_BYTES])
+}
+
+fn spin() -> ! {
+    loop {
+        spr::relax();
+    }
+}
+
+fn report_for_ever(index: u64) -> ! {
+    let mut count = 0;
+    loop {
+        hcall::report(STEP, &[index, count]);
+        count += 1;
+    }
+}
+
+fn ping_pong(index: u64) -> ! {
+    for round in 0..ROUNDS {
+        while TURNS.load(Ordering::Acquire) != 2 * round + index {
+            hcall::cede();
+        }
+        TURNS.store(2 * round + index + 1, Ordering::Release);
+        hcall::prod(1 - index);
+    }
+    done()
+}
+
+fn answers(index: u64) -> ! {
+    let prod = hcall::prod(index);
+    hcall::cede();
+    let absent = hcall::prod(99);
+    let anyone = hcall::confer(u64::MAX);
+    let nobody = hcall::confer(99);
+    hcall::report(STEP, &[prod, absent, anyone, nobody]);
+    done()
+}
+
+fn measure() -> ! {
+    let prod = ticks(|| {
+        hcall::prod(0);
+    });
+    let prod_cede = ticks(|| {
+        hcall::prod(0);
+        hcall::cede();
+    });
+    let confer = ticks(|| {
+        hcall::confer(u64::MAX);
+    });
+    hcall::report(STEP, &[prod, prod_cede, confer]);
+    done()
+}
+
+/// Ticks of the time base that ROUNDS times `work` takes.
+fn ticks(work: fn()) -> u64 {
+    let before_tb = spr::read::<{ spr::TB }>();
+    for _ in 0..ROUNDS {
+        work();
+    }
+    spr::read::<{ spr::TB }>() - before_tb
+}
