@@ -7,6 +7,8 @@ use num_enum::{IntoPrimitive, TryFromPrimitive};
 pub enum Status {
     /// Done.
     Success = 0,
+    /// CHECK_TOKEN: the call is served.
+    Present = 1,
     /// An argument is wrong; r4 holds its number, 1 for r3.
     Parameter = -1,
     /// The object is at work elsewhere, or another host core was faster.
@@ -21,6 +23,8 @@ pub enum Status {
     Unsupported = -7,
     /// No room for another object.
     Resource = -10,
+    /// Nothing was taken just now; try again.
+    BusyEvent = -12,
     /// Not on this thread or not in this state: not thread 0, or its siblings aren't held.
     WrongState = -14,
     /// A vcpu was kicked before the run: no guest instruction ran.

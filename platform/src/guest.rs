@@ -9,6 +9,8 @@ use hcalls::page::{FLAG_FP, SLB_ENTRIES};
 mod facility;
 mod slb;
 
+pub use slb::SavedSlb;
+
 /// What a partition's threads need in their hypervisor registers; each thread writes its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Partition {
@@ -167,7 +169,11 @@ unsafe fn load_sprs(page: *mut VcpuPage) {
         spr::write::<{ spr::MMCR0 }>(sprs.mmcr0.get());
         spr::write::<{ spr::DAWRX }>(sprs.dawrx.get() & !DAWRX_HYP);
         let ciabr = sprs.ciabr.get();
-        spr::write::<{ spr::CIABR }>(if ciabr & CIABR_PRIV == CIABR_PRIV { 0 } else { ciabr });
+        spr::write::<{ spr::CIABR }>(if ciabr & CIABR_PRIV == CIABR_PRIV {
+            0
+        } else {
+            ciabr
+        });
         spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
         spr::write::<{ spr::DEC }>(ticks_until(sprs.dec_expires_tb.get(), op::time_tb()));
         spr::write::<{ spr::PPR }>(sprs.ppr.get());
@@ -184,7 +190,8 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         sprs.ppr.set(spr::read::<{ spr::PPR }>());
         op::unrelax();
         let dec = spr::read::<{ spr::DEC }>() as i32;
-        sprs.dec_expires_tb.set(op::time_tb().wrapping_add(i64::from(dec) as u64));
+        sprs.dec_expires_tb
+            .set(op::time_tb().wrapping_add(i64::from(dec) as u64));
         sprs.mmcr0.set(spr::read::<{ spr::MMCR0 }>());
         spr::write::<{ spr::MMCR0 }>(MMCR0_FROZEN);
         macro_rules! save {

@@ -154,6 +154,21 @@ pub fn give_to_host(start: &HostStart) -> ! {
     }
 }
 
+/// Takes this thread from the host: its interrupts are the firmware's from here on. Thread 0 takes
+/// its core's vectors along; a secondary leaves those to the host.
+pub fn take_from_host() {
+    settle();
+    // SAFETY: r13 is this thread's area. With thread 0 gone, no thread of its core is the host's.
+    unsafe {
+        spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
+        if current().ptid == 0 {
+            spr::write::<{ spr::HRMOR }>(asm::BASE);
+            op::isync();
+        }
+        op::slbia();
+    }
+}
+
 /// The MSR bits that the firmware runs with; a host's call comes with these, or is refused.
 #[must_use]
 pub fn msr_is_firmwares() -> bool {

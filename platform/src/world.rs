@@ -153,3 +153,42 @@ pub fn expire_hdec() {
     unsafe { spr::write::<{ spr::HDEC }>(u64::MAX) }
 }
 
+/// Does `work` while this core's interrupts reach the firmware's vectors.
+///
+/// # Safety
+/// This is thread 0 of a core whose other threads are the firmware's, and r13 is its area.
+pub unsafe fn with_firmware_vectors<T>(work: impl FnOnce() -> T) -> T {
+    let (hid0, hrmor) = (spr::read::<{ spr::HID0 }>(), spr::read::<{ spr::HRMOR }>());
+    let hsprg0 = spr::read::<{ spr::HSPRG0 }>();
+    // SAFETY: the caller's promise; everything is put back below.
+    unsafe {
+        if hid0 & spr::HID0_HILE != 0 {
+            write_hid0(hid0 & !spr::HID0_HILE);
+        }
+        spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
+        set_hrmor(BASE);
+    }
+    let result = work();
+    // SAFETY: as above.
+    unsafe {
+        set_hrmor(hrmor);
+        spr::write::<{ spr::HSPRG0 }>(hsprg0);
+        if hid0 & spr::HID0_HILE != 0 {
+            write_hid0(hid0);
+        }
+    }
+    result
+}
+
+/// # Safety
+/// What runs on this core's threads doesn't depend on the old value.
+unsafe fn set_hrmor(value: u64) {
+    op::isync();
+    // SAFETY: the caller's promise. Writing LPIDR, even its own value, forgets translations.
+    unsafe {
+        spr::write::<{ spr::HRMOR }>(value);
+        op::isync();
+        spr::write::<{ spr::LPIDR }>(spr::read::<{ spr::LPIDR }>());
+        op::isync();
+    }
+}

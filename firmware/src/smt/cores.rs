@@ -17,7 +17,7 @@ pub struct Core {
     /// By ptid: a letter, which is the vcore's address with the slot below it, for a thread that
     /// is called to run a vcpu; 0 for none (B23).
     pub mailboxes: [AtomicU64; MAX_THREADS],
-    /// By ptid: real address where the host wants the thread to start; 0 for none.
+    /// By ptid: where the host wants the thread to start (`opal::cpu`); 0 for nowhere.
     pub host_starts: [AtomicU64; MAX_THREADS],
     /// By ptid: the [`hcalls::ExitReason`] with which the thread came out.
     pub reasons: [AtomicU8; MAX_THREADS],
@@ -34,6 +34,10 @@ pub struct Core {
     pub deadline_tb: AtomicU64,
     /// One bit per ptid that the host runs on.
     pub with_host: AtomicU8,
+    /// One bit per thread that has answered its first call and naps for the firmware.
+    pub awake: AtomicU8,
+    /// One bit per secondary that waits for the host awake (CORE_CLAIM).
+    pub parked: AtomicU8,
     /// The vcore that a fenced core still owes an answer for: its address, or 0.
     pub owing: AtomicU64,
     /// Wake-ups that nobody had asked for.
@@ -56,6 +60,8 @@ impl Core {
             first: AtomicU32::new(NOBODY),
             deadline_tb: AtomicU64::new(0),
             with_host: AtomicU8::new(0),
+            awake: AtomicU8::new(0),
+            parked: AtomicU8::new(0),
             owing: AtomicU64::new(0),
             spurious: AtomicU64::new(0),
             pir: AtomicU32::new(0),

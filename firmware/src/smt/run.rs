@@ -1,5 +1,5 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
-use super::calls::Answer;
+use super::calls::wrong;
 use super::cores::{self, Core, NOBODY};
 use super::objects::{self, Vcore};
 use super::seat::{Seat, letter};
@@ -27,16 +27,16 @@ pub fn run(args: &mut [u64; 8]) -> Status {
     if thread.ptid != 0 || core.state() != CoreState::Held || !thread::msr_is_firmwares() {
         return Status::WrongState;
     }
-    let Some(vcore) = objects::vcore(args[0]) else { return args.wrong(1) };
+    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
     let [_, runnable, blocked, deadline_tb, flags, ..] = *args;
     if runnable > 0xff {
-        return args.wrong(2);
+        return wrong(args, 2);
     }
     if blocked > 0xff {
-        return args.wrong(3);
+        return wrong(args, 3);
     }
     if flags & !RUN_FLAGS != 0 {
-        return args.wrong(5);
+        return wrong(args, 5);
     }
     let eager = vcore.rules.eager.load(Relaxed) != 0;
     match vcore.roster.begin(runnable as Mask, blocked as Mask, eager) {
@@ -50,8 +50,8 @@ fn refuse(vcore: &Vcore, refusal: Refusal, args: &mut [u64; 8]) -> Status {
     vcore.counters.refused.fetch_add(1, Relaxed);
     match refusal {
         Refusal::Busy => Status::Busy,
-        Refusal::NoSuchVcpu => args.wrong(2),
-        Refusal::Dead => args.wrong(1),
+        Refusal::NoSuchVcpu => wrong(args, 2),
+        Refusal::Dead => wrong(args, 1),
         Refusal::Constrained => Status::Constrained,
         Refusal::Kicked(mask) => {
             for slot in Slots(mask) {
@@ -110,7 +110,7 @@ impl Run {
         if lost != 0 {
             return self.fence(lost, args);
         }
-        self.conclude(queue, seats, started_tb, args)
+        self.conclude(queue, started_tb, args)
     }
 
     /// Gives each queued vcpu its thread, opens the entry word (B22) and writes the letters.
@@ -130,13 +130,16 @@ impl Run {
             core.mailboxes[ptid].store(letter, Relaxed);
             seats |= 1 << ptid;
         }
+        for ptid in Slots(core.thread_mask() & !seats) {
+            core.seats[ptid].store(0, Relaxed);
+        }
         vcore.core.store(self.thread.core as u64 + 1, Relaxed);
         // Release: who sees the mark sees the letters.
         vcore.entry.open(queue.generation(), seats);
         fence(SeqCst);
         // A kick that came since the run began has not found the word open: it is ours to act on.
         if vcore.roster.snapshot().kicked() & queue.runnable() != 0 {
-            vcore.entry.request(queue.generation());
+            vcore.entry.request();
         }
         seats
     }
@@ -194,22 +197,25 @@ impl Run {
         Status::Partial
     }
 
+    /// Threads that were called in this run, late joiners included.
+    #[inline(always)]
+    fn seats(&self) -> Mask {
+        let taken = |ptid: &usize| self.core.seats[*ptid].load(Relaxed) != 0;
+        (0..hcalls::MAX_THREADS).filter(taken).fold(0, |mask, ptid| mask | 1 << ptid)
+    }
+
     #[inline(always)]
     fn conclude(
         &self,
         queue: Snapshot,
-        seats: Mask,
         started_tb: u64,
         args: &mut [u64; 8],
     ) -> Status {
         let vcore = self.vcore;
         // All threads' writes were released by their reports.
         let entered = vcore.entry.snapshot().entered();
-        let seats = seats | entered;
+        let seats = self.seats();
         let outcome = self.outcome(seats);
-        for ptid in Slots(0xff & !seats) {
-            self.core.seats[ptid].store(0, Relaxed);
-        }
         vcore.core.store(0, Relaxed);
         let kicked = vcore.roster.end(outcome.exited, outcome.ceded);
         if kicked != 0 {

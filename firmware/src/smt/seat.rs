@@ -2,13 +2,15 @@
 use super::cores::Core;
 use super::inject;
 use super::objects::Vcore;
+use crate::opal::cpu;
 use crate::vcore::entry::Leave;
 use crate::vcore::{Mask, Slots};
 use asm::{msr, op, spr};
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::VcpuPage;
 use hcalls::page::OWNED;
+use hcalls::run::CoreState;
 use platform::guest::{Partition, Running};
 use platform::thread::Thread;
 use platform::{real, world};
@@ -253,13 +255,18 @@ unsafe fn note_exit(
 pub extern "C" fn woken(_srr1: u64) -> ! {
     let thread = platform::thread::current();
     let core = super::cores::core(thread.core);
+    if core.awake.load(Relaxed) & 1 << thread.ptid == 0 {
+        platform::thread::settle();
+    }
     thread.icp.take_ipi();
     let letter = core.mailboxes[thread.ptid].swap(0, Acquire);
     if letter != 0 {
         Seat::from_letter(thread, core, letter).run();
-    } else if core.host_starts[thread.ptid].load(Acquire) != 0 {
-        crate::boot::start_for_host(core, thread);
-    } else {
+    } else if thread.ptid == 0 && core.host_starts[0].load(Acquire) != 0 {
+        cpu::start_if_asked(core, thread);
+    } else if thread.ptid != 0 && core.state() == CoreState::Released {
+        cpu::park(core, thread);
+    } else if core.awake.fetch_or(1 << thread.ptid, Release) & 1 << thread.ptid != 0 {
         core.spurious.fetch_add(1, Relaxed);
     }
     platform::thread::idle()

@@ -167,11 +167,11 @@ impl Entry {
         self.0.store(OUTSTANDING.set(word, seats), Ordering::Release);
     }
 
-    /// Takes a thread for a vcpu that joins run `generation` (B26): `wanted`, or the lowest one
+    /// Takes a thread for a vcpu that joins the run of that generation, modulo 4 (B26): `wanted`, or the lowest one
     /// that no vcpu of this run had.
     pub fn reserve(&self, generation: Generation, wanted: Option<usize>, threads: Mask) -> Reserve {
         self.update(|now| {
-            if now.generation() != generation {
+            if now.generation() & 3 != generation {
                 return (None, Reserve::NotOpen);
             }
             let free = threads & !(now.outstanding() | now.entered());
@@ -207,10 +207,10 @@ impl Entry {
         })
     }
 
-    /// From outside: everybody out of run `generation` (B17).
-    pub fn request(&self, generation: Generation) -> Request {
+    /// From outside: everybody out of the present run (B17).
+    pub fn request(&self) -> Request {
         self.update(|now| {
-            if now.generation() != generation || now.outstanding() == 0 {
+            if now.outstanding() == 0 {
                 return (None, Request::NotRunning);
             }
             if now.leaving() {

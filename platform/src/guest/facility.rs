@@ -1,8 +1,8 @@
 //! Facilities that the MSR gates: floating point, VMX, VSX, transactional memory.
-use core::arch::asm;
-use hcalls::VcpuPage;
-use core::mem::offset_of;
 use asm::{msr, op};
+use core::arch::asm;
+use core::mem::offset_of;
+use hcalls::VcpuPage;
 
 const FP_ALL: u64 = msr::FP | msr::VEC | msr::VSX;
 

@@ -52,3 +52,30 @@ pub unsafe fn save(page: *mut VcpuPage) {
         (*page).slb_count.set(count as u64);
     }
 }
+
+/// A host's SLB, kept over a run.
+pub struct SavedSlb([(u64, u64); SLB_ENTRIES]);
+
+impl SavedSlb {
+    /// Copies this thread's SLB.
+    pub fn take() -> Self {
+        let mut entries = [(0, 0); SLB_ENTRIES];
+        for (index, (esid, vsid)) in entries.iter_mut().enumerate() {
+            // SAFETY: reads one entry.
+            unsafe {
+                asm!("slbmfee {}, {}", out(reg) *esid, in(reg) index, options(nostack));
+                asm!("slbmfev {}, {}", out(reg) *vsid, in(reg) index, options(nostack));
+            }
+            *esid |= index as u64;
+        }
+        Self(entries)
+    }
+
+    /// Puts the valid entries back; the SLB is empty before.
+    pub fn put_back(&self) {
+        for (esid, vsid) in self.0.iter().filter(|(esid, _)| esid & VALID != 0) {
+            // SAFETY: the host's own entry, as it was; the thread is in real mode.
+            unsafe { asm!("slbmte {}, {}", in(reg) *vsid, in(reg) *esid, options(nostack)) };
+        }
+    }
+}

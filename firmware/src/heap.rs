@@ -1,0 +1,49 @@
+//! The firmware's heap: what is left of its region behind the image.
+//!
+//! Only booting and the making of trees allocate; no call that a running host makes does.
+use asm::BASE;
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::NonNull;
+use platform::lock::Lock;
+use platform::real;
+use talc::DefaultBinning;
+use talc::base::Talc;
+use talc::source::Manual;
+
+/// The firmware's region: image, heap, and from the heap all threads' areas and stacks.
+pub const REGION_BYTES: u64 = 16 << 20;
+
+unsafe extern "C" {
+    static image_end: u8;
+}
+
+struct Heap(Lock<Talc<Manual, DefaultBinning>>);
+
+#[global_allocator]
+static HEAP: Heap = Heap(Lock::new(Talc::new(Manual)));
+
+// SAFETY: the lock makes each call alone; talc keeps GlobalAlloc's promises.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller passes a layout that isn't empty.
+        let block = unsafe { self.0.lock().allocate(layout) };
+        block.map_or(core::ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller got `block` from `alloc` with this layout.
+        unsafe { self.0.lock().deallocate(block, layout) }
+    }
+}
+
+/// Gives the heap its memory, from the end of the image to the end of the region.
+///
+/// # Safety
+/// Called once, by the boot thread; the region is RAM that nothing else uses.
+pub unsafe fn init() {
+    let start = real::address(&raw const image_end);
+    let len_bytes = (BASE + REGION_BYTES - start) as usize;
+    // SAFETY: the caller's promise; image_end lies in the region by the size of the image.
+    let claimed = unsafe { HEAP.0.lock().claim(real::ptr(start), len_bytes) };
+    assert!(claimed.is_some(), "no room for a heap behind the image");
+}

@@ -1,0 +1,20 @@
+//! catnap: resident firmware for POWER8 that holds each core's secondary threads in nap and runs
+//! SMT guests on them for the host.
+//!
+//! [`boot`] goes from reset to the host; [`opal`] takes the host's calls; [`smt`] runs vcores, by
+//! the protocol in [`vcore`]. On the build host only what needs no machine is compiled.
+#![no_std]
+
+extern crate alloc;
+
+pub mod smt;
+pub mod vcore;
+
+#[cfg(target_arch = "powerpc64")]
+pub mod boot;
+#[cfg(target_arch = "powerpc64")]
+pub mod epitaph;
+#[cfg(target_arch = "powerpc64")]
+pub mod heap;
+#[cfg(target_arch = "powerpc64")]
+pub mod opal;

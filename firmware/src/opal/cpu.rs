@@ -1,0 +1,198 @@
+//! Who has which thread: OPAL's START_CPU, QUERY_CPU_STATUS and RETURN_CPU, and CORE_CLAIM.
+use crate::smt::calls::{Args, wrong};
+use crate::smt::check;
+use crate::smt::cores::{self, Core};
+use crate::smt::objects::Vcore;
+use crate::vcore::Slots;
+use asm::op;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use hcalls::Status;
+use hcalls::run::{ClaimAction, CoreState};
+use platform::thread::{self, HostStart, Thread};
+use platform::{real, world};
+
+/// OPAL_QUERY_CPU_STATUS: a thread that the firmware has.
+const THREAD_INACTIVE: u8 = 0;
+/// OPAL_QUERY_CPU_STATUS: a thread that runs the host.
+const THREAD_STARTED: u8 = 1;
+/// How long CORE_CLAIM waits for threads to answer: 100 ms.
+const PATIENCE_TB: u64 = 51_200_000;
+
+/// The core and thread with that server number.
+fn thread_of(server: u64) -> Option<(&'static Core, usize)> {
+    cores::all().iter().find_map(|core| {
+        let ptid = server.wrapping_sub(u64::from(core.pir.load(Relaxed)));
+        (ptid < u64::from(core.threads.load(Relaxed))).then_some((core, ptid as usize))
+    })
+}
+
+/// OPAL_START_CPU: server number, real address. Refused on a secondary that the firmware holds.
+pub fn start(args: &mut Args) -> Status {
+    let Some((core, ptid)) = thread_of(args[0]) else { return Status::Parameter };
+    let Some(pc) = check::host_ram(args[1], 4, 4) else { return Status::Parameter };
+    if ptid != 0 && core.state() != CoreState::Released {
+        return Status::WrongState;
+    }
+    let me = 1 << ptid;
+    if core.with_host.fetch_or(me, Acquire) & me != 0 {
+        return Status::WrongState;
+    }
+    core.host_starts[ptid].store(pc | START, Release);
+    // A core's thread 0 naps under the firmware's HRMOR until then; secondaries are parked, awake.
+    if ptid == 0 {
+        core.icp(ptid).send_ipi();
+    }
+    Status::Success
+}
+
+/// Set in a host start, so that address 0 is one, too.
+const START: u64 = 1 << 63;
+
+/// Gives the calling thread to the host, if the host has asked for it.
+pub fn start_if_asked(core: &Core, thread: &Thread) {
+    let start = core.host_starts[thread.ptid].swap(0, Acquire);
+    if start & START != 0 {
+        let args = [u64::from(thread.pir), 0, 0, 0, 0, 0, 0];
+        thread::give_to_host(&HostStart { pc: start & !START, args })
+    }
+}
+
+/// A secondary of a core that the host has: awake, since a nap would end in the host's vectors.
+pub fn park(core: &Core, thread: &Thread) {
+    let me = 1 << thread.ptid;
+    core.parked.fetch_or(me, Release);
+    while core.state() == CoreState::Released {
+        op::relax();
+        if core.host_starts[thread.ptid].load(Relaxed) != 0 {
+            op::unrelax();
+            core.parked.fetch_and(!me, Release);
+            start_if_asked(core, thread);
+        }
+    }
+    op::unrelax();
+    core.parked.fetch_and(!me, Release);
+}
+
+/// OPAL_RETURN_CPU: the calling thread comes back to the firmware.
+pub fn give_back(_args: &mut Args) -> Status {
+    let thread = thread::current();
+    let core = cores::core(thread.core);
+    if thread.ptid == 0 && core.state() != CoreState::Held {
+        return Status::WrongState;
+    }
+    thread::take_from_host();
+    core.with_host.fetch_and(!(1 << thread.ptid), Release);
+    if thread.ptid != 0 {
+        park(core, thread);
+    }
+    thread::idle()
+}
+
+/// OPAL_QUERY_CPU_STATUS: server number, address of a byte.
+pub fn query_status(args: &mut Args) -> Status {
+    let Some((core, ptid)) = thread_of(args[0]) else { return Status::Parameter };
+    let Some(real) = check::host_ram(args[1], 1, 1) else { return Status::Parameter };
+    let started = core.with_host.load(Acquire) & 1 << ptid != 0;
+    let status = if started { THREAD_STARTED } else { THREAD_INACTIVE };
+    // SAFETY: a byte of the host's RAM.
+    unsafe { real::ptr(real).write_volatile(status) };
+    Status::Success
+}
+
+/// CORE_CLAIM: core's PIR, action → state. Status may be asked from anywhere; claiming and
+/// releasing is for the core's own thread 0.
+pub fn claim(args: &mut Args) -> Status {
+    let Some((index, core)) = u32::try_from(args[0]).ok().and_then(cores::by_pir) else {
+        return wrong(args, 1);
+    };
+    let Ok(action) = ClaimAction::try_from(args[1]) else { return wrong(args, 2) };
+    let thread = thread::current();
+    let own = thread.core == index && thread.ptid == 0;
+    let status = match (action, core.state()) {
+        (ClaimAction::Status, _)
+        | (ClaimAction::Claim, CoreState::Held)
+        | (ClaimAction::Release, CoreState::Released) => Status::Success,
+        _ if !own => Status::WrongState,
+        (ClaimAction::Release, CoreState::Held) => release(core),
+        (ClaimAction::Release, CoreState::Fenced) => Status::WrongState,
+        (ClaimAction::Claim, CoreState::Released) => take_back(core),
+        (ClaimAction::Claim, CoreState::Fenced) => end_fence(core, args),
+    };
+    args[1] = core.state() as u64;
+    status
+}
+
+/// Waits until `done`, but not for ever.
+fn wait_until(done: impl Fn() -> bool) -> bool {
+    let limit_tb = op::time_tb() + PATIENCE_TB;
+    while !done() && op::time_tb() < limit_tb {
+        op::relax();
+    }
+    op::unrelax();
+    done()
+}
+
+fn secondaries(core: &Core) -> u8 {
+    core.thread_mask() & !1
+}
+
+/// The secondaries leave their nap, under the firmware's vectors, and wait for the host awake.
+fn release(core: &Core) -> Status {
+    core.set_state(CoreState::Released);
+    let all = secondaries(core);
+    // SAFETY: thread 0 of this core, whose siblings are the firmware's; all are awake afterwards.
+    let answered = unsafe {
+        world::with_firmware_vectors(|| {
+            Slots(all).for_each(|ptid| core.icp(ptid).send_ipi());
+            wait_until(|| core.parked.load(Acquire) == all)
+        })
+    };
+    if answered {
+        return Status::Success;
+    }
+    core.set_state(CoreState::Held);
+    Status::Hardware
+}
+
+/// The secondaries go back to their nap; all must have been returned.
+fn take_back(core: &Core) -> Status {
+    if core.parked.load(Acquire) != secondaries(core) {
+        return Status::Busy;
+    }
+    core.set_state(CoreState::Held);
+    if wait_until(|| core.parked.load(Acquire) == 0) {
+        return Status::Success;
+    }
+    core.set_state(CoreState::Fenced);
+    Status::Partial
+}
+
+/// Asks the threads that never came back once more (B31).
+fn end_fence(core: &Core, args: &mut Args) -> Status {
+    let owing = core.owing.load(Acquire);
+    if owing == 0 {
+        return Status::Hardware;
+    }
+    // SAFETY: the address was put there from a vcore of the static table.
+    let vcore = unsafe { &*(owing as *const Vcore) };
+    vcore.entry.request();
+    // SAFETY: thread 0 of this core; threads that answer do so under the firmware's vectors.
+    let back = unsafe {
+        world::with_firmware_vectors(|| {
+            world::expire_hdec();
+            let lost = vcore.entry.snapshot().outstanding();
+            Slots(lost & !1).for_each(|ptid| core.icp(ptid).send_ipi());
+            wait_until(|| vcore.entry.snapshot().outstanding() == 0)
+        })
+    };
+    if !back {
+        args[2] = u64::from(vcore.entry.snapshot().outstanding());
+        return Status::Partial;
+    }
+    vcore.core.store(0, Relaxed);
+    vcore.roster.end(0, 0);
+    core.owing.store(0, Relaxed);
+    core.set_state(CoreState::Held);
+    log::info!("core {:#x} is whole again", core.pir.load(Relaxed));
+    Status::Success
+}

@@ -1,0 +1,242 @@
+//! Each call of [`hcalls`], from its arguments to its status. `args` are r3–r10; results replace
+//! r4–r9. Every argument is checked before anything changes.
+use super::check;
+use super::cores::{self, Core};
+use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
+use super::objects::{PARTITIONS, Refusal, Vcore};
+use crate::vcore::entry::{Request, Reserve};
+use crate::vcore::roster::{Change, State};
+use crate::vcore::{Mask, Slots};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::fence;
+use hcalls::query::{self, Query};
+use hcalls::run::{JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
+use hcalls::stats::{StatsAction, VcoreStats};
+use hcalls::{MAX_THREADS, Status};
+use platform::real;
+use zerocopy::big_endian::U64;
+
+/// A call's registers.
+pub type Args = [u64; 8];
+
+/// Argument `number` (1 for r3) is wrong: r4 says which.
+#[cold]
+pub fn wrong(args: &mut Args, number: u64) -> Status {
+    args[1] = number;
+    Status::Parameter
+}
+
+/// A run lasts at most as long as HDEC's 32 bits can count twice over; longer deadlines are legal.
+const MAX_RUN_TB: u64 = u64::MAX >> 1;
+
+/// SMT_QUERY: index → answer.
+pub fn smt_query(args: &mut Args) -> Status {
+    let Ok(index) = Query::try_from(args[0]) else { return wrong(args, 1) };
+    let threads = check::threads_per_core() as u64;
+    args[1] = match index {
+        Query::Versions => u64::from(hcalls::VERSION) << 32 | u64::from(hcalls::VERSION),
+        Query::Features => features(),
+        Query::Threads => threads,
+        Query::Widths => widths(threads),
+        Query::PageBytes => hcalls::page::PAGE_BYTES as u64,
+        Query::MaxPartitions => MAX_PARTITIONS as u64,
+        Query::MaxVcores => MAX_VCORES as u64,
+        Query::MaxVcpuId => MAX_VCORES_PER_PARTITION as u64 * threads,
+        Query::MaxLpid => u64::from(MAX_LPID),
+        Query::MaxRunTb => MAX_RUN_TB,
+    };
+    Status::Success
+}
+
+/// What this firmware can do, published in the tree as well.
+pub fn features() -> u64 {
+    query::FEATURE_RMOR
+        | query::FEATURE_VRMA
+        | query::FEATURE_LITTLE_ENDIAN
+        | query::FEATURE_PTID_ALIGNED
+        | query::FEATURE_EAGER
+        | query::FEATURE_CEDE
+        | query::FEATURE_STATS
+}
+
+/// Bit n for each width 2^n up to a core's threads.
+pub fn widths(threads: u64) -> u64 {
+    (2 << threads.trailing_zeros()) - 1
+}
+
+/// PARTITION_CREATE: address of a `PartitionConfig` → handle.
+pub fn partition_create(args: &mut Args) -> Status {
+    let settings = match check::partition(args[0]) {
+        Ok(settings) => settings,
+        Err(check::Refusal::Version) => return Status::Unsupported,
+        Err(refusal) => {
+            log::warn!("PARTITION_CREATE refused: {refusal:?}");
+            return wrong(args, 1);
+        }
+    };
+    match PARTITIONS.lock().create(settings) {
+        Ok(handle) => {
+            args[1] = handle;
+            Status::Success
+        }
+        Err(Refusal::Full) => Status::Resource,
+        Err(_) => Status::Busy,
+    }
+}
+
+/// PARTITION_DESTROY: handle, or all ones for every partition.
+pub fn partition_destroy(args: &mut Args) -> Status {
+    let mut partitions = PARTITIONS.lock();
+    let result = match args[0] {
+        u64::MAX => partitions.destroy_all(),
+        handle => partitions.destroy(handle),
+    };
+    match result {
+        Ok(()) => Status::Success,
+        Err(Refusal::Busy) => Status::Busy,
+        Err(_) => wrong(args, 1),
+    }
+}
+
+/// VCPU_CREATE: partition, vcpu id, page → vcore, slot.
+pub fn vcpu_create(args: &mut Args) -> Status {
+    let Some(page) = check::vcpu_page(args[2]) else { return wrong(args, 3) };
+    match PARTITIONS.lock().create_vcpu(args[0], args[1], page) {
+        Ok((vcore, slot)) => {
+            args[1] = vcore;
+            args[2] = slot as u64;
+            Status::Success
+        }
+        Err(Refusal::NoSuch) => wrong(args, 1),
+        Err(Refusal::PastLimit) => wrong(args, 2),
+        Err(Refusal::Full) => Status::Resource,
+        Err(Refusal::Taken | Refusal::Busy) => Status::Busy,
+    }
+}
+
+/// VCPU_DESTROY: vcore, slot.
+pub fn vcpu_destroy(args: &mut Args) -> Status {
+    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let slot = args[1];
+    if slot >= MAX_THREADS as u64 || vcore.roster.snapshot().present() & 1 << slot == 0 {
+        return wrong(args, 2);
+    }
+    match PARTITIONS.lock().destroy_vcpu(args[0], slot as usize) {
+        Ok(()) => Status::Success,
+        Err(Refusal::Busy) => Status::Busy,
+        Err(_) => wrong(args, 1),
+    }
+}
+
+/// VCPU_SET_STATE: vcore, slot mask, state → joined and queued masks, "the set is complete".
+pub fn vcpu_set_state(args: &mut Args) -> Status {
+    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let mask = args[1];
+    if mask == 0 || mask & !u64::from(vcore.roster.snapshot().present()) != 0 {
+        return wrong(args, 2);
+    }
+    let state = match VcpuState::try_from(args[2]) {
+        Ok(VcpuState::Runnable) => State::Runnable,
+        Ok(VcpuState::Blocked) => State::Blocked,
+        Ok(VcpuState::Busy) => State::Busy,
+        Err(_) => return wrong(args, 3),
+    };
+    let Some(change) = vcore.roster.set_state(mask as Mask, state) else { return Status::Busy };
+    let joined = if change.running { join(vcore, &change) } else { 0 };
+    let queued = change.queued & !joined;
+    let complete = if change.complete { SET_COMPLETE } else { 0 };
+    args[1] = u64::from(joined) << JOINED_SHIFT | u64::from(queued) << QUEUED_SHIFT | complete;
+    Status::Success
+}
+
+/// Starts vcpus on free threads of the core that runs their vcore (B26); answers which.
+fn join(vcore: &'static Vcore, change: &Change) -> Mask {
+    let mut joined = 0;
+    for slot in Slots(change.queued) {
+        if let Some(ptid) = reserve(vcore, change, slot) {
+            start_joiner(vcore, slot, ptid);
+            joined |= 1 << slot;
+        }
+    }
+    vcore.roster.joined();
+    joined
+}
+
+/// A thread of the running core for `slot`, or none.
+fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
+    let aligned = vcore.rules.aligned.load(Relaxed) != 0;
+    loop {
+        // The core is written before the word is opened, so it is right once the word is open.
+        let core = vcore.core.load(SeqCst);
+        let threads = match core.checked_sub(1) {
+            Some(index) => cores::core(index as usize).thread_mask(),
+            None => 0,
+        };
+        match vcore.entry.reserve(change.generation, aligned.then_some(slot), threads) {
+            Reserve::Ptid(ptid) => return Some(ptid),
+            Reserve::Refused => return None,
+            Reserve::NotOpen => core::hint::spin_loop(),
+        }
+    }
+}
+
+/// The thread is reserved; it gets its letter and its IPI. Thread 0 is the runner's, who looks
+/// into its mailbox while it waits.
+fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
+    let core = cores::core(vcore.core.load(Relaxed) as usize - 1);
+    let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
+    core.seats[ptid].store(letter, Relaxed);
+    core.mailboxes[ptid].store(letter, core::sync::atomic::Ordering::Release);
+    if ptid != 0 {
+        core.icp(ptid).send_ipi();
+    }
+}
+
+/// VCORE_KICK: vcore, slot mask (0 for all), cause → slots that left the queue at once.
+pub fn vcore_kick(args: &mut Args) -> Status {
+    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    if args[1] > 0xff {
+        return wrong(args, 2);
+    }
+    let Some(kick) = vcore.roster.kick(args[1] as Mask) else { return wrong(args, 2) };
+    vcore.counters.kicks.fetch_add(1, Relaxed);
+    if kick.running {
+        // Either the run's word is open and is asked here, or the runner sees the kick itself.
+        fence(SeqCst);
+        if let Request::Wake(ptid) = vcore.entry.request() {
+            running_on(vcore).icp(ptid).send_ipi();
+        }
+    }
+    args[1] = u64::from(kick.interrupted);
+    Status::Success
+}
+
+/// The core that runs a vcore whose entry word is open.
+fn running_on(vcore: &Vcore) -> &'static Core {
+    cores::core(vcore.core.load(Relaxed) as usize - 1)
+}
+
+/// SMT_STATS: vcore, address of a `VcoreStats`, action.
+pub fn smt_stats(args: &mut Args) -> Status {
+    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let len_bytes = size_of::<VcoreStats>() as u64;
+    let Some(real) = check::host_ram(args[1], len_bytes, 8) else { return wrong(args, 2) };
+    let Ok(action) = StatsAction::try_from(args[2]) else { return wrong(args, 3) };
+    let mut served = 0;
+    for slot in Slots(vcore.roster.snapshot().present()) {
+        let page = real::ptr(vcore.pages[slot].load(Relaxed)).cast::<hcalls::VcpuPage>();
+        // SAFETY: a vcpu's page is the host's RAM for as long as the vcpu exists; it is read.
+        served += unsafe { (&raw const (*page).firmware.served).read_volatile().get() };
+    }
+    vcore.counters.served.store(served, Relaxed);
+    let out = real::ptr(real).cast::<U64>();
+    for (place, counter) in vcore.counters.all().enumerate() {
+        let value = match action {
+            StatsAction::Snapshot => counter.load(Relaxed),
+            StatsAction::Reset => counter.swap(0, Relaxed),
+        };
+        // SAFETY: `place` is below the number of the structure's fields, all in the host's RAM.
+        unsafe { out.add(place).write_volatile(U64::new(value)) };
+    }
+    Status::Success
+}
