@@ -107,33 +107,26 @@ fn install(package: &str, major: u32, rehearse: bool) -> Result<()> {
     installed.with_context(by_hand)
 }
 
+/// The machine's own suites come first: backports only for what they lack.
 fn choose(dir: &Path, package: &str, major: u32) -> Result<(Apt, Candidate)> {
     let apt = Apt::new(dir)?;
-    let own = apt.own_sources()?;
-    let mut sources = own.clone();
-    sources.push(own[0].sibling(&format!("{}-backports", own[0].suite)));
-    apt.fetch_lists(&sources)?;
-    let offered = apt.candidates(package)?;
-    let enough = |candidate: &&Candidate| candidate.major() >= major;
-    // The machine's own suites first: backports only for what they lack.
-    let best = sources.iter().find_map(|source| {
-        offered
-            .iter()
-            .filter(enough)
-            .find(|c| c.suite == source.suite)
-    });
-    match best {
-        Some(best) => Ok((apt, best.clone())),
-        None => {
-            let suites: Vec<_> = sources.iter().map(|source| source.suite.as_str()).collect();
-            let versions: Vec<_> = offered.iter().map(|c| c.version.as_str()).collect();
-            bail!(
-                "{package} in {}: {}",
-                suites.join(", "),
-                versions.join(", ")
-            )
+    let mut sources = apt.own_sources()?;
+    let backports = sources[0].sibling(&format!("{}-backports", sources[0].suite));
+    let mut seen = Vec::new();
+    for added in [None, Some(backports)] {
+        sources.extend(added);
+        apt.fetch_lists(&sources)?;
+        let offered = apt.candidates(package)?;
+        if let Some(best) = offered.iter().find(|candidate| candidate.major() >= major) {
+            return Ok((apt, best.clone()));
         }
+        seen = offered;
     }
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|c| format!("{} in {}", c.version, c.suite))
+        .collect();
+    bail!("apt offers only these of {package}: {}", seen.join(", "))
 }
 
 /// apt-get with root's rights.

@@ -122,8 +122,8 @@ fn from_debian(release: &str, dir: &Path) -> Result<()> {
 fn find(apt: &Apt, archive: &Source, release: &str) -> Result<String> {
     let mut seen = Vec::new();
     for suite in SUITES {
-        if let Err(error) = apt.fetch_lists(&[archive.sibling(suite)]) {
-            eprintln!("setup: no suite {suite}: {error:#}");
+        if apt.fetch_lists(&[archive.sibling(suite)]).is_err() {
+            eprintln!("setup: Debian's suite {suite} can't be had");
             continue;
         }
         let offered = apt.candidates(PACKAGE)?;
