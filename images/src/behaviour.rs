@@ -51,7 +51,7 @@ pub mod calls {
     /// Vcpu 0 measures; the others spin. H_REPORT of STEP and the ticks of ROUNDS calls: H_PROD of
     /// itself, H_PROD then H_CEDE, H_CONFER to anyone.
     pub const MEASURE: u64 = 4;
-    /// H_REPORT of STEP and the index once, then spin.
+    /// H_REPORT of STEP, the index and the hardware thread (TIR) once, then spin.
     pub const REPORT_THEN_SPIN: u64 = 5;
     /// Vcpu 0 does as [`REPORT_FOR_EVER`], the others spin.
     pub const FIRST_REPORTS: u64 = 6;

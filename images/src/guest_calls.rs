@@ -18,6 +18,8 @@ pub const H_PANIC: u64 = 0xf808;
 /// A behaviour guest tells where it is: r4 = step, r5–r8 as that guest says.
 pub const H_REPORT: u64 = 0xf80c;
 
+/// The answer to a hypercall from problem state.
+pub const H_PRIVILEGE: u64 = -3i64 as u64;
 /// Most bytes of one H_PUT_TERM_CHAR.
 pub const TERM_BYTES: usize = 16;
 /// Bytes of a digest (SHA-256).

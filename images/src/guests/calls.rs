@@ -23,7 +23,7 @@ fn calls(vcpu: Vcpu) -> ! {
         ANSWERS => answers(index),
         MEASURE if index == 0 => measure(),
         REPORT_THEN_SPIN => {
-            hcall::report(STEP, &[index]);
+            hcall::report(STEP, &[index, spr::read::<{ spr::TIR }>()]);
             spin()
         }
         FIRST_REPORTS if index == 0 => report_for_ever(index),

@@ -1,14 +1,16 @@
 //! What the reference host does for a vcpu that came out of its guest.
 use hcalls::exit::ExitReason;
-use hcalls::papr::{H_FUNCTION, H_PARAMETER, H_SUCCESS};
+use hcalls::papr::{H_FUNCTION, H_PARAMETER, H_PROD, H_SUCCESS};
+use images::guest_calls::H_PRIVILEGE;
 use images::guest_calls::{
     DIGEST_BYTES, H_DONE, H_PANIC, H_PUT_TERM_CHAR, H_UNEXPECTED, TERM_BYTES,
 };
-use images::host_runtime::icp;
 use images::println;
 
 use crate::job::Job;
 
+/// MSR\[PR\]: problem state.
+const MSR_PR: u64 = 1 << (63 - 49);
 /// The longest line of a guest's that is printed as one.
 const LINE_BYTES: usize = 120;
 
@@ -19,9 +21,8 @@ pub fn exit(job: &mut Job, vcpu: usize) {
     let (srr0, srr1) = (line.srr0.get(), line.srr1.get());
     match ExitReason::try_from(reason) {
         Ok(ExitReason::Hypercall) => hypercall(job, vcpu),
-        Ok(ExitReason::Deadline | ExitReason::Pulled | ExitReason::Ceded | ExitReason::Kick) => {}
-        // A device of the host's: this host has none that it wants to hear from.
-        Ok(ExitReason::External) => drop(icp::drop_pending()),
+        // Nobody kicks this host's vcpus; it would be nothing to serve.
+        Ok(ExitReason::Kick) => {}
         Ok(reason) => job.fail(alloc::format!(
             "vcpu {vcpu}: {reason:?}, vector {trap:#x} at {srr0:#x}, SRR1 {srr1:#x}"
         )),
@@ -31,11 +32,16 @@ pub fn exit(job: &mut Job, vcpu: usize) {
 
 /// `sc 1`: the number is in r3, and there the answer goes.
 fn hypercall(job: &mut Job, vcpu: usize) {
+    if job.guest.page(vcpu).msr.get() & MSR_PR != 0 {
+        // A program of the guest's, whose kernel has not asked for anything.
+        return job.guest.page_mut(vcpu).gpr[3].set(H_PRIVILEGE);
+    }
     let gpr = &job.guest.page(vcpu).gpr;
     let number = gpr[3].get();
     let args = [4, 5, 6, 7, 8].map(|register| gpr[register].get());
     let answer = match number {
         H_PUT_TERM_CHAR => put_term_char(job, args),
+        H_PROD => prod(job, args[0]),
         H_DONE => done(job, vcpu, args[0]),
         H_UNEXPECTED => {
             let [vector, srr0, srr1, dar, dsisr] = args;
@@ -51,6 +57,16 @@ fn hypercall(job: &mut Job, vcpu: usize) {
         _ => H_FUNCTION,
     };
     job.guest.page_mut(vcpu).gpr[3].set(answer);
+}
+
+/// The firmware wakes those that wait in the vcore's run; another one is run with the next turn,
+/// as all are, and finds out by itself what there is to do.
+fn prod(job: &mut Job, vcpu: u64) -> u64 {
+    if vcpu < job.guest.vcpus() as u64 {
+        H_SUCCESS
+    } else {
+        H_PARAMETER
+    }
 }
 
 /// r5 bytes out of r6 and r7; whole lines are printed behind the guest's name.

@@ -3,12 +3,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use hcalls::exit::ExitReason;
 use hcalls::run::RUN_FP_CLEAN;
 use hcalls::stats::StatsAction;
 use images::boot_args::HostOptions;
 use images::host_runtime::calls::{self, Run};
 use images::host_runtime::sync::Lock;
-use images::host_runtime::{cores, cpu};
+use images::host_runtime::{cores, cpu, icp};
 
 use crate::job::Job;
 use crate::serve;
@@ -109,7 +110,11 @@ fn turn(job: &mut Job, limit_tb: u64) {
     let taken_tb = cpu::time_base() - before_tb;
     match run {
         Ok(run) => {
-            note_cost(job, &run, taken_tb);
+            note_cost(job, runnable & !run.did_not_run, taken_tb);
+            if run.first_reason == ExitReason::External {
+                // A device of the host's: this host has none that it wants to hear from.
+                icp::drop_pending();
+            }
             for vcpu in job.guest.vcpus_of(run.exited) {
                 serve::exit(job, vcpu);
             }
@@ -119,10 +124,10 @@ fn turn(job: &mut Job, limit_tb: u64) {
     }
 }
 
-fn note_cost(job: &mut Job, run: &Run, taken_tb: u64) {
+fn note_cost(job: &mut Job, ran: u64, taken_tb: u64) {
     let lines = || {
         job.guest
-            .vcpus_of(run.exited)
+            .vcpus_of(ran)
             .map(|vcpu| &job.guest.page(vcpu).firmware)
     };
     let first = lines().map(|line| line.entered_tb.get()).min().unwrap_or(0);

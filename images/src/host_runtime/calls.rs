@@ -101,6 +101,11 @@ pub fn partition_destroy(partition: Partition) -> Result<()> {
     call(Token::PartitionDestroy, &[partition.0]).map(drop)
 }
 
+/// PARTITION_DESTROY of every partition that there is.
+pub fn partition_destroy_all() -> Result<()> {
+    call(Token::PartitionDestroy, &[u64::MAX]).map(drop)
+}
+
 /// VCPU_CREATE: the vcore that the vcpu belongs to, and its slot there.
 ///
 /// # Safety
@@ -122,7 +127,8 @@ pub fn vcpu_destroy(vcore: Vcore, slot: u64) -> Result<()> {
 /// How a run ended. Masks have bit n for slot n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Came out with a reason in their pages.
+    /// Came out with something for the host to do; the reason is in their pages. Who is in none of
+    /// the masks ran, and stays in the queue.
     pub exited: u64,
     /// Never entered; they stay queued.
     pub did_not_run: u64,
@@ -191,9 +197,10 @@ pub fn vcpu_set_state(vcore: Vcore, slots: u64, state: VcpuState) -> Result<Set>
     })
 }
 
-/// VCORE_KICK: brings `slots` (0: all) out with reason Kick; `cause` is for the trace.
-pub fn vcore_kick(vcore: Vcore, slots: u64, cause: u64) -> Result<()> {
-    call(Token::VcoreKick, &[vcore.0, slots, cause]).map(drop)
+/// VCORE_KICK: brings `slots` (0: all) out with reason Kick; `cause` is for the trace. The answer
+/// is a mask of those that left the queue at once, since their vcore wasn't running.
+pub fn vcore_kick(vcore: Vcore, slots: u64, cause: u64) -> Result<u64> {
+    call(Token::VcoreKick, &[vcore.0, slots, cause]).map(|results| results[0])
 }
 
 /// SMT_STATS.
