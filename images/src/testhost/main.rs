@@ -1,1 +1,47 @@
-fn main() {}
+//! The test host: `test=NAME` among the boot arguments runs one behaviour, `test=all` every one.
+//!
+//! It prints `ok NAME` or `FAILED NAME: why` for each, then `host: done`, and switches off. Guests
+//! come from the initial RAM disk by the names of their files, such as `guest-loop.be`.
+#![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
+extern crate alloc;
+
+#[macro_use]
+mod check;
+mod lab;
+mod query;
+
+use images::host_runtime::{HostArgs, opal};
+use images::{boot_args, println};
+
+use crate::check::Outcome;
+use crate::lab::Lab;
+
+images::host!(host);
+
+/// A test: its name, and what it does.
+type Test = (&'static str, fn(&mut Lab) -> Outcome);
+
+const TESTS: &[Test] = &[("query", query::query), ("check_token", query::check_token)];
+
+fn host(args: HostArgs) -> ! {
+    let mut lab = Lab::new(&args);
+    let name = boot_args::value(lab.boot_args(), "test").unwrap_or("");
+    let mut found = false;
+    for (test, run) in TESTS
+        .iter()
+        .filter(|(test, _)| name == "all" || name == *test)
+    {
+        found = true;
+        match run(&mut lab) {
+            Ok(()) => println!("ok {test}"),
+            Err(why) => println!("FAILED {test}: {why}"),
+        }
+        lab.clear();
+    }
+    if !found {
+        println!("FAILED test={name}: not one of these, nor `all`:");
+        TESTS.iter().for_each(|(test, _)| println!("  {test}"));
+    }
+    println!("host: done");
+    opal::power_down()
+}

@@ -1,0 +1,62 @@
+//! SMT_QUERY and what else tells of the calls.
+use hcalls::query::{FEATURE_CEDE, FEATURE_LITTLE_ENDIAN, FEATURE_RMOR, Query};
+use hcalls::{Status, token};
+use images::host_runtime::calls;
+
+use crate::check::{Outcome, accepted, refused, same};
+use crate::lab::Lab;
+
+const CHECK_TOKEN: u64 = 80;
+
+/// Every index has an answer, and the answers fit each other (B5).
+pub fn query(lab: &mut Lab) -> Outcome {
+    let ask = |query: Query| accepted("SMT_QUERY", calls::smt_query(query.into()));
+    ensure!(
+        accepted("SMT_QUERY", calls::speaks_our_version())?,
+        "it doesn't speak our version"
+    );
+    let threads = ask(Query::Threads)?;
+    same("threads", threads.is_power_of_two() && threads <= 8, true)?;
+    same("widths", ask(Query::Widths)?, 2 * threads - 1)?;
+    same("page bytes", ask(Query::PageBytes)?, 4096)?;
+    let wanted = FEATURE_RMOR | FEATURE_LITTLE_ENDIAN | FEATURE_CEDE;
+    same("features", ask(Query::Features)? & wanted, wanted)?;
+    ensure!(ask(Query::MaxPartitions)? >= 4, "fewer than 4 partitions");
+    ensure!(
+        ask(Query::MaxVcores)? >= ask(Query::MaxPartitions)?,
+        "fewer vcores than partitions"
+    );
+    ensure!(
+        ask(Query::MaxVcpuId)? >= threads,
+        "not even one vcore's vcpu ids"
+    );
+    ensure!(
+        ask(Query::MaxLpid)? >= ask(Query::MaxPartitions)?,
+        "fewer LPIDs than partitions"
+    );
+    ensure!(
+        ask(Query::MaxRunTb)? >= 0x7fff_ffff,
+        "runs are shorter than HDEC's range"
+    );
+    let past = u64::from(Query::MaxRunTb) + 1;
+    for index in [past, past + 1, 1 << 32, u64::MAX] {
+        refused("SMT_QUERY", calls::smt_query(index), Status::Parameter, 1)?;
+    }
+    same("/ibm,opal/smt is there", lab.machine.has_smt, true)
+}
+
+/// OPAL's own call tells which calls there are.
+pub fn check_token(_lab: &mut Lab) -> Outcome {
+    for number in token::FIRST - 2..=token::LAST + 2 {
+        // SAFETY: no addresses.
+        let status = match unsafe { calls::raw(CHECK_TOKEN, &[number]) } {
+            Ok(_) => 0,
+            Err(refusal) => refusal.status,
+        };
+        let there = (token::FIRST..=token::LAST).contains(&number);
+        same("CHECK_TOKEN", (number, status), (number, i64::from(there)))?;
+    }
+    // SAFETY: no addresses.
+    let unknown = unsafe { calls::raw(token::LAST + 1, &[]) };
+    refused("a token past the last", unknown, Status::Unsupported, 0)
+}
