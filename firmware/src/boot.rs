@@ -27,7 +27,7 @@ pub fn main(tree_real: u64) -> ! {
     // SAFETY: the first thing that this thread does; a POWER8 machine has RAM there, or the image
     // would not have come here.
     unsafe { heap::init() };
-    logger::init(LevelFilter::Info);
+    logger::init(LevelFilter::Debug);
     match prepare(tree_real) {
         Ok(start) => {
             info!("catnap: to the host at {:#x}", start.pc);

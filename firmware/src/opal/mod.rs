@@ -71,7 +71,10 @@ pub extern "C" fn call(args: &mut [u64; 8], token: u64) -> i64 {
 
 #[inline(never)]
 fn serve(args: &mut [u64; 8], token: u64) -> Status {
-    let Some((_, function)) = find(token) else { return Status::Unsupported };
+    let Some((_, function)) = find(token) else {
+        log::debug!("call {token} is not served");
+        return Status::Unsupported;
+    };
     if !platform::thread::msr_is_firmwares() {
         return Status::WrongState;
     }
