@@ -10,12 +10,14 @@ pub mod logger;
 pub mod lpc;
 pub mod memory;
 pub mod mmio;
+pub mod payload;
 pub mod real;
 pub mod region;
 pub mod tree;
 pub mod uart;
 pub mod xics;
 pub mod xscom;
+pub mod zero;
 
 #[cfg(target_arch = "powerpc64")]
 pub mod guest;
