@@ -27,7 +27,7 @@ pub fn main(tree_real: u64) -> ! {
     // SAFETY: the first thing that this thread does; a POWER8 machine has RAM there, or the image
     // would not have come here.
     unsafe { heap::init() };
-    logger::init(LevelFilter::Debug);
+    logger::init(LevelFilter::Info);
     match prepare(tree_real) {
         Ok(start) => {
             info!("catnap: to the host at {:#x}", start.pc);
@@ -131,7 +131,7 @@ fn call_others(boot_thread: &Thread) {
 
 fn hand_over(machine: &Machine, fdt: &[u8], memory: MemoryMap) -> Result<HostStart, String> {
     let threads_per_core = machine.cores.iter().map(|core| core.threads).min().unwrap_or(1);
-    check::set_machine(memory, threads_per_core);
+    check::set_machine(memory, threads_per_core, machine.is_qemu);
     let tree = platform::real::address(fdt.as_ptr());
     // SAFETY: probing the payload's header.
     let entry = unsafe { *(platform::real::ptr(0x2000_0018).cast::<u64>()) };

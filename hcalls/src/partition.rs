@@ -52,7 +52,8 @@ pub struct PartitionConfig {
     /// RMOR mode: where the partition's real 0 lies, aligned to `rm_len_bytes`.
     /// VRMA mode: SDR1, the hashed page table's address and size.
     pub base: U64,
-    /// RMOR mode: 64 MiB, 128 MiB, 256 MiB, 1 GiB, 16 GiB or 256 GiB, the sizes of LPCR\[RMLS\].
+    /// RMOR mode: a size that SMT_QUERY's RealModeSizes lists, out of LPCR\[RMLS\]'s 64 MiB,
+    /// 128 MiB, 256 MiB, 1 GiB, 16 GiB and 256 GiB.
     /// VRMA mode: the VRMASD field, right-justified (5 bits: L || LP).
     pub rm_len_bytes: U64,
     /// LPCR bits the guest is to run with, out of [`LPCR_CHOICE`].

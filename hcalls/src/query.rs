@@ -25,6 +25,8 @@ pub enum Query {
     MaxLpid = 8,
     /// Ticks of the time base that a run can last.
     MaxRunTb = 9,
+    /// Bit n set: a partition in RMOR mode may have 2^n bytes of memory.
+    RealModeSizes = 10,
 }
 
 pub const FEATURE_RMOR: u64 = 1 << 0;

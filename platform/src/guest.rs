@@ -128,6 +128,8 @@ impl Running {
     pub fn save(self) {
         // SAFETY: `load`'s caller has promised the page until here.
         unsafe {
+            // The interrupt has taken the facilities from the MSR.
+            facility::open(self.fp);
             save_sprs(self.page);
             slb::save(self.page);
             if self.fp {

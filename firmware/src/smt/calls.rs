@@ -44,6 +44,7 @@ pub fn smt_query(args: &mut Args) -> Status {
         Query::MaxVcpuId => MAX_VCORES_PER_PARTITION as u64 * threads,
         Query::MaxLpid => u64::from(MAX_LPID),
         Query::MaxRunTb => MAX_RUN_TB,
+        Query::RealModeSizes => check::real_mode_sizes().fold(0, |sizes, (size, _)| sizes | size),
     };
     Status::Success
 }

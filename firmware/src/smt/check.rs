@@ -1,7 +1,7 @@
 //! What a host passes, checked: pages, buffers, configurations. Nothing here changes anything.
 use super::objects::{MAX_LPID, Settings};
 use asm::spr;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use hcalls::partition::{LPCR_CHOICE, MemoryMode, PartitionConfig, Policy, PtidMode};
 use hcalls::{VcpuPage, page};
 use platform::memory::MemoryMap;
@@ -12,15 +12,19 @@ use zerocopy::FromBytes;
 /// The machine as far as arguments are checked against it.
 static RAM: Once<MemoryMap> = Once::new();
 static THREADS_PER_CORE: AtomicU32 = AtomicU32::new(1);
+/// Only even values of LPCR\[RMLS\] work: QEMU takes the field's lowest bit for POWER10's HAIL and
+/// sends a guest's interrupts to 0xc000_0000_0000_4000.
+static EVEN_RMLS: AtomicBool = AtomicBool::new(false);
 
 /// Real addresses end here: POWER8 has 60 bits.
 const REAL_LIMIT: u64 = 1 << 60;
 /// Bits that a host's kernel has in its pointers to real memory.
 const KERNEL_BITS: u64 = 0xc << 60;
 
-/// Notes the machine's memory and the threads of its cores.
-pub fn set_machine(ram: MemoryMap, threads_per_core: usize) {
+/// Notes the machine's memory, the threads of its cores, and whether it is QEMU.
+pub fn set_machine(ram: MemoryMap, threads_per_core: usize, is_qemu: bool) {
     RAM.call_once(|| ram);
+    EVEN_RMLS.store(is_qemu, Relaxed);
     THREADS_PER_CORE.store(threads_per_core as u32, Relaxed);
 }
 
@@ -113,9 +117,15 @@ struct Memory {
 const RM_SIZES: [(u64, u64); 6] =
     [(64 << 20, 3), (128 << 20, 7), (256 << 20, 4), (1 << 30, 2), (16 << 30, 1), (256 << 30, 0)];
 
+/// Those that work on this machine.
+pub fn real_mode_sizes() -> impl Iterator<Item = (u64, u64)> {
+    let even = EVEN_RMLS.load(Relaxed);
+    RM_SIZES.into_iter().filter(move |(_, rmls)| !even || rmls % 2 == 0)
+}
+
 /// Real mode by offset: the memory must be the host's, all of it.
 fn rmor(base: u64, len_bytes: u64) -> Result<Memory, Refusal> {
-    let rmls = RM_SIZES.iter().find(|(size, _)| *size == len_bytes);
+    let rmls = real_mode_sizes().find(|(size, _)| *size == len_bytes);
     let (_, rmls) = rmls.ok_or(Refusal::Field("rm_len_bytes"))?;
     let base = host_ram(base, len_bytes, len_bytes).ok_or(Refusal::Field("base"))?;
     Ok(Memory { lpcr: rmls << spr::lpcr::RMLS_SHIFT, rmor: base, sdr1: 0 })

@@ -27,7 +27,7 @@ mod cause {
 
     const MSR_HV: u64 = 1 << (63 - 3);
     const MSR_PR: u64 = 1 << (63 - 49);
-    /// Where no guest of 64 MiB has memory.
+    /// Where no guest of 256 MiB has memory.
     const OUTSIDE: u64 = 1 << 32;
 
     /// Does what `case` names; none of them is expected to go on.

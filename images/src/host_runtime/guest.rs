@@ -11,8 +11,8 @@ use super::{cpu, real_memory};
 use crate::guest_image::{self, BadImage, GuestImage};
 use crate::ram::Ram;
 
-/// Every guest's memory: the smallest that LPCR\[RMLS\] knows.
-pub const MEMORY_BYTES: u64 = 64 << 20;
+/// Every guest's memory: a size of LPCR\[RMLS\] that QEMU, too, gets right (SMT_QUERY says which).
+pub const MEMORY_BYTES: u64 = 256 << 20;
 
 /// MSR bits of a new vcpu (Power ISA 2.07 Book III-S 3.2.1): 64-bit mode, recoverable, byte order.
 const MSR_SF: u64 = 1 << 63;
