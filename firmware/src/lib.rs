@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod host_tree;
 pub mod smt;
 pub mod vcore;
 

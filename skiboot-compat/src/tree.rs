@@ -49,4 +49,22 @@ pub mod compatible {
 }
 
 /// Bytes that a terminal takes at a time.
-pub const WRITE_BUFFER_LEN: u32 = 4096;
+pub const WRITE_BUFFER_LEN: u32 = 1024;
+
+/// `/ibm,opal/smt`: how a host finds out that this firmware runs SMT guests. A stock host passes
+/// over it.
+pub mod smt {
+    pub const PATH: &str = "/ibm,opal/smt";
+    pub const NAME: &str = "smt";
+    pub const COMPATIBLE: &str = "catnap,smt-v1";
+    /// Two cells: lowest and highest version of the interface.
+    pub const VERSIONS: &str = "catnap,versions";
+    /// Two cells: first and last token.
+    pub const TOKENS: &str = "catnap,tokens";
+    /// A cell for each: how many vcpus of a partition may make a vcore.
+    pub const WIDTHS: &str = "catnap,smt-widths";
+    /// A cell: size and alignment of a vcpu page, in bytes.
+    pub const PAGE_BYTES: &str = "catnap,vcpu-page-bytes";
+    /// Two cells: feature bits, as SMT_QUERY answers them.
+    pub const FEATURES: &str = "catnap,features";
+}

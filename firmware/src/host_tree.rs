@@ -1,0 +1,221 @@
+//! The device tree that the host gets: QEMU's own, with OPAL's nodes, one thread of each core, and
+//! the firmware's memory marked as taken.
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use dtoolkit::error::FdtParseError;
+use dtoolkit::fdt::Fdt;
+use dtoolkit::memreserve::MemoryReservation;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+use dtoolkit::{Property, ToPropertyValue};
+use platform::region::Region;
+use platform::tree::Machine;
+use skiboot_compat::tree::{WRITE_BUFFER_LEN, compatible, name, node, property, smt};
+use thiserror::Error;
+
+/// Where the header keeps the PIR of the thread that boots.
+const BOOT_CPUID_OFFSET: usize = 28;
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HostTreeError {
+    #[error("host's tree: {0}")]
+    Structure(#[from] FdtParseError),
+    #[error("host's tree: machine's tree has no {0}")]
+    Missing(&'static str),
+}
+
+/// What the tree says that isn't the machine's. All addresses are real.
+#[derive(Clone, Copy, Debug)]
+pub struct HostTreeParams<'a> {
+    /// PIR of the thread on which the host is entered.
+    pub boot_pir: u32,
+    pub opal_base: u64,
+    pub opal_entry: u64,
+    pub opal_runtime_len: u64,
+    /// Header of the log in memory.
+    pub memcons: u64,
+    pub version: &'a str,
+    /// Memory that the host must keep out of, each with a node's name.
+    pub reserved: &'a [(&'a str, Region)],
+    /// Memory that a host can read as files.
+    pub exports: &'a [(&'a str, Region)],
+    pub smt: SmtParams<'a>,
+}
+
+/// What `/ibm,opal/smt` says.
+#[derive(Clone, Copy, Debug)]
+pub struct SmtParams<'a> {
+    /// Lowest and highest version of the interface.
+    pub versions: [u32; 2],
+    /// First and last token.
+    pub tokens: [u32; 2],
+    /// Vcpus that may make a vcore.
+    pub widths: &'a [u32],
+    pub page_bytes: u32,
+    pub features: u64,
+}
+
+/// Builds the host's tree from the machine's.
+///
+/// # Errors
+/// `fdt` is not the tree that `machine` was read from.
+pub fn build(
+    fdt: &[u8],
+    machine: &Machine,
+    params: &HostTreeParams,
+) -> Result<Vec<u8>, HostTreeError> {
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(fdt)?);
+    keep_first_threads(&mut tree)?;
+    reserve_uart(&mut tree, machine);
+    point_to_console(&mut tree);
+    tree.root.add_child(opal(params));
+    reserve_memory(&mut tree, params.reserved);
+    let mut bytes = tree.to_dtb();
+    bytes[BOOT_CPUID_OFFSET..][..4].copy_from_slice(&params.boot_pir.to_be_bytes());
+    Ok(bytes)
+}
+
+/// The host has each core's thread 0; the others are the firmware's.
+fn keep_first_threads(tree: &mut DeviceTree) -> Result<(), HostTreeError> {
+    let cpus = tree
+        .find_node_mut(node::CPUS)
+        .ok_or(HostTreeError::Missing("cpus"))?;
+    for cpu in cpus.children_mut() {
+        if let Some(servers) = cpu.property_mut(property::INTERRUPT_SERVERS) {
+            let first = (&*servers).value().first_chunk::<4>().copied();
+            servers.set_value(first.ok_or(HostTreeError::Missing("interrupt server"))?);
+        }
+    }
+    Ok(())
+}
+
+/// The UART is the firmware's; the host goes by its calls.
+fn reserve_uart(tree: &mut DeviceTree, machine: &Machine) {
+    let Some(port) = machine.lpc.and_then(|lpc| lpc.uart) else {
+        return;
+    };
+    let uart = format!("isa-serial@i{:x}", port.first_port);
+    let buses = tree
+        .root
+        .children_mut()
+        .flat_map(DeviceTreeNode::children_mut);
+    for node in buses.filter_map(|bus| bus.child_mut(&uart)) {
+        set(node, "status", "reserved");
+    }
+}
+
+fn point_to_console(tree: &mut DeviceTree) {
+    if tree.find_node(node::CHOSEN).is_none() {
+        tree.root.add_child(new_node("chosen"));
+    }
+    if let Some(chosen) = tree.find_node_mut(node::CHOSEN) {
+        set(chosen, property::STDOUT_PATH, node::CONSOLE);
+        set(chosen, property::LINUX_STDOUT_PATH, node::CONSOLE);
+    }
+}
+
+fn opal(params: &HostTreeParams) -> DeviceTreeNode {
+    let mut opal = new_node(name::OPAL);
+    set_cells(&mut opal, 0, 0);
+    set(&mut opal, property::COMPATIBLE, compatible::OPAL);
+    set(&mut opal, property::OPAL_BASE, params.opal_base);
+    set(&mut opal, property::OPAL_ENTRY, params.opal_entry);
+    set(
+        &mut opal,
+        property::OPAL_RUNTIME_SIZE,
+        params.opal_runtime_len,
+    );
+    set(&mut opal, property::MEMCONS, params.memcons);
+    opal.add_child(consoles());
+    opal.add_child(firmware(params));
+    opal.add_child(smt_node(&params.smt));
+    opal
+}
+
+fn consoles() -> DeviceTreeNode {
+    let mut serial = new_node(name::SERIAL);
+    set(&mut serial, property::COMPATIBLE, compatible::CONSOLE);
+    set(&mut serial, "device_type", "serial");
+    set(&mut serial, "reg", 0_u32);
+    set(&mut serial, property::WRITE_BUFFER_SIZE, WRITE_BUFFER_LEN);
+    let mut consoles = new_node(name::CONSOLES);
+    set_cells(&mut consoles, 1, 0);
+    consoles.add_child(serial);
+    consoles
+}
+
+fn firmware(params: &HostTreeParams) -> DeviceTreeNode {
+    let mut exports = new_node(name::EXPORTS);
+    for (name, region) in params.exports {
+        set(&mut exports, name, range(region));
+    }
+    let mut firmware = new_node(name::FIRMWARE);
+    set(&mut firmware, property::COMPATIBLE, compatible::FIRMWARE);
+    set(&mut firmware, property::VERSION, params.version);
+    firmware.add_child(exports);
+    firmware
+}
+
+fn smt_node(params: &SmtParams) -> DeviceTreeNode {
+    let mut node = new_node(smt::NAME);
+    set(&mut node, property::COMPATIBLE, smt::COMPATIBLE);
+    set(&mut node, smt::VERSIONS, params.versions);
+    set(&mut node, smt::TOKENS, params.tokens);
+    set(&mut node, smt::WIDTHS, params.widths);
+    set(&mut node, smt::PAGE_BYTES, params.page_bytes);
+    set(&mut node, smt::FEATURES, params.features);
+    node
+}
+
+/// Marks memory as taken in all three ways that hosts look at: the header's reservations, the
+/// root's lists, and `/reserved-memory`.
+fn reserve_memory(tree: &mut DeviceTree, reserved: &[(&str, Region)]) {
+    let mut parent = new_node(name::RESERVED_MEMORY);
+    set_cells(&mut parent, 2, 2);
+    set(&mut parent, "ranges", [0_u8; 0]);
+    let mut names = Vec::with_capacity(reserved.len());
+    let mut ranges = Vec::with_capacity(reserved.len());
+    for (name, region) in reserved {
+        let name = format!("{name}@{:x}", region.start());
+        let mut child = new_node(name.as_str());
+        set(&mut child, "reg", range(region));
+        parent.add_child(child);
+        names.push(name);
+        ranges.extend(range(region));
+        let reservation = MemoryReservation::new(region.start(), region.len_bytes());
+        tree.memory_reservations.push(reservation);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    set(&mut tree.root, property::RESERVED_NAMES, names);
+    set(&mut tree.root, property::RESERVED_RANGES, ranges);
+    tree.root.add_child(parent);
+}
+
+/// Address and length, two cells each.
+fn range(region: &Region) -> [u32; 4] {
+    let (start, len) = (region.start(), region.len_bytes());
+    [
+        (start >> 32) as u32,
+        start as u32,
+        (len >> 32) as u32,
+        len as u32,
+    ]
+}
+
+/// Names are this module's own, or made of parts that are; there is nothing to check.
+fn new_node(name: &str) -> DeviceTreeNode {
+    DeviceTreeNode::new_unchecked(name)
+}
+
+fn set(node: &mut DeviceTreeNode, name: &str, value: impl ToPropertyValue) {
+    node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+}
+
+fn set_cells(node: &mut DeviceTreeNode, address: u32, size: u32) {
+    set(node, "#address-cells", address);
+    set(node, "#size-cells", size);
+}
+
+#[cfg(test)]
+#[path = "host_tree_tests.rs"]
+mod tests;

@@ -1,0 +1,187 @@
+extern crate std;
+use super::*;
+use dtoolkit::Node;
+use dtoolkit::fdt::FdtNode;
+use platform::tree;
+
+const ONE_THREAD: &[u8] = include_bytes!("../../platform/tests/trees/one-thread.dtb");
+const TWO_CORES: &[u8] = include_bytes!("../../platform/tests/trees/two-cores.dtb");
+const TWO_CHIPS: &[u8] = include_bytes!("../../platform/tests/trees/two-chips.dtb");
+
+fn region(start: u64, len: u64) -> Region {
+    Region::new(start, len).unwrap()
+}
+
+/// The host's tree of a machine.
+fn host_tree(fdt: &[u8]) -> Vec<u8> {
+    let machine = tree::read(fdt).unwrap();
+    let params = HostTreeParams {
+        boot_pir: machine.cores[0].pir,
+        opal_base: 0x3000_0000,
+        opal_entry: 0x3000_4000,
+        opal_runtime_len: 16 << 20,
+        memcons: 0x3012_3450,
+        version: "catnap-0.1.0",
+        reserved: &[
+            ("catnap", region(0x3000_0000, 16 << 20)),
+            ("catnap-trace", region(0x1_2345_6000, 0x1000)),
+        ],
+        exports: &[("smt_stats", region(0x3020_0000, 0x2000))],
+        smt: SmtParams {
+            versions: [1, 1],
+            tokens: [1100, 1109],
+            widths: &[1, 2, 4, 8],
+            page_bytes: 4096,
+            features: 0x1_0000_0003,
+        },
+    };
+    build(fdt, &machine, &params).unwrap()
+}
+
+fn cells(node: &FdtNode, name: &str) -> Vec<u32> {
+    let property = node.property(name).unwrap();
+    let (cells, rest) = property.value().as_chunks();
+    assert!(rest.is_empty());
+    cells.iter().map(|&cell| u32::from_be_bytes(cell)).collect()
+}
+
+fn text(node: &FdtNode, name: &str) -> String {
+    String::from_utf8(node.property(name).unwrap().value().to_vec()).unwrap()
+}
+
+#[test]
+fn the_host_has_one_thread_of_each_core() {
+    for (fdt, pirs) in [
+        (ONE_THREAD, &[8][..]),
+        (TWO_CORES, &[8, 16]),
+        (TWO_CHIPS, &[8, 0x88]),
+    ] {
+        let bytes = host_tree(fdt);
+        let cpus = Fdt::new(&bytes).unwrap().find_node("/cpus").unwrap();
+        let mut servers: Vec<_> = cpus
+            .children()
+            .map(|cpu| cells(&cpu, "ibm,ppc-interrupt-server#s"))
+            .collect();
+        servers.sort();
+        assert_eq!(servers.concat(), pirs);
+    }
+}
+
+#[test]
+fn opal_is_where_the_firmware_says() {
+    let bytes = host_tree(TWO_CORES);
+    let opal = Fdt::new(&bytes).unwrap().find_node("/ibm,opal").unwrap();
+    assert_eq!(text(&opal, "compatible"), "ibm,opal-v2\0ibm,opal-v3\0");
+    assert_eq!(cells(&opal, "opal-base-address"), [0, 0x3000_0000]);
+    assert_eq!(cells(&opal, "opal-entry-address"), [0, 0x3000_4000]);
+    assert_eq!(cells(&opal, "opal-runtime-size"), [0, 16 << 20]);
+    assert_eq!(cells(&opal, "ibm,opal-memcons"), [0, 0x3012_3450]);
+    let firmware = opal.child("firmware").unwrap();
+    assert_eq!(text(&firmware, "version"), "catnap-0.1.0\0");
+    let exports = firmware.child("exports").unwrap();
+    assert_eq!(cells(&exports, "smt_stats"), [0, 0x3020_0000, 0, 0x2000]);
+}
+
+#[test]
+fn smt_can_be_discovered() {
+    let bytes = host_tree(TWO_CORES);
+    let node = Fdt::new(&bytes).unwrap().find_node(smt::PATH).unwrap();
+    assert_eq!(text(&node, "compatible"), "catnap,smt-v1\0");
+    assert_eq!(cells(&node, smt::VERSIONS), [1, 1]);
+    assert_eq!(cells(&node, smt::TOKENS), [1100, 1109]);
+    assert_eq!(cells(&node, smt::WIDTHS), [1, 2, 4, 8]);
+    assert_eq!(cells(&node, smt::PAGE_BYTES), [4096]);
+    assert_eq!(cells(&node, smt::FEATURES), [1, 3]);
+}
+
+#[test]
+fn the_console_is_opals() {
+    let bytes = host_tree(TWO_CORES);
+    let fdt = Fdt::new(&bytes).unwrap();
+    let chosen = fdt.find_node("/chosen").unwrap();
+    for name in ["stdout-path", "linux,stdout-path"] {
+        assert_eq!(text(&chosen, name), "/ibm,opal/consoles/serial@0\0");
+    }
+    let console = fdt.find_node(node::CONSOLE).unwrap();
+    assert_eq!(text(&console, "compatible"), "ibm,opal-console-raw\0");
+    assert_eq!(cells(&console, "reg"), [0]);
+    let uart = fdt.find_node("/xscom@3fc0000000000/isa@b0020/isa-serial@i3f8");
+    assert_eq!(text(&uart.unwrap(), "status"), "reserved\0");
+}
+
+#[test]
+fn what_qemu_gave_to_the_payload_stays() {
+    let bytes = host_tree(TWO_CORES);
+    let host = tree::read(&bytes);
+    let machine = tree::read(TWO_CORES).unwrap();
+    let host = host.unwrap();
+    assert_eq!(host.bootargs, "console=hvc0 test=one");
+    assert_eq!(host.initrd, machine.initrd);
+    assert_eq!((&host.ram, &host.chips), (&machine.ram, &machine.chips));
+    assert_eq!(host.lpc, machine.lpc);
+    let threads: Vec<_> = host.cores.iter().map(|core| core.threads).collect();
+    assert_eq!(threads, [1, 1]);
+}
+
+#[test]
+fn the_firmwares_memory_is_taken_in_every_way() {
+    let bytes = host_tree(TWO_CHIPS);
+    let fdt = Fdt::new(&bytes).unwrap();
+    let header: Vec<_> = fdt
+        .memory_reservations()
+        .map(|reservation| (reservation.address(), reservation.size()))
+        .collect();
+    assert_eq!(header, [(0x3000_0000, 16 << 20), (0x1_2345_6000, 0x1000)]);
+    let ranges = [0, 0x3000_0000, 0, 16 << 20, 1, 0x2345_6000, 0, 0x1000];
+    let root = fdt.root();
+    assert_eq!(cells(&root, "reserved-ranges"), ranges);
+    assert_eq!(
+        text(&root, "reserved-names"),
+        "catnap@30000000\0catnap-trace@123456000\0"
+    );
+    let parent = fdt.find_node("/reserved-memory").unwrap();
+    assert_eq!(cells(&parent, "#size-cells"), [2]);
+    assert!(parent.property("ranges").unwrap().value().is_empty());
+    let child = parent.child("catnap-trace@123456000").unwrap();
+    assert_eq!(cells(&child, "reg"), [1, 0x2345_6000, 0, 0x1000]);
+}
+
+#[test]
+fn the_header_names_the_boot_thread() {
+    let bytes = host_tree(TWO_CHIPS);
+    assert_eq!(Fdt::new(&bytes).unwrap().boot_cpuid_phys(), 8);
+}
+
+#[test]
+fn the_log_has_the_layout_that_the_tree_promises() {
+    use platform::log_ring;
+    use skiboot_compat::memcons;
+    assert_eq!(log_ring::MAGIC, memcons::MAGIC);
+    assert_eq!(log_ring::WRAPPED, memcons::OUT_POS_WRAPPED);
+    assert!(log_ring::TEXT_LEN as u32 <= memcons::OUT_POS_MASK);
+}
+
+#[test]
+fn a_tree_that_is_none_is_refused() {
+    let machine = tree::read(ONE_THREAD).unwrap();
+    let smt = SmtParams {
+        versions: [1, 1],
+        tokens: [0, 0],
+        widths: &[],
+        page_bytes: 0,
+        features: 0,
+    };
+    let params = HostTreeParams {
+        boot_pir: 8,
+        opal_base: 0,
+        opal_entry: 0,
+        opal_runtime_len: 0,
+        memcons: 0,
+        version: "",
+        reserved: &[],
+        exports: &[],
+        smt,
+    };
+    let error = build(&ONE_THREAD[1..], &machine, &params).unwrap_err();
+    assert!(matches!(error, HostTreeError::Structure(_)));
+}
