@@ -56,7 +56,8 @@ pub struct FirmwareLine {
     /// Time base of the last entry and of the last exit.
     pub entered_tb: U64,
     pub left_tb: U64,
-    /// A prod that came while the vcpu wasn't ceded; the next H_CEDE returns at once.
+    /// Not 0: a prod came while the vcpu wasn't ceded; the next H_CEDE returns at once. The host
+    /// sets it, while the vcpu isn't running, when it serves an H_PROD that the firmware left to it.
     pub prodded: U64,
     /// Counts and times since the vcpu was created (L7).
     pub entries: U64,

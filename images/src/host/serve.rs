@@ -59,14 +59,14 @@ fn hypercall(job: &mut Job, vcpu: usize) {
     job.guest.page_mut(vcpu).gpr[3].set(answer);
 }
 
-/// The firmware wakes those that wait in the vcore's run; another one is run with the next turn,
-/// as all are, and finds out by itself what there is to do.
+/// The firmware wakes those that wait in the vcore's run, and leaves to the host those that don't
+/// run: their next H_CEDE has to return at once.
 fn prod(job: &mut Job, vcpu: u64) -> u64 {
-    if vcpu < job.guest.vcpus() as u64 {
-        H_SUCCESS
-    } else {
-        H_PARAMETER
+    if vcpu >= job.guest.vcpus() as u64 {
+        return H_PARAMETER;
     }
+    job.guest.page_mut(vcpu as usize).firmware.prodded.set(1);
+    H_SUCCESS
 }
 
 /// r5 bytes out of r6 and r7; whole lines are printed behind the guest's name.
