@@ -17,7 +17,7 @@ const EPITAPH_TIME: Duration = Duration::from_secs(2);
 pub enum End {
     /// QEMU ended by itself, with this exit status (None: by a signal).
     Exited(Option<i32>),
-    /// The firmware said that it is powered off, having nothing that could switch it off.
+    /// The firmware said that it is powered off, but QEMU went on, as it must without a BMC.
     PoweredOff,
     /// The firmware panicked.
     Panicked,
@@ -27,21 +27,30 @@ pub enum End {
 
 /// What the firmware prints when it has given up.
 const PANIC_MARKS: [&str; 2] = ["catnap: PANIC", "EPITAPH"];
-/// What it prints when the host asked for power-off and there is no BMC to do it.
+/// What it prints when the host has asked for power-off.
 const OFF_MARK: &str = "catnap: powered off";
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For the end of the whole run.
+    pub run: Duration,
+    /// After the firmware's last line, for the BMC to end QEMU; zero if there is none.
+    pub switch_off: Duration,
+}
 
 /// Run QEMU with its serial port on standard output until it ends or has to be ended, and hand
 /// each line to `on_line`. Everything is also copied to `out` as it comes.
 pub fn watch(
     qemu: &mut Command,
-    limit: Duration,
+    limits: Limits,
     out: &mut impl Write,
     mut on_line: impl FnMut(&str),
 ) -> Result<End> {
     let mut child = process::spawn(qemu.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let chunks = chunks(child.stdout.take().expect("piped"));
     let mut lines = Lines::default();
-    let mut deadline = Instant::now() + limit;
+    let mut deadline = Instant::now() + limits.run;
     let mut end = None;
     loop {
         // Asked about first: a machine that never stops talking never lets us wait.
@@ -57,7 +66,7 @@ pub fn watch(
                     }
                     if end.is_none() && line.contains(OFF_MARK) {
                         end = Some(End::PoweredOff);
-                        deadline = Instant::now();
+                        deadline = Instant::now() + limits.switch_off;
                     }
                 }
             }
@@ -84,7 +93,11 @@ fn finish(
         show(out, b"\n");
         on_line(&rest);
     }
-    Ok(end.unwrap_or(End::Exited(status.code())))
+    match end {
+        None | Some(End::PoweredOff) if status.code().is_some() => Ok(End::Exited(status.code())),
+        None => Ok(End::Exited(None)),
+        Some(end) => Ok(end),
+    }
 }
 
 fn show(out: &mut impl Write, chunk: &[u8]) {
@@ -142,12 +155,14 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn watch_shell(script: &str, limit: Duration) -> (End, Vec<String>) {
+    fn watch_shell(script: &str, run: Duration) -> (End, Vec<String>) {
         let mut lines = Vec::new();
+        let switch_off = Duration::from_millis(500);
+        let limits = Limits { run, switch_off };
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let note = |line: &str| lines.push(line.to_string());
-        let end = watch(&mut command, limit, &mut std::io::sink(), note).unwrap();
+        let end = watch(&mut command, limits, &mut std::io::sink(), note).unwrap();
         (end, lines)
     }
 
@@ -186,6 +201,12 @@ mod tests {
     fn a_machine_without_bmc_is_ended_when_it_is_off() {
         let (end, lines) = watch_shell("echo 'catnap: powered off'; exec sleep 60", LONG);
         assert_eq!((end, lines.len()), (End::PoweredOff, 1));
+    }
+
+    #[test]
+    fn a_bmc_may_take_a_moment_to_end_the_machine() {
+        let (end, _) = watch_shell("echo 'catnap: powered off'; sleep 0.1", LONG);
+        assert_eq!(end, End::Exited(Some(0)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `cargo xtask run`: boot the reference host and check what its guests computed.
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::claims::Claims;
-use crate::console::{self, End};
+use crate::console::{self, End, Limits};
 use crate::cross::Endian;
 use crate::image::{self, Images};
 use crate::qemu::{self, Boot, Machine, power_of_two};
@@ -102,6 +103,28 @@ impl RunOptions {
         })
     }
 
+    fn limits(&self) -> Limits {
+        let switch_off_s = if self.machine.no_bmc { 0 } else { 10 };
+        Limits {
+            run: Duration::from_secs(self.time_limit),
+            switch_off: Duration::from_secs(switch_off_s),
+        }
+    }
+
+    /// What is wrong with the way in which the run ended.
+    fn end_faults(&self, end: End) -> Vec<String> {
+        let fault = match end {
+            End::Exited(Some(0)) => return vec![],
+            End::PoweredOff if self.machine.no_bmc => return vec![],
+            End::PoweredOff => "the BMC didn't switch the machine off".to_string(),
+            End::Exited(Some(status)) => format!("QEMU ended with status {status}"),
+            End::Exited(None) => "QEMU was killed".to_string(),
+            End::Panicked => "the firmware panicked".to_string(),
+            End::TimedOut => format!("no end within {} s", self.time_limit),
+        };
+        vec![fault]
+    }
+
     /// Only what was asked for: the rest is the host's to decide.
     fn bootargs(&self) -> String {
         let widths: Vec<_> = self.smt.iter().map(u32::to_string).collect();
@@ -140,15 +163,19 @@ pub fn run(options: &RunOptions) -> Result<ExitCode> {
     let started = Instant::now();
     let mut claims = Claims::default();
     let mut done = false;
-    let limit = Duration::from_secs(options.time_limit);
-    let end = console::watch(&mut prepared.qemu, limit, &mut std::io::stdout(), |line| {
-        claims.read_line(line);
-        done |= line == DONE;
-    });
+    let end = console::watch(
+        &mut prepared.qemu,
+        options.limits(),
+        &mut io::stdout(),
+        |line| {
+            claims.read_line(line);
+            done |= line == DONE;
+        },
+    );
     if !options.verbose {
         fs::remove_file(&prepared.initrd).ok();
     }
-    let mut faults = end_faults(end?, options.time_limit);
+    let mut faults = options.end_faults(end?);
     let mut verified = String::new();
     if options.payload == HOST {
         if !done {
@@ -165,16 +192,6 @@ pub fn run(options: &RunOptions) -> Result<ExitCode> {
         }
     }
     verdict(faults, &verified, started.elapsed())
-}
-
-fn end_faults(end: End, limit_s: u64) -> Vec<String> {
-    match end {
-        End::Exited(Some(0)) | End::PoweredOff => vec![],
-        End::Exited(Some(status)) => vec![format!("QEMU ended with status {status}")],
-        End::Exited(None) => vec!["QEMU was killed".to_string()],
-        End::Panicked => vec!["the firmware panicked".to_string()],
-        End::TimedOut => vec![format!("no end within {limit_s} s")],
-    }
 }
 
 fn verdict(faults: Vec<String>, verified: &str, taken: Duration) -> Result<ExitCode> {
@@ -244,15 +261,17 @@ mod tests {
 
     #[test]
     fn only_a_clean_end_is_no_fault() {
-        assert!(end_faults(End::Exited(Some(0)), 1).is_empty());
-        assert!(end_faults(End::PoweredOff, 1).is_empty());
-        for end in [
+        let (with, without) = (parse("").unwrap(), parse("--no-bmc").unwrap());
+        assert!(with.end_faults(End::Exited(Some(0))).is_empty());
+        assert!(without.end_faults(End::PoweredOff).is_empty());
+        let bad = [
             End::Exited(Some(1)),
             End::Exited(None),
             End::Panicked,
             End::TimedOut,
-        ] {
-            assert_eq!(end_faults(end, 1).len(), 1);
+        ];
+        for end in bad.into_iter().chain([End::PoweredOff]) {
+            assert_eq!(with.end_faults(end).len(), 1, "{end:?}");
         }
     }
 }
