@@ -39,14 +39,24 @@ unsafe fn zero_bytes(start: u64, len_bytes: u64) {
 /// As [`zero`]; `start` and `end` are multiples of a block's length.
 #[cfg(target_arch = "powerpc64")]
 unsafe fn zero_blocks(start: u64, end: u64) {
-    let mut at = start;
-    while at < end {
-        // SAFETY: a block of the caller's range.
-        unsafe {
-            core::arch::asm!("dcbz 0, {}", in(reg) crate::real::ptr(at),
-                options(nostack, preserves_flags));
-        }
-        at += BLOCK_LEN;
+    let blocks = (end - start) / BLOCK_LEN;
+    if blocks == 0 {
+        return;
+    }
+    // SAFETY: as many blocks from `start` on as the caller's range has.
+    unsafe {
+        core::arch::asm!(
+            "mtctr {blocks}",
+            "1:",
+            "dcbz 0, {at}",
+            "addi {at}, {at}, {BLOCK_LEN}",
+            "bdnz 1b",
+            blocks = in(reg) blocks,
+            at = inout(reg_nonzero) crate::real::ptr(start) => _,
+            BLOCK_LEN = const BLOCK_LEN,
+            out("ctr") _,
+            options(nostack),
+        );
     }
 }
 
