@@ -6,6 +6,7 @@
 //! input), and the digest; `digest GUEST SHA256`: SHA-256 over the guest's slice digests (32 bytes
 //! each) in the order of vcpus. Numbers are decimal, digests 64 hexadecimal digits.
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -40,6 +41,20 @@ pub struct Verified {
     pub guests: usize,
     pub slices: usize,
     pub bytes: usize,
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Verified {
+            guests,
+            slices,
+            bytes,
+        } = self;
+        write!(
+            f,
+            "the digests of {guests} guests and {slices} slices of {bytes} bytes are right"
+        )
+    }
 }
 
 impl Claims {

@@ -18,6 +18,8 @@ const GUEST_PREFIX: &str = "guest-";
 pub struct Images {
     /// target/catnap.
     pub dir: PathBuf,
+    /// Names of the guests' binaries.
+    pub guests: Vec<String>,
 }
 
 impl Images {
@@ -35,12 +37,11 @@ impl Images {
     pub fn payload(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
 
-    /// A guest, by its name without "guest-".
-    pub fn guest(&self, name: &str, endian: Endian) -> PathBuf {
-        self.dir
-            .join(format!("{GUEST_PREFIX}{name}.{}", endian.suffix()))
-    }
+/// The name of a guest's file in target/catnap.
+pub fn guest_file(guest: &str, endian: Endian) -> String {
+    format!("{guest}.{}", endian.suffix())
 }
 
 /// The command: build, and list what there is now.
@@ -82,11 +83,11 @@ pub fn build(verbose: bool) -> Result<Images> {
     }
     for endian in [Endian::Big, Endian::Little] {
         for guest in &guests {
-            let to = dir.join(format!("{guest}.{}", endian.suffix()));
+            let to = dir.join(guest_file(guest, endian));
             copy(&built(&target_dir, endian, guest), &to)?;
         }
     }
-    Ok(Images { dir })
+    Ok(Images { dir, guests })
 }
 
 /// With -v each cargo command is shown instead.
