@@ -3,6 +3,7 @@ use super::*;
 use dtoolkit::Node;
 use dtoolkit::fdt::FdtNode;
 use platform::tree;
+use proptest::prelude::*;
 
 const ONE_THREAD: &[u8] = include_bytes!("../../platform/tests/trees/one-thread.dtb");
 const TWO_CORES: &[u8] = include_bytes!("../../platform/tests/trees/two-cores.dtb");
@@ -12,9 +13,12 @@ fn region(start: u64, len: u64) -> Region {
     Region::new(start, len).unwrap()
 }
 
-/// The host's tree of a machine.
+/// The host's tree of a machine that can be read.
 fn host_tree(fdt: &[u8]) -> Vec<u8> {
-    let machine = tree::read(fdt).unwrap();
+    built(fdt, &tree::read(fdt).unwrap()).unwrap()
+}
+
+fn built(fdt: &[u8], machine: &Machine) -> Result<Vec<u8>, HostTreeError> {
     let params = HostTreeParams {
         boot_pir: machine.cores[0].pir,
         opal_base: 0x3000_0000,
@@ -35,7 +39,7 @@ fn host_tree(fdt: &[u8]) -> Vec<u8> {
             features: 0x1_0000_0003,
         },
     };
-    build(fdt, &machine, &params).unwrap()
+    build(fdt, machine, &params)
 }
 
 fn cells(node: &FdtNode, name: &str) -> Vec<u32> {
@@ -164,24 +168,27 @@ fn the_log_has_the_layout_that_the_tree_promises() {
 #[test]
 fn a_tree_that_is_none_is_refused() {
     let machine = tree::read(ONE_THREAD).unwrap();
-    let smt = SmtParams {
-        versions: [1, 1],
-        tokens: [0, 0],
-        widths: &[],
-        page_bytes: 0,
-        features: 0,
-    };
-    let params = HostTreeParams {
-        boot_pir: 8,
-        opal_base: 0,
-        opal_entry: 0,
-        opal_runtime_len: 0,
-        memcons: 0,
-        version: "",
-        reserved: &[],
-        exports: &[],
-        smt,
-    };
-    let error = build(&ONE_THREAD[1..], &machine, &params).unwrap_err();
+    let error = built(&ONE_THREAD[1..], &machine).unwrap_err();
     assert!(matches!(error, HostTreeError::Structure(_)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    #[test]
+    fn any_machine_that_can_be_read_gets_a_tree_that_can_be_read(
+        which in 0_usize..3,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut fdt = [ONE_THREAD, TWO_CORES, TWO_CHIPS][which].to_vec();
+        for (at, byte) in changes {
+            let at = at.index(fdt.len());
+            fdt[at] = byte;
+        }
+        let Ok(machine) = tree::read(&fdt) else { return Ok(()) };
+        if let Ok(bytes) = built(&fdt, &machine) {
+            let host = Fdt::new(&bytes).map_err(|error| TestCaseError::fail(format!("{error}")))?;
+            prop_assert!(host.find_node(node::CONSOLE).is_some());
+        }
+    }
 }

@@ -49,12 +49,6 @@ pub fn lock_bus() -> LockGuard<'static, Bus> {
     BUS.lock()
 }
 
-/// Whether there is a UART.
-#[must_use]
-pub fn is_present() -> bool {
-    EMERGENCY.is_completed()
-}
-
 /// Sends what the UART takes without waiting; how many bytes that was. Without a UART, all.
 pub fn write(bytes: &[u8]) -> usize {
     match &mut BUS.lock().uart {

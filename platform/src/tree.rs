@@ -109,14 +109,6 @@ impl Machine {
     pub fn thread_count(&self) -> usize {
         self.cores.iter().map(|core| core.threads).sum()
     }
-
-    /// The core that has the thread with this PIR.
-    #[must_use]
-    pub fn core_of(&self, pir: u32) -> Option<&Core> {
-        let behind = self.cores.partition_point(|core| core.pir <= pir);
-        let core = &self.cores[behind.checked_sub(1)?];
-        ((pir - core.pir) < core.threads as u32).then_some(core)
-    }
 }
 
 /// The bytes of the tree at a real address.

@@ -90,18 +90,6 @@ fn two_chips_with_a_bmc() {
     assert!(machine.has_bmc());
 }
 
-#[test]
-fn a_pir_leads_to_its_core() {
-    let machine = read(TWO_CHIPS).unwrap();
-    let core_of = |pir| machine.core_of(pir).map(|core| core.pir);
-    assert_eq!(core_of(7), None);
-    assert_eq!(core_of(8), Some(8));
-    assert_eq!(core_of(15), Some(8));
-    assert_eq!(core_of(16), None);
-    assert_eq!(core_of(0x8f), Some(0x88));
-    assert_eq!(core_of(u32::MAX), None);
-}
-
 /// The error of the tree of two cores after `change`.
 fn error_after(change: impl FnOnce(&mut DeviceTree)) -> TreeError {
     let mut tree = DeviceTree::from_fdt(&Fdt::new(TWO_CORES).unwrap());
