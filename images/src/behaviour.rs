@@ -25,12 +25,10 @@ pub mod exits {
     pub const CACHE_INHIBITED_STORE: u64 = 12;
     /// `msgsndp`, which a guest in packed mode can't use.
     pub const DOORBELL: u64 = 13;
-    /// `sc 1` in problem state.
-    pub const PROBLEM_STATE_HYPERCALL: u64 = 14;
     /// MSR[HV] set by `mtmsrd`, which must have no effect; then STEP with the MSR.
-    pub const SET_HV: u64 = 15;
+    pub const SET_HV: u64 = 14;
     /// The same by `rfid`.
-    pub const RFID_TO_HV: u64 = 16;
+    pub const RFID_TO_HV: u64 = 15;
 
     pub const STEP: u64 = 0x1234;
     /// In the range of the platform's own calls, but no one's.

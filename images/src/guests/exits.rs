@@ -26,7 +26,6 @@ mod cause {
     use images::guest_runtime::spr;
 
     const MSR_HV: u64 = 1 << (63 - 3);
-    const MSR_PR: u64 = 1 << (63 - 49);
     /// Where no guest of 256 MiB has memory.
     const OUTSIDE: u64 = 1 << 32;
 
@@ -51,23 +50,8 @@ mod cause {
                 CACHE_INHIBITED_STORE => asm!("stbcix {0}, 0, {0}", in(reg) 0x8000u64),
                 // msgsndp: type 5, thread 0.
                 DOORBELL => asm!("mr 9, {}", ".long 0x7c00491c", in(reg) 5u64 << 27, out("r9") _),
-                PROBLEM_STATE_HYPERCALL => problem_state_hypercall(),
                 _ => {}
             }
-        }
-    }
-
-    /// # Safety
-    /// The guest stays in problem state.
-    unsafe fn problem_state_hypercall() {
-        // SAFETY: goes on behind the rfid with the same registers; the answer is in the host.
-        unsafe {
-            asm!(
-                "bcl 20, 31, 2f", "2: mflr {pc}", "addi {pc}, {pc}, 3f - 2b", "mtsrr0 {pc}",
-                "mtsrr1 {msr}", "rfid", "3: .long 0x44000022",
-                pc = out(reg_nonzero) _, msr = in(reg) spr::msr() | MSR_PR, out("lr") _,
-                inout("r3") images::guest_calls::H_REPORT => _, inout("r4") STEP => _,
-            );
         }
     }
 

@@ -8,7 +8,7 @@ use hcalls::run::RUN_FP_CLEAN;
 use images::cpio;
 use images::guest_calls::{H_PANIC, H_UNEXPECTED};
 use images::host_runtime::calls::{self, Run};
-use images::host_runtime::guest::{Guest, Setup};
+use images::host_runtime::guest::{Guest, MEMORY_BYTES, Setup};
 use images::host_runtime::{self, HostArgs, cpu};
 use images::machine::Machine;
 use images::ram::Ram;
@@ -24,6 +24,7 @@ pub struct Lab {
     pub ram: Ram,
     archive: &'static [u8],
     next_lpid: u32,
+    spare: Option<Range<u64>>,
 }
 
 /// A guest as a test wants it.
@@ -67,6 +68,7 @@ impl Lab {
             ram,
             archive,
             next_lpid: 1,
+            spare: None,
         }
     }
 
@@ -80,6 +82,15 @@ impl Lab {
             images::println!("PARTITION_DESTROY of all: {refusal}");
         }
         self.ram = host_runtime::free_ram(&self.machine, self.tree.clone());
+        self.spare = None;
+    }
+
+    /// Memory for partitions in which no guest runs, the same for all of a test's.
+    pub fn spare_memory(&mut self) -> Result<Range<u64>, String> {
+        if self.spare.is_none() {
+            self.spare = self.ram.take(MEMORY_BYTES, MEMORY_BYTES);
+        }
+        self.spare.clone().ok_or_else(|| "no memory left".into())
     }
 
     /// A new guest, its vcpus blocked still.
@@ -185,7 +196,7 @@ pub fn serve(
                 runnable &= !guest.slot_mask(vcpu);
             }
         }
-        if run.ceded == runnable {
+        if runnable != 0 && run.ceded == runnable {
             let decrementer_tb = run.decrementer_tb.ok_or("all ceded, and no decrementer")?;
             cpu::wait_until(decrementer_tb.min(limit_tb));
         }

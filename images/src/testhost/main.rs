@@ -7,8 +7,11 @@ extern crate alloc;
 
 #[macro_use]
 mod check;
+mod arguments;
 mod lab;
+mod objects;
 mod query;
+mod running;
 
 use images::host_runtime::{HostArgs, opal};
 use images::{boot_args, println};
@@ -21,7 +24,22 @@ images::host!(host);
 /// A test: its name, and what it does.
 type Test = (&'static str, fn(&mut Lab) -> Outcome);
 
-const TESTS: &[Test] = &[("query", query::query), ("check_token", query::check_token)];
+const TESTS: &[Test] = &[
+    ("query", query::query),
+    ("check_token", query::check_token),
+    ("create_destroy", objects::create_destroy),
+    ("limits", objects::limits),
+    ("vcores", objects::vcores),
+    ("memory", objects::memory),
+    ("bad_arguments", arguments::bad_arguments),
+    ("random_arguments", arguments::random_arguments),
+    ("run1", running::run1),
+    ("run8", running::run8),
+    ("ptid", running::ptid),
+    ("exits", running::exits),
+    ("deadline", running::deadline),
+    ("cycles10000", running::cycles10000),
+];
 
 fn host(args: HostArgs) -> ! {
     let mut lab = Lab::new(&args);

@@ -38,7 +38,7 @@ pub fn query(lab: &mut Lab) -> Outcome {
         ask(Query::MaxRunTb)? >= 0x7fff_ffff,
         "runs are shorter than HDEC's range"
     );
-    let past = u64::from(Query::MaxRunTb) + 1;
+    let past = u64::from(Query::RealModeSizes) + 1;
     for index in [past, past + 1, 1 << 32, u64::MAX] {
         refused("SMT_QUERY", calls::smt_query(index), Status::Parameter, 1)?;
     }

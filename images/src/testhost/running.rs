@@ -1,0 +1,293 @@
+//! Runs, and how they end.
+use hcalls::exit::ExitReason;
+use hcalls::page::OWNED;
+use hcalls::papr::{H_FUNCTION, H_SUCCESS};
+use hcalls::partition::PtidMode;
+use hcalls::run::RUN_FP_CLEAN;
+use hcalls::stats::StatsAction;
+use images::behaviour::{calls as case, exits};
+use images::guest_calls::{H_REPORT, H_UNEXPECTED};
+use images::host_runtime::guest::Guest;
+use images::host_runtime::{calls, cpu};
+use images::println;
+
+use crate::check::{Outcome, accepted, same};
+use crate::lab::{self, Lab, MS_TB, Wanted};
+
+/// One vcpu, one hypercall, in both byte orders.
+pub fn run1(lab: &mut Lab) -> Outcome {
+    for little_endian in [false, true] {
+        let mut guest = lab.guest(&Wanted {
+            little_endian,
+            ..Wanted::new("exits", 1)
+        })?;
+        lab::start_all(&mut guest, [exits::HYPERCALL, 0]);
+        same(
+            "reason before a run (B13)",
+            guest.page(0).firmware.reason.get(),
+            ExitReason::None as u32,
+        )?;
+        same(
+            "trap before a run (B13)",
+            guest.page(0).firmware.trap.get(),
+            0,
+        )?;
+        let before_tb = cpu::time_base();
+        let run = lab::run(&mut guest, 1)?;
+        let after_tb = cpu::time_base();
+        same("masks", (run.exited, run.did_not_run, run.ceded), (1, 0, 0))?;
+        same(
+            "first",
+            (run.first_slot, run.first_reason),
+            (0, ExitReason::Hypercall),
+        )?;
+        let page = guest.page(0);
+        same("trap", page.firmware.trap.get(), 0xc00)?;
+        same("owner", page.firmware.owner.get() & OWNED, 0)?;
+        same("entries", page.firmware.entries.get(), 1)?;
+        let (entered_tb, left_tb) = (page.firmware.entered_tb.get(), page.firmware.left_tb.get());
+        let in_order = before_tb <= entered_tb && entered_tb <= left_tb && left_tb <= after_tb;
+        ensure!(
+            in_order,
+            "times {before_tb} {entered_tb} {left_tb} {after_tb}"
+        );
+        same("pc and srr0", page.pc.get(), page.firmware.srr0.get())?;
+        let (number, args) = lab::hypercall(&guest, 0)?;
+        same("hypercall", (number, args[0]), (H_REPORT, exits::STEP))?;
+        let again = lab::run(&mut guest, 1)?;
+        same(
+            "second run",
+            (again.exited, guest.page(0).firmware.entries.get()),
+            (1, 2),
+        )?;
+    }
+    Ok(())
+}
+
+/// All widths, both byte orders: each vcpu makes its hypercall, whoever is pulled out meanwhile.
+pub fn run8(lab: &mut Lab) -> Outcome {
+    for (vcpus, little_endian) in [(1, false), (2, true), (4, false), (8, false), (8, true)] {
+        let mut guest = lab.guest(&Wanted {
+            little_endian,
+            ..Wanted::new("calls", vcpus)
+        })?;
+        lab::start_all(&mut guest, [case::REPORT_THEN_SPIN, 0]);
+        let all = guest.all_slots();
+        let mut seen = 0;
+        lab::serve(
+            &mut guest,
+            all,
+            1000,
+            |guest, vcpu, number, [step, index, ..]| {
+                same(
+                    "hypercall",
+                    (number, step, index),
+                    (H_REPORT, case::STEP, vcpu as u64),
+                )?;
+                same("reported before", seen & guest.slot_mask(vcpu), 0)?;
+                seen |= guest.slot_mask(vcpu);
+                Ok(false)
+            },
+        )?;
+        same("vcpus that reported", seen, all)?;
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// Packed mode uses the lowest threads, in order (B14); aligned mode that of the id (B15), even if
+/// thread 0 has no vcpu then (B24).
+pub fn ptid(lab: &mut Lab) -> Outcome {
+    for (ptid_mode, threads) in [
+        (PtidMode::Packed, [0, 1, 2]),
+        (PtidMode::Aligned, [4, 5, 7]),
+    ] {
+        let mut guest = lab.guest(&Wanted {
+            ptid_mode,
+            ..Wanted::new("calls", 8)
+        })?;
+        lab::start_all(&mut guest, [case::REPORT_THEN_SPIN, 0]);
+        // Thread by thread: a run with all three each time, until each was the one that reported.
+        let vcpus = [4, 5, 7];
+        let mut found = [None; 3];
+        let limit_tb = cpu::time_base() + 1000 * MS_TB;
+        while found.contains(&None) {
+            ensure!(
+                cpu::time_base() < limit_tb,
+                "only these reported: {found:?}"
+            );
+            for &vcpu in &vcpus {
+                guest.start_vcpu(vcpu, 8, [case::REPORT_THEN_SPIN, 0]);
+            }
+            let mask = vcpus.iter().map(|&vcpu| guest.slot_mask(vcpu)).sum();
+            let run = lab::run(&mut guest, mask)?;
+            for vcpu in guest.vcpus_of(run.exited) {
+                let (_, [_, _, thread, ..]) = lab::hypercall(&guest, vcpu)?;
+                let place = vcpus
+                    .iter()
+                    .position(|&it| it == vcpu)
+                    .ok_or("another vcpu ran")?;
+                found[place] = Some(thread);
+            }
+            requeue(&mut guest, mask)?;
+        }
+        same("threads", found, threads.map(Some))?;
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// Empties the queue, so that the next run queues the vcpus in their order.
+fn requeue(guest: &mut Guest, slots: u64) -> Outcome {
+    accepted(
+        "BLOCKED",
+        calls::vcpu_set_state(guest.vcore, slots, hcalls::run::VcpuState::Blocked),
+    )?;
+    Ok(())
+}
+
+/// What a case of `guest-exits` has to come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// Out to the host, by this vector.
+    Exit(ExitReason, u32),
+    /// Into the guest's own vector.
+    OwnVector(u64),
+    /// It goes on, and reports an MSR without HV.
+    NoHv,
+    /// It goes on with the host's answer.
+    Answer(u64),
+}
+
+/// Each way out of a guest, in both byte orders.
+pub fn exits(lab: &mut Lab) -> Outcome {
+    use Expected::*;
+    let cases = [
+        (exits::HYPERCALL, Exit(ExitReason::Hypercall, 0xc00)),
+        (exits::UNKNOWN_HYPERCALL, Answer(H_FUNCTION)),
+        (exits::ILLEGAL, Exit(ExitReason::EmulationAssist, 0xe40)),
+        (exits::DATA_OUTSIDE, OwnVector(0x300)),
+        (exits::FETCH_OUTSIDE, OwnVector(0x400)),
+        (exits::TRAP, OwnVector(0x700)),
+        (exits::HRFID, OwnVector(0x700)),
+        (exits::NAP, OwnVector(0x700)),
+        (exits::READ_HSPRG0, OwnVector(0x700)),
+        (exits::WRITE_LPCR, OwnVector(0x700)),
+        (exits::WRITE_LPIDR, OwnVector(0x700)),
+        (exits::WRITE_HDEC, OwnVector(0x700)),
+        (exits::CACHE_INHIBITED_STORE, OwnVector(0x700)),
+        (exits::SET_HV, NoHv),
+        (exits::RFID_TO_HV, NoHv),
+    ];
+    for little_endian in [false, true] {
+        let mut guest = lab.guest(&Wanted {
+            little_endian,
+            ..Wanted::new("exits", 1)
+        })?;
+        for (case, expected) in cases {
+            lab::start_all(&mut guest, [case, 0]);
+            exit(&mut guest, expected).map_err(|why| alloc::format!("case {case}: {why}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn exit(guest: &mut Guest, expected: Expected) -> Outcome {
+    const MSR_HV: u64 = 1 << (63 - 3);
+    let run = lab::run(guest, 1)?;
+    same("exited", run.exited, 1)?;
+    let page = guest.page(0);
+    let (reason, trap) = (page.firmware.reason.get(), page.firmware.trap.get());
+    let gpr = [3, 4, 5].map(|register| page.gpr[register].get());
+    match expected {
+        Expected::Exit(wanted, vector) => {
+            same("reason and vector", (reason, trap), (wanted as u32, vector))?;
+            if wanted == ExitReason::EmulationAssist {
+                same("the instruction", page.firmware.heir.get(), 0)?;
+            }
+            Ok(())
+        }
+        _ if reason != ExitReason::Hypercall as u32 => Err(alloc::format!(
+            "reason {reason}, vector {trap:#x}, not {expected:x?}"
+        )),
+        Expected::OwnVector(vector) => same("vector", (gpr[0], gpr[1]), (H_UNEXPECTED, vector)),
+        Expected::NoHv => same("step and HV", (gpr[1], gpr[2] & MSR_HV), (exits::STEP, 0)),
+        Expected::Answer(answer) => {
+            same("number", gpr[0], exits::UNKNOWN_NUMBER)?;
+            lab::answer(guest, 0, answer);
+            lab::run(guest, 1)?;
+            let (_, [step, told, ..]) = lab::hypercall(guest, 0)?;
+            same("step and answer", (step, told), (exits::STEP, answer))
+        }
+    }
+}
+
+/// Guests that never leave by themselves come out when their time is up, not before (L4).
+pub fn deadline(lab: &mut Lab) -> Outcome {
+    for vcpus in [1, 8] {
+        let mut guest = lab.guest(&Wanted::new("loop", vcpus))?;
+        let all = guest.all_slots();
+        for limit_tb in [MS_TB, 5 * MS_TB, 0] {
+            let deadline_tb = cpu::time_base() + limit_tb;
+            let run = accepted("VCORE_RUN", guest.run(all, 0, deadline_tb, RUN_FP_CLEAN))?;
+            let late_tb = cpu::time_base()
+                .checked_sub(deadline_tb)
+                .ok_or("out before the deadline")?;
+            ensure!(late_tb < 500 * MS_TB, "{} ms late", late_tb / MS_TB);
+            same("exited and ceded", (run.exited, run.ceded), (0, 0))?;
+            for vcpu in 0..guest.vcpus() {
+                let reason = ExitReason::try_from(guest.page(vcpu).firmware.reason.get());
+                let fits = match reason {
+                    Ok(ExitReason::Deadline | ExitReason::Pulled) => true,
+                    Ok(ExitReason::None) => run.did_not_run & guest.slot_mask(vcpu) != 0,
+                    _ => false,
+                };
+                ensure!(fits, "vcpu {vcpu} came out for {reason:?}");
+            }
+        }
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// 10,000 runs of eight threads, each ended by a hypercall of whoever is first. Who was entered has
+/// left; who came too late is told of.
+pub fn cycles10000(lab: &mut Lab) -> Outcome {
+    const CYCLES: u64 = 10_000;
+    let mut guest = lab.guest(&Wanted::new("calls", 8))?;
+    lab::start_all(&mut guest, [case::REPORT_FOR_EVER, 0]);
+    let all = guest.all_slots();
+    let (mut exits, mut late) = ([0; 8], [0; 8]);
+    for cycle in 0..CYCLES {
+        let run = lab::run(&mut guest, all)?;
+        ensure!(
+            run.exited != 0,
+            "cycle {cycle}: nobody came out but for the deadline"
+        );
+        for vcpu in guest.vcpus_of(run.exited) {
+            let (number, [step, index, count, ..]) = lab::hypercall(&guest, vcpu)?;
+            let wanted = (H_REPORT, case::STEP, vcpu as u64, exits[vcpu]);
+            same("hypercall", (number, step, index, count), wanted)?;
+            lab::answer(&mut guest, vcpu, H_SUCCESS);
+            exits[vcpu] += 1;
+        }
+        guest
+            .vcpus_of(run.did_not_run)
+            .for_each(|vcpu| late[vcpu] += 1);
+    }
+    let mut entries = 0;
+    for vcpu in 0..8 {
+        let entered = guest.page(vcpu).firmware.entries.get();
+        same("entries and late comings", entered + late[vcpu], CYCLES)?;
+        ensure!(exits[vcpu] > 0, "vcpu {vcpu} never came to its hypercall");
+        entries += entered;
+    }
+    let stats = accepted(
+        "SMT_STATS",
+        calls::smt_stats(guest.vcore, StatsAction::Snapshot),
+    )?;
+    same("runs counted", stats.runs.get(), CYCLES)?;
+    same("entries counted", stats.entries.get(), entries)?;
+    println!("cycles10000: entries {entries} hypercalls {exits:?} late {late:?}");
+    Ok(())
+}
