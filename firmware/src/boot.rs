@@ -1,19 +1,28 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
-use crate::smt::{check, cores, hypercall, inject, seat};
+use crate::host_tree::{self, HostTreeParams, SmtParams};
+use crate::smt::{calls, check, cores, hypercall, inject, seat};
 use crate::{epitaph, heap, opal};
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use asm::{BASE, op};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use log::{LevelFilter, error, info, warn};
+use platform::bmc::{self, Power};
+use platform::log_ring::RING;
 use platform::memory::{MemoryMap, Owner};
 use platform::region::Region;
 use platform::thread::{self, Entries, HostStart, Thread};
 use platform::tree::{self, Machine};
 use platform::xics::Icp;
-use platform::{console, logger};
+use platform::{console, logger, payload, real};
+use skiboot_compat::entry::{KERNEL_BASE, R6};
+use spin::Once;
 
 /// How long the boot waits for all threads to answer: 100 ms.
 const PATIENCE_TB: u64 = 51_200_000;
+
+/// What r7 tells a payload of the memory that it may use from the start.
+const PAYLOAD_BYTES: u64 = 0x4000_0001;
 
 const ENTRIES: Entries = Entries {
     woken: seat::woken,
@@ -50,14 +59,17 @@ fn prepare(tree_real: u64) -> Result<HostStart, String> {
     let threads = call_threads(&machine)?;
     info!("catnap: {} cores, {threads} threads", machine.cores.len());
     inject::set_mediated(!machine.is_qemu);
-    hand_over(&machine, fdt, memory)
+    hand_over(machine, fdt, memory)
 }
 
 fn start_console(machine: &Machine) {
     let Some(bus) = &machine.lpc else { return };
     // SAFETY: the bus is as the machine's tree says.
     let result = unsafe { console::init(bus) };
-    info!("catnap {}: resident firmware for POWER8", env!("CARGO_PKG_VERSION"));
+    info!(
+        "catnap {}: resident firmware for POWER8",
+        env!("CARGO_PKG_VERSION")
+    );
     if let Err(why) = result {
         warn!("catnap: no console: {why}");
     }
@@ -68,7 +80,9 @@ fn map_memory(machine: &Machine, tree_real: u64, tree_bytes: u64) -> Result<Memo
     let region = |start, len_bytes| Region::new(start, len_bytes).ok_or("a region wraps around");
     let firmware = region(BASE, heap::REGION_BYTES)?;
     let mut reserve = |region, owner, name| {
-        memory.reserve(region, owner, name).map_err(|why| why.to_string())
+        memory
+            .reserve(region, owner, name)
+            .map_err(|why| why.to_string())
     };
     reserve(firmware, Owner::Firmware, "the firmware")?;
     reserve(region(tree_real, tree_bytes)?, Owner::Host, "the tree")?;
@@ -87,7 +101,12 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
             // SAFETY: the address is the tree's.
             let icp = unsafe { Icp::new(core.icp[ptid]) };
             let pir = core.servers[ptid];
-            let thread = Thread { pir, ptid, core: index, icp };
+            let thread = Thread {
+                pir,
+                ptid,
+                core: index,
+                icp,
+            };
             let thread = thread.create(&ENTRIES).ok_or("no memory for all threads")?;
             if pir == thread::pir() {
                 boot_thread = Some(thread);
@@ -129,30 +148,87 @@ fn call_others(boot_thread: &Thread) {
     }
 }
 
-fn hand_over(machine: &Machine, fdt: &[u8], memory: MemoryMap) -> Result<HostStart, String> {
-    let threads_per_core = machine.cores.iter().map(|core| core.threads).min().unwrap_or(1);
+/// Finds the payload, builds its tree, and notes what calls are checked against.
+fn hand_over(machine: Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<HostStart, String> {
+    let window = payload::window(&memory, KERNEL_BASE).map_err(|why| why.to_string())?;
+    // SAFETY: RAM that nothing else has; whatever `-kernel` or a loader has put there.
+    let file =
+        unsafe { core::slice::from_raw_parts(real::ptr(KERNEL_BASE), window.len_bytes() as usize) };
+    let payload = payload::examine(file, KERNEL_BASE, &memory).map_err(|why| why.to_string())?;
+    // SAFETY: the file lies where `examine` has seen it; no thread but this one runs.
+    unsafe { payload.place() };
+    for image in &payload.images {
+        memory
+            .reserve(*image, Owner::Host, "the payload")
+            .map_err(|why| why.to_string())?;
+    }
+    let threads_per_core = machine
+        .cores
+        .iter()
+        .map(|core| core.threads)
+        .min()
+        .unwrap_or(1);
+    let tree = host_tree(&machine, fdt, threads_per_core)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
-    let tree = platform::real::address(fdt.as_ptr());
-    // SAFETY: probing the payload's header.
-    let entry = unsafe { *(platform::real::ptr(0x2000_0018).cast::<u64>()) };
+    MACHINE.call_once(|| machine);
     Ok(HostStart {
-        pc: entry,
-        args: [tree, 0, 0, 0x6550_4150, 64 << 20, BASE, asm::opal::entry_real()],
+        pc: payload.entry,
+        args: [tree, 0, 0, R6, PAYLOAD_BYTES, BASE, asm::opal::entry_real()],
     })
 }
 
-/// Ends the machine: by the BMC if there is one; else every thread that comes here sleeps.
+/// Builds the host's tree in the firmware's own memory; answers its real address.
+fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, String> {
+    let firmware = Region::new(BASE, heap::REGION_BYTES).ok_or("the region wraps around")?;
+    let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
+    let params = HostTreeParams {
+        boot_pir: thread::pir(),
+        opal_base: BASE,
+        opal_entry: asm::opal::entry_real(),
+        opal_runtime_len: heap::REGION_BYTES,
+        memcons: RING.memcons_address(),
+        version: env!("CARGO_PKG_VERSION"),
+        reserved: &[("catnap-firmware", firmware)],
+        exports: &[],
+        smt: SmtParams {
+            versions: [hcalls::VERSION; 2],
+            tokens: [hcalls::token::FIRST as u32, hcalls::token::LAST as u32],
+            widths,
+            page_bytes: hcalls::page::PAGE_BYTES as u32,
+            features: calls::features(),
+        },
+    };
+    let tree = host_tree::build(fdt, machine, &params).map_err(|why| why.to_string())?;
+    // A tree is aligned to eight bytes; it stays for as long as the machine runs.
+    let mut words = alloc::vec![0u64; tree.len().div_ceil(8)].into_boxed_slice();
+    zerocopy::IntoBytes::as_mut_bytes(&mut words[..])[..tree.len()].copy_from_slice(&tree);
+    Ok(real::address(Box::leak(words).as_ptr()))
+}
+
+/// The machine, once it has been read.
+static MACHINE: Once<Machine> = Once::new();
+
+/// Ends the machine, by the BMC if there is one.
 pub fn power_off() -> ! {
-    info!("catnap: powered off");
-    loop {
-        op::relax();
-    }
+    finish(Power::Off, "powered off")
 }
 
 /// Starts the machine anew.
 pub fn reboot() -> ! {
-    info!("catnap: reboot");
-    loop {
-        op::relax();
+    finish(Power::Reset, "reset")
+}
+
+/// Asks the BMC; without one, or if it refuses, the machine is as good as off: this thread sleeps.
+fn finish(power: Power, done: &str) -> ! {
+    match MACHINE
+        .get()
+        .map_or(Ok(false), |machine| bmc::power(machine, power))
+    {
+        Ok(asked) => info!("catnap: {done}{}", if asked { ", by the BMC" } else { "" }),
+        Err(why) => error!("catnap: the BMC refuses: {why}"),
     }
+    if thread::try_current().is_some() {
+        thread::take_from_host();
+    }
+    thread::stop()
 }

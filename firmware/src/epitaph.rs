@@ -36,8 +36,14 @@ pub extern "C" fn fault(frame: &Frame, vector: u64) -> ! {
             vector_name(vector),
             frame.pc
         ));
-        say(format_args!("  msr {:016x} cr {:08x} xer {:08x}", frame.msr, frame.cr, frame.xer));
-        say(format_args!("  lr {:016x} ctr {:016x}", frame.lr, frame.ctr));
+        say(format_args!(
+            "  msr {:016x} cr {:08x} xer {:08x}",
+            frame.msr, frame.cr, frame.xer
+        ));
+        say(format_args!(
+            "  lr {:016x} ctr {:016x}",
+            frame.lr, frame.ctr
+        ));
         say(format_args!(
             "  dar {:016x} dsisr {:08x} hdar {:016x} hdsisr {:08x}",
             asm::spr::read::<{ asm::spr::DAR }>(),
@@ -64,7 +70,10 @@ pub extern "C" fn fault(frame: &Frame, vector: u64) -> ! {
 /// A panic of the firmware's.
 pub fn panic(info: &PanicInfo) -> ! {
     if begin() {
-        say(format_args!("catnap: PANIC: EPITAPH of thread {:#x}: {info}", thread::pir()));
+        say(format_args!(
+            "catnap: PANIC: EPITAPH of thread {:#x}: {info}",
+            thread::pir()
+        ));
         let sp: u64;
         // SAFETY: reads the stack pointer.
         unsafe { core::arch::asm!("mr {}, 1", out(reg) sp, options(nostack)) };

@@ -170,7 +170,14 @@ macro_rules! at {
         $(const _: () = assert!(core::mem::offset_of!(VcpuPage, $field) == $offset);)+
     };
 }
-at!(host = 0, firmware = 0x80, gpr = 0x100, pc = 0x200, slb_count = 0x238, sprs = 0x240);
+at!(
+    host = 0,
+    firmware = 0x80,
+    gpr = 0x100,
+    pc = 0x200,
+    slb_count = 0x238,
+    sprs = 0x240
+);
 at!(slb = 0x400, vsr = 0x600, fpscr = 0xa00, vscr = 0xa10);
 const _: () = assert!(size_of::<VcpuPage>() == PAGE_BYTES);
 const _: () = assert!(size_of::<HostLine>() == 128 && size_of::<FirmwareLine>() == 128);

@@ -127,6 +127,17 @@ pub fn idle() -> ! {
     }
 }
 
+/// Sleeps for good: nothing wakes this thread any more.
+pub fn stop() -> ! {
+    loop {
+        // SAFETY: LPCR lets nothing through, so that there is no wake-up to go anywhere.
+        unsafe {
+            spr::write::<{ spr::LPCR }>(0);
+            nap::nap();
+        }
+    }
+}
+
 /// What a host finds when it gets a thread.
 #[derive(Clone, Copy, Debug)]
 pub struct HostStart {

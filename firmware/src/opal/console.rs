@@ -14,7 +14,9 @@ fn len_at(address: u64) -> Option<*mut u64> {
 
 /// OPAL_CONSOLE_WRITE: terminal, address of a length, buffer; the length becomes what was taken.
 pub fn write(args: &mut Args) -> Status {
-    let Some(len) = len_at(args[1]).filter(|_| args[0] == 0) else { return Status::Parameter };
+    let Some(len) = len_at(args[1]).filter(|_| args[0] == 0) else {
+        return Status::Parameter;
+    };
     // SAFETY: checked to be the host's RAM, aligned.
     let wanted_bytes = unsafe { len.read_volatile() };
     let Some(real) = check::host_ram(args[2], wanted_bytes.max(1), 1) else {
@@ -25,12 +27,18 @@ pub fn write(args: &mut Args) -> Status {
     let taken = console::write(bytes);
     // SAFETY: as above.
     unsafe { len.write_volatile(taken as u64) };
-    if taken == 0 && wanted_bytes != 0 { Status::BusyEvent } else { Status::Success }
+    if taken == 0 && wanted_bytes != 0 {
+        Status::BusyEvent
+    } else {
+        Status::Success
+    }
 }
 
 /// OPAL_CONSOLE_READ: terminal, address of a length, buffer; the length becomes what was read.
 pub fn read(args: &mut Args) -> Status {
-    let Some(len) = len_at(args[1]).filter(|_| args[0] == 0) else { return Status::Parameter };
+    let Some(len) = len_at(args[1]).filter(|_| args[0] == 0) else {
+        return Status::Parameter;
+    };
     // SAFETY: checked to be the host's RAM, aligned.
     let room_bytes = unsafe { len.read_volatile() };
     let Some(real) = check::host_ram(args[2], room_bytes.max(1), 1) else {
@@ -46,7 +54,9 @@ pub fn read(args: &mut Args) -> Status {
 
 /// OPAL_CONSOLE_WRITE_BUFFER_SPACE: terminal, address of a length.
 pub fn write_buffer_space(args: &mut Args) -> Status {
-    let Some(len) = len_at(args[1]).filter(|_| args[0] == 0) else { return Status::Parameter };
+    let Some(len) = len_at(args[1]).filter(|_| args[0] == 0) else {
+        return Status::Parameter;
+    };
     // SAFETY: checked to be the host's RAM, aligned.
     unsafe { len.write_volatile(BUFFER_BYTES) };
     Status::Success

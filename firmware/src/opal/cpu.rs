@@ -28,8 +28,12 @@ fn thread_of(server: u64) -> Option<(&'static Core, usize)> {
 
 /// OPAL_START_CPU: server number, real address. Refused on a secondary that the firmware holds.
 pub fn start(args: &mut Args) -> Status {
-    let Some((core, ptid)) = thread_of(args[0]) else { return Status::Parameter };
-    let Some(pc) = check::host_ram(args[1], 4, 4) else { return Status::Parameter };
+    let Some((core, ptid)) = thread_of(args[0]) else {
+        return Status::Parameter;
+    };
+    let Some(pc) = check::host_ram(args[1], 4, 4) else {
+        return Status::Parameter;
+    };
     if ptid != 0 && core.state() != CoreState::Released {
         return Status::WrongState;
     }
@@ -53,7 +57,10 @@ pub fn start_if_asked(core: &Core, thread: &Thread) {
     let start = core.host_starts[thread.ptid].swap(0, Acquire);
     if start & START != 0 {
         let args = [u64::from(thread.pir), 0, 0, 0, 0, 0, 0];
-        thread::give_to_host(&HostStart { pc: start & !START, args })
+        thread::give_to_host(&HostStart {
+            pc: start & !START,
+            args,
+        })
     }
 }
 
@@ -90,10 +97,18 @@ pub fn give_back(_args: &mut Args) -> Status {
 
 /// OPAL_QUERY_CPU_STATUS: server number, address of a byte.
 pub fn query_status(args: &mut Args) -> Status {
-    let Some((core, ptid)) = thread_of(args[0]) else { return Status::Parameter };
-    let Some(real) = check::host_ram(args[1], 1, 1) else { return Status::Parameter };
+    let Some((core, ptid)) = thread_of(args[0]) else {
+        return Status::Parameter;
+    };
+    let Some(real) = check::host_ram(args[1], 1, 1) else {
+        return Status::Parameter;
+    };
     let started = core.with_host.load(Acquire) & 1 << ptid != 0;
-    let status = if started { THREAD_STARTED } else { THREAD_INACTIVE };
+    let status = if started {
+        THREAD_STARTED
+    } else {
+        THREAD_INACTIVE
+    };
     // SAFETY: a byte of the host's RAM.
     unsafe { real::ptr(real).write_volatile(status) };
     Status::Success
@@ -105,7 +120,9 @@ pub fn claim(args: &mut Args) -> Status {
     let Some((index, core)) = u32::try_from(args[0]).ok().and_then(cores::by_pir) else {
         return wrong(args, 1);
     };
-    let Ok(action) = ClaimAction::try_from(args[1]) else { return wrong(args, 2) };
+    let Ok(action) = ClaimAction::try_from(args[1]) else {
+        return wrong(args, 2);
+    };
     let thread = thread::current();
     let own = thread.core == index && thread.ptid == 0;
     let status = match (action, core.state()) {

@@ -8,18 +8,7 @@ pub mod power;
 use crate::smt::calls::{self, Args};
 use crate::smt::run;
 use hcalls::{Status, Token};
-
-mod token {
-    pub const CONSOLE_WRITE: u64 = 1;
-    pub const CONSOLE_READ: u64 = 2;
-    pub const CEC_POWER_DOWN: u64 = 5;
-    pub const CEC_REBOOT: u64 = 6;
-    pub const CONSOLE_WRITE_BUFFER_SPACE: u64 = 25;
-    pub const START_CPU: u64 = 41;
-    pub const QUERY_CPU_STATUS: u64 = 42;
-    pub const RETURN_CPU: u64 = 69;
-    pub const CHECK_TOKEN: u64 = 80;
-}
+use skiboot_compat::calls::Token as Opal;
 
 /// A call: its token and what serves it. How many arguments it has, and its name, stand in
 /// `skiboot_compat` and [`hcalls`].
@@ -27,15 +16,18 @@ type Served = (u64, fn(&mut Args) -> Status);
 
 /// Every call that catnap serves, but for VCORE_RUN; sorted by token.
 const TABLE: [Served; 18] = [
-    (token::CONSOLE_WRITE, console::write),
-    (token::CONSOLE_READ, console::read),
-    (token::CEC_POWER_DOWN, power::down),
-    (token::CEC_REBOOT, power::reboot),
-    (token::CONSOLE_WRITE_BUFFER_SPACE, console::write_buffer_space),
-    (token::START_CPU, cpu::start),
-    (token::QUERY_CPU_STATUS, cpu::query_status),
-    (token::RETURN_CPU, cpu::give_back),
-    (token::CHECK_TOKEN, check_token),
+    (Opal::ConsoleWrite as u64, console::write),
+    (Opal::ConsoleRead as u64, console::read),
+    (Opal::CecPowerDown as u64, power::down),
+    (Opal::CecReboot as u64, power::reboot),
+    (
+        Opal::ConsoleWriteBufferSpace as u64,
+        console::write_buffer_space,
+    ),
+    (Opal::StartCpu as u64, cpu::start),
+    (Opal::QueryCpuStatus as u64, cpu::query_status),
+    (Opal::ReturnCpu as u64, cpu::give_back),
+    (Opal::CheckToken as u64, check_token),
     (Token::SmtQuery as u64, calls::smt_query),
     (Token::CoreClaim as u64, cpu::claim),
     (Token::PartitionCreate as u64, calls::partition_create),
@@ -56,7 +48,10 @@ const _: () = {
 };
 
 fn find(token: u64) -> Option<&'static Served> {
-    TABLE.binary_search_by_key(&token, |(token, _)| *token).ok().map(|place| &TABLE[place])
+    TABLE
+        .binary_search_by_key(&token, |(token, _)| *token)
+        .ok()
+        .map(|place| &TABLE[place])
 }
 
 /// From assembly, on the thread's own stack: `args` are r3–r10, and r4–r9 on return.
@@ -81,7 +76,11 @@ fn serve(args: &mut [u64; 8], token: u64) -> Status {
     let asked = *args;
     let status = function(args);
     if status == Status::Parameter && token >= hcalls::token::FIRST {
-        log::warn!("call {token}: argument {} is refused: {:#x?}", args[1], &asked[..5]);
+        log::warn!(
+            "call {token}: argument {} is refused: {:#x?}",
+            args[1],
+            &asked[..5]
+        );
     }
     status
 }

@@ -31,7 +31,9 @@ const MAX_RUN_TB: u64 = u64::MAX >> 1;
 
 /// SMT_QUERY: index → answer.
 pub fn smt_query(args: &mut Args) -> Status {
-    let Ok(index) = Query::try_from(args[0]) else { return wrong(args, 1) };
+    let Ok(index) = Query::try_from(args[0]) else {
+        return wrong(args, 1);
+    };
     let threads = check::threads_per_core() as u64;
     args[1] = match index {
         Query::Versions => u64::from(hcalls::VERSION) << 32 | u64::from(hcalls::VERSION),
@@ -101,7 +103,9 @@ pub fn partition_destroy(args: &mut Args) -> Status {
 
 /// VCPU_CREATE: partition, vcpu id, page → vcore, slot.
 pub fn vcpu_create(args: &mut Args) -> Status {
-    let Some(page) = check::vcpu_page(args[2]) else { return wrong(args, 3) };
+    let Some(page) = check::vcpu_page(args[2]) else {
+        return wrong(args, 3);
+    };
     match PARTITIONS.lock().create_vcpu(args[0], args[1], page) {
         Ok((vcore, slot)) => {
             args[1] = vcore;
@@ -117,7 +121,9 @@ pub fn vcpu_create(args: &mut Args) -> Status {
 
 /// VCPU_DESTROY: vcore, slot.
 pub fn vcpu_destroy(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let Some(vcore) = objects::vcore(args[0]) else {
+        return wrong(args, 1);
+    };
     let slot = args[1];
     if slot >= MAX_THREADS as u64 || vcore.roster.snapshot().present() & 1 << slot == 0 {
         return wrong(args, 2);
@@ -131,7 +137,9 @@ pub fn vcpu_destroy(args: &mut Args) -> Status {
 
 /// VCPU_SET_STATE: vcore, slot mask, state → joined and queued masks, "the set is complete".
 pub fn vcpu_set_state(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let Some(vcore) = objects::vcore(args[0]) else {
+        return wrong(args, 1);
+    };
     let mask = args[1];
     if mask == 0 || mask & !u64::from(vcore.roster.snapshot().present()) != 0 {
         return wrong(args, 2);
@@ -142,8 +150,14 @@ pub fn vcpu_set_state(args: &mut Args) -> Status {
         Ok(VcpuState::Busy) => State::Busy,
         Err(_) => return wrong(args, 3),
     };
-    let Some(change) = vcore.roster.set_state(mask as Mask, state) else { return Status::Busy };
-    let joined = if change.running { join(vcore, &change) } else { 0 };
+    let Some(change) = vcore.roster.set_state(mask as Mask, state) else {
+        return Status::Busy;
+    };
+    let joined = if change.running {
+        join(vcore, &change)
+    } else {
+        0
+    };
     let queued = change.queued & !joined;
     let complete = if change.complete { SET_COMPLETE } else { 0 };
     args[1] = u64::from(joined) << JOINED_SHIFT | u64::from(queued) << QUEUED_SHIFT | complete;
@@ -173,7 +187,10 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
             Some(index) => cores::core(index as usize).thread_mask(),
             None => 0,
         };
-        match vcore.entry.reserve(change.generation, aligned.then_some(slot), threads) {
+        match vcore
+            .entry
+            .reserve(change.generation, aligned.then_some(slot), threads)
+        {
             Reserve::Ptid(ptid) => return Some(ptid),
             Reserve::Refused => return None,
             Reserve::NotOpen => core::hint::spin_loop(),
@@ -195,11 +212,15 @@ fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
 
 /// VCORE_KICK: vcore, slot mask (0 for all), cause → slots that left the queue at once.
 pub fn vcore_kick(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let Some(vcore) = objects::vcore(args[0]) else {
+        return wrong(args, 1);
+    };
     if args[1] > 0xff {
         return wrong(args, 2);
     }
-    let Some(kick) = vcore.roster.kick(args[1] as Mask) else { return wrong(args, 2) };
+    let Some(kick) = vcore.roster.kick(args[1] as Mask) else {
+        return wrong(args, 2);
+    };
     vcore.counters.kicks.fetch_add(1, Relaxed);
     if kick.running {
         // Either the run's word is open and is asked here, or the runner sees the kick itself.
@@ -219,10 +240,16 @@ fn running_on(vcore: &Vcore) -> &'static Core {
 
 /// SMT_STATS: vcore, address of a `VcoreStats`, action.
 pub fn smt_stats(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let Some(vcore) = objects::vcore(args[0]) else {
+        return wrong(args, 1);
+    };
     let len_bytes = size_of::<VcoreStats>() as u64;
-    let Some(real) = check::host_ram(args[1], len_bytes, 8) else { return wrong(args, 2) };
-    let Ok(action) = StatsAction::try_from(args[2]) else { return wrong(args, 3) };
+    let Some(real) = check::host_ram(args[1], len_bytes, 8) else {
+        return wrong(args, 2);
+    };
+    let Ok(action) = StatsAction::try_from(args[2]) else {
+        return wrong(args, 3);
+    };
     let mut served = 0;
     for slot in Slots(vcore.roster.snapshot().present()) {
         let page = real::ptr(vcore.pages[slot].load(Relaxed)).cast::<hcalls::VcpuPage>();

@@ -36,7 +36,11 @@ pub fn threads_per_core() -> usize {
 /// The real address of `len_bytes` of the host's own RAM, aligned; 0xc000… pointers are taken for
 /// the real addresses that they stand for.
 pub fn host_ram(address: u64, len_bytes: u64, align: u64) -> Option<u64> {
-    let real = if address & KERNEL_BITS == KERNEL_BITS { address & !KERNEL_BITS } else { address };
+    let real = if address & KERNEL_BITS == KERNEL_BITS {
+        address & !KERNEL_BITS
+    } else {
+        address
+    };
     let fits = real % align == 0 && real < REAL_LIMIT && RAM.get()?.is_host_ram(real, len_bytes);
     fits.then_some(real)
 }
@@ -68,23 +72,36 @@ pub fn partition(address: u64) -> Result<Settings, Refusal> {
     let len_bytes = size_of::<PartitionConfig>();
     let real = host_ram(address, len_bytes as u64, 8).ok_or(Refusal::Address)?;
     // SAFETY: the host's RAM, that long; copied once, so that it can't change under the checks.
-    let copy: [u8; size_of::<PartitionConfig>()] =
-        unsafe { real::ptr(real).cast::<[u8; size_of::<PartitionConfig>()]>().read_volatile() };
+    let copy: [u8; size_of::<PartitionConfig>()] = unsafe {
+        real::ptr(real)
+            .cast::<[u8; size_of::<PartitionConfig>()]>()
+            .read_volatile()
+    };
     let config = PartitionConfig::read_from_bytes(&copy).map_err(|_| Refusal::Address)?;
     settings(&config)
 }
 
 /// Checks a configuration field by field.
 pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
-    let field = |good: bool, name| if good { Ok(()) } else { Err(Refusal::Field(name)) };
+    let field = |good: bool, name| {
+        if good {
+            Ok(())
+        } else {
+            Err(Refusal::Field(name))
+        }
+    };
     if config.version.get() != hcalls::VERSION {
         return Err(Refusal::Version);
     }
     let lpid = config.lpid.get();
     field((1..=MAX_LPID).contains(&lpid), "lpid")?;
     let width = config.smt_width.get() as usize;
-    field(width.is_power_of_two() && width <= threads_per_core(), "smt_width")?;
-    let ptid = PtidMode::try_from(config.ptid_mode.get()).map_err(|_| Refusal::Field("ptid_mode"))?;
+    field(
+        width.is_power_of_two() && width <= threads_per_core(),
+        "smt_width",
+    )?;
+    let ptid =
+        PtidMode::try_from(config.ptid_mode.get()).map_err(|_| Refusal::Field("ptid_mode"))?;
     let policy = Policy::try_from(config.policy.get()).map_err(|_| Refusal::Field("policy"))?;
     let mode = MemoryMode::try_from(config.memory_mode.get())
         .map_err(|_| Refusal::Field("memory_mode"))?;
@@ -114,13 +131,21 @@ struct Memory {
 }
 
 /// Sizes that LPCR\[RMLS\] can say, with its value (POWER8 User's Manual, "Real Mode Limit").
-const RM_SIZES: [(u64, u64); 6] =
-    [(64 << 20, 3), (128 << 20, 7), (256 << 20, 4), (1 << 30, 2), (16 << 30, 1), (256 << 30, 0)];
+const RM_SIZES: [(u64, u64); 6] = [
+    (64 << 20, 3),
+    (128 << 20, 7),
+    (256 << 20, 4),
+    (1 << 30, 2),
+    (16 << 30, 1),
+    (256 << 30, 0),
+];
 
 /// Those that work on this machine.
 pub fn real_mode_sizes() -> impl Iterator<Item = (u64, u64)> {
     let even = EVEN_RMLS.load(Relaxed);
-    RM_SIZES.into_iter().filter(move |(_, rmls)| !even || rmls % 2 == 0)
+    RM_SIZES
+        .into_iter()
+        .filter(move |(_, rmls)| !even || rmls % 2 == 0)
 }
 
 /// Real mode by offset: the memory must be the host's, all of it.
@@ -128,7 +153,11 @@ fn rmor(base: u64, len_bytes: u64) -> Result<Memory, Refusal> {
     let rmls = real_mode_sizes().find(|(size, _)| *size == len_bytes);
     let (_, rmls) = rmls.ok_or(Refusal::Field("rm_len_bytes"))?;
     let base = host_ram(base, len_bytes, len_bytes).ok_or(Refusal::Field("base"))?;
-    Ok(Memory { lpcr: rmls << spr::lpcr::RMLS_SHIFT, rmor: base, sdr1: 0 })
+    Ok(Memory {
+        lpcr: rmls << spr::lpcr::RMLS_SHIFT,
+        rmor: base,
+        sdr1: 0,
+    })
 }
 
 /// Real mode through the hashed page table whose address and size are SDR1's (Power ISA 2.07 Book
@@ -147,5 +176,9 @@ fn vrma(sdr1: u64, vrmasd: u64) -> Result<Memory, Refusal> {
         return Err(Refusal::Field("rm_len_bytes"));
     }
     let lpcr = spr::lpcr::VPM0 | vrmasd << spr::lpcr::VRMASD_SHIFT;
-    Ok(Memory { lpcr, rmor: 0, sdr1 })
+    Ok(Memory {
+        lpcr,
+        rmor: 0,
+        sdr1,
+    })
 }

@@ -105,7 +105,9 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub fn register(pir: u32, icps: &[u64]) -> usize {
     let index = COUNT.fetch_add(1, Ordering::Relaxed) as usize;
     CORES[index].pir.store(pir, Ordering::Relaxed);
-    CORES[index].threads.store(icps.len() as u32, Ordering::Relaxed);
+    CORES[index]
+        .threads
+        .store(icps.len() as u32, Ordering::Relaxed);
     for (place, icp) in CORES[index].icps.iter().zip(icps) {
         place.store(*icp, Ordering::Relaxed);
     }
@@ -125,5 +127,8 @@ pub fn all() -> &'static [Core] {
 
 /// The core whose threads begin at `pir`, and its place.
 pub fn by_pir(pir: u32) -> Option<(usize, &'static Core)> {
-    all().iter().enumerate().find(|(_, core)| core.pir.load(Ordering::Relaxed) == pir)
+    all()
+        .iter()
+        .enumerate()
+        .find(|(_, core)| core.pir.load(Ordering::Relaxed) == pir)
 }

@@ -52,7 +52,12 @@ fn prod(seat: &Seat, target: u64) -> bool {
         return false;
     }
     let letter = super::seat::letter(seat.vcore, slot as usize);
-    let Some(ptid) = seat.core.seats.iter().position(|it| it.load(Relaxed) == letter) else {
+    let Some(ptid) = seat
+        .core
+        .seats
+        .iter()
+        .position(|it| it.load(Relaxed) == letter)
+    else {
         return false;
     };
     match seat.vcore.entry.prod(ptid) {
@@ -110,7 +115,9 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> bool {
         }
         let now_tb = op::time_tb();
         spr::write::<{ spr::DEC }>(ticks_until(expires_tb, now_tb));
-        vcpu.firmware.ceded_tb.set(vcpu.firmware.ceded_tb.get() + now_tb.wrapping_sub(since_tb));
+        vcpu.firmware
+            .ceded_tb
+            .set(vcpu.firmware.ceded_tb.get() + now_tb.wrapping_sub(since_tb));
     }
     if seat.vcore.entry.uncede(seat.thread.ptid) {
         seat.take_call();

@@ -48,7 +48,11 @@ fn prepare_pending(seat: &Seat, lpcr: &mut u64) {
         *lpcr |= spr::lpcr::MER;
     } else {
         seat.core.polling.fetch_or(1 << seat.thread.ptid, Relaxed);
-        arm_hdec(seat.core, seat.core.deadline_tb.load(Relaxed), op::time_tb());
+        arm_hdec(
+            seat.core,
+            seat.core.deadline_tb.load(Relaxed),
+            op::time_tb(),
+        );
     }
 }
 
@@ -78,9 +82,15 @@ fn deliver_pending(seat: &Seat, page: *mut VcpuPage) {
         let little = if lpcr & LPCR_ILE != 0 { msr::LE } else { 0 };
         let relocation = if relocated { relocate } else { 0 };
         (*page).msr.set(msr::SF | msr::ME | little | relocation);
-        (*page).pc.set(if relocated { RELOCATED + VECTOR } else { VECTOR });
+        (*page).pc.set(if relocated {
+            RELOCATED + VECTOR
+        } else {
+            VECTOR
+        });
     }
-    seat.core.polling.fetch_and(!(1 << seat.thread.ptid), Relaxed);
+    seat.core
+        .polling
+        .fetch_and(!(1 << seat.thread.ptid), Relaxed);
 }
 
 /// Sets the core's HDEC to the end of the run, or to the next look at a waiting guest.

@@ -210,8 +210,10 @@ pub struct Partitions {
 }
 
 /// The one lock of creation and destruction. It is taken before no other.
-pub static PARTITIONS: Lock<Partitions> =
-    Lock::new(Partitions { table: [None; MAX_PARTITIONS], serial: 0 });
+pub static PARTITIONS: Lock<Partitions> = Lock::new(Partitions {
+    table: [None; MAX_PARTITIONS],
+    serial: 0,
+});
 
 impl Partitions {
     fn next_serial(&mut self) -> u32 {
@@ -226,10 +228,19 @@ impl Partitions {
 
     /// Makes a partition; returns its handle.
     pub fn create(&mut self, settings: Settings) -> Result<u64, Refusal> {
-        if self.table.iter().flatten().any(|other| other.settings.lpid == settings.lpid) {
+        if self
+            .table
+            .iter()
+            .flatten()
+            .any(|other| other.settings.lpid == settings.lpid)
+        {
             return Err(Refusal::Taken);
         }
-        let index = self.table.iter().position(Option::is_none).ok_or(Refusal::Full)?;
+        let index = self
+            .table
+            .iter()
+            .position(Option::is_none)
+            .ok_or(Refusal::Full)?;
         let handle = handle(PARTITION_KIND, self.next_serial(), index);
         self.table[index] = Some(Partition { handle, settings });
         Ok(handle)
@@ -238,11 +249,18 @@ impl Partitions {
     /// Ends a partition with all its vcores and vcpus; nothing is changed when one runs.
     pub fn destroy(&mut self, partition: u64) -> Result<(), Refusal> {
         self.find(partition).ok_or(Refusal::NoSuch)?;
-        let own = |vcore: &&Vcore| {
-            vcore.handle() != 0 && vcore.partition.load(Relaxed) == partition
-        };
-        if let Some(stop) = VCORES.iter().filter(own).position(|vcore| !vcore.roster.kill()) {
-            VCORES.iter().filter(own).take(stop).for_each(|vcore| vcore.roster.revive());
+        let own =
+            |vcore: &&Vcore| vcore.handle() != 0 && vcore.partition.load(Relaxed) == partition;
+        if let Some(stop) = VCORES
+            .iter()
+            .filter(own)
+            .position(|vcore| !vcore.roster.kill())
+        {
+            VCORES
+                .iter()
+                .filter(own)
+                .take(stop)
+                .for_each(|vcore| vcore.roster.revive());
             return Err(Refusal::Busy);
         }
         VCORES.iter().filter(own).for_each(Vcore::free);
@@ -269,7 +287,10 @@ impl Partitions {
         page: u64,
     ) -> Result<(u64, usize), Refusal> {
         let settings = self.find(partition).ok_or(Refusal::NoSuch)?.settings;
-        let (number, slot) = (id / settings.width as u64, (id % settings.width as u64) as usize);
+        let (number, slot) = (
+            id / settings.width as u64,
+            (id % settings.width as u64) as usize,
+        );
         if number >= MAX_VCORES_PER_PARTITION as u64 {
             return Err(Refusal::PastLimit);
         }
@@ -299,17 +320,25 @@ impl Partitions {
         if let Some(vcore) = VCORES.iter().find(it) {
             return Ok(vcore);
         }
-        let index = VCORES.iter().position(|vcore| vcore.handle() == 0).ok_or(Refusal::Full)?;
+        let index = VCORES
+            .iter()
+            .position(|vcore| vcore.handle() == 0)
+            .ok_or(Refusal::Full)?;
         let vcore = &VCORES[index];
         vcore.roster.reset();
         vcore.rules.copy_from(settings);
         vcore.number.store(number, Relaxed);
         vcore.partition.store(partition, Relaxed);
         vcore.vtb.store(0, Relaxed);
-        vcore.counters.all().for_each(|counter| counter.store(0, Relaxed));
+        vcore
+            .counters
+            .all()
+            .for_each(|counter| counter.store(0, Relaxed));
         // Release: whoever finds the handle finds the rest.
         let handle = handle(VCORE_KIND, self.next_serial(), index);
-        vcore.handle.store(handle, core::sync::atomic::Ordering::Release);
+        vcore
+            .handle
+            .store(handle, core::sync::atomic::Ordering::Release);
         Ok(vcore)
     }
 

@@ -27,7 +27,9 @@ pub fn run(args: &mut [u64; 8]) -> Status {
     if thread.ptid != 0 || core.state() != CoreState::Held || !thread::msr_is_firmwares() {
         return Status::WrongState;
     }
-    let Some(vcore) = objects::vcore(args[0]) else { return wrong(args, 1) };
+    let Some(vcore) = objects::vcore(args[0]) else {
+        return wrong(args, 1);
+    };
     let [_, runnable, blocked, deadline_tb, flags, ..] = *args;
     if runnable > 0xff {
         return wrong(args, 2);
@@ -40,7 +42,12 @@ pub fn run(args: &mut [u64; 8]) -> Status {
     }
     let eager = vcore.rules.eager.load(Relaxed) != 0;
     match vcore.roster.begin(runnable as Mask, blocked as Mask, eager) {
-        Ok(queue) => Run { thread, core, vcore }.carry_out(queue, deadline_tb, flags, args),
+        Ok(queue) => Run {
+            thread,
+            core,
+            vcore,
+        }
+        .carry_out(queue, deadline_tb, flags, args),
         Err(refusal) => refuse(vcore, refusal, args),
     }
 }
@@ -189,9 +196,14 @@ impl Run {
     /// Threads that never came back: the core is fenced, the vcore stays with it (B31).
     #[cold]
     fn fence(&self, lost: Mask, args: &mut [u64; 8]) -> Status {
-        self.core.owing.store(core::ptr::from_ref(self.vcore) as u64, Release);
+        self.core
+            .owing
+            .store(core::ptr::from_ref(self.vcore) as u64, Release);
         self.core.set_state(CoreState::Fenced);
-        log::error!("core {:#x} is fenced: threads {lost:#04x} never came back", self.thread.pir);
+        log::error!(
+            "core {:#x} is fenced: threads {lost:#04x} never came back",
+            self.thread.pir
+        );
         args[1] = 0;
         args[2] = u64::from(lost);
         Status::Partial
@@ -201,16 +213,13 @@ impl Run {
     #[inline(always)]
     fn seats(&self) -> Mask {
         let taken = |ptid: &usize| self.core.seats[*ptid].load(Relaxed) != 0;
-        (0..hcalls::MAX_THREADS).filter(taken).fold(0, |mask, ptid| mask | 1 << ptid)
+        (0..hcalls::MAX_THREADS)
+            .filter(taken)
+            .fold(0, |mask, ptid| mask | 1 << ptid)
     }
 
     #[inline(always)]
-    fn conclude(
-        &self,
-        queue: Snapshot,
-        started_tb: u64,
-        args: &mut [u64; 8],
-    ) -> Status {
+    fn conclude(&self, queue: Snapshot, started_tb: u64, args: &mut [u64; 8]) -> Status {
         let vcore = self.vcore;
         // All threads' writes were released by their reports.
         let entered = vcore.entry.snapshot().entered();
@@ -237,7 +246,10 @@ impl Run {
 
     #[inline(always)]
     fn outcome(&self, seats: Mask) -> Outcome {
-        let mut outcome = Outcome { earliest_tb: NO_DECREMENTER, ..Outcome::default() };
+        let mut outcome = Outcome {
+            earliest_tb: NO_DECREMENTER,
+            ..Outcome::default()
+        };
         for ptid in Slots(seats) {
             let slot = (self.core.seats[ptid].load(Relaxed) & 7) as usize;
             let reason = self.core.reasons[ptid].load(Relaxed);
@@ -268,7 +280,10 @@ impl Run {
         add(&counters.woken, u64::from((seats & !1).count_ones()));
         add(&counters.entries, u64::from(entered.count_ones()));
         let queued = queue.queue_len() as u64;
-        add(&counters.joined, u64::from(seats.count_ones()).saturating_sub(queued));
+        add(
+            &counters.joined,
+            u64::from(seats.count_ones()).saturating_sub(queued),
+        );
         add(&counters.run_tb, op::time_tb().wrapping_sub(started_tb));
     }
 }

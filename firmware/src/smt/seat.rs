@@ -7,8 +7,8 @@ use crate::vcore::entry::Leave;
 use crate::vcore::{Mask, Slots};
 use asm::{msr, op, spr};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use hcalls::exit::ExitReason;
 use hcalls::VcpuPage;
+use hcalls::exit::ExitReason;
 use hcalls::page::OWNED;
 use hcalls::run::CoreState;
 use platform::guest::{Partition, Running};
@@ -39,7 +39,12 @@ impl Seat {
     pub fn from_letter(thread: &'static Thread, core: &'static Core, letter: u64) -> Self {
         // SAFETY: letters are written by `letter` alone, from a vcore of the static table.
         let vcore = unsafe { &*((letter & !SLOT_MASK) as *const Vcore) };
-        Self { thread, core, vcore, slot: (letter & SLOT_MASK) as usize }
+        Self {
+            thread,
+            core,
+            vcore,
+            slot: (letter & SLOT_MASK) as usize,
+        }
     }
 
     /// The vcpu's page. The firmware's while the vcore runs.
@@ -100,7 +105,9 @@ impl Seat {
         unsafe { note_exit(page, vector, reason, entered_tb, left_tb) };
         running.save();
         self.core.reasons[self.thread.ptid].store(reason as u8, Relaxed);
-        self.core.polling.fetch_and(!(1 << self.thread.ptid), Relaxed);
+        self.core
+            .polling
+            .fetch_and(!(1 << self.thread.ptid), Relaxed);
         leave.called
     }
 
@@ -123,7 +130,11 @@ impl Seat {
             0xc00 => {
                 // SAFETY: this thread's page.
                 let told = unsafe { (*page).firmware.reason.get() };
-                if told == ExitReason::Ceded as u32 { ExitReason::Ceded } else { ExitReason::Hypercall }
+                if told == ExitReason::Ceded as u32 {
+                    ExitReason::Ceded
+                } else {
+                    ExitReason::Hypercall
+                }
             }
             0x980 => return self.hdec(),
             0x500 => return self.external(),
@@ -247,7 +258,9 @@ unsafe fn note_exit(
     }
     firmware.entered_tb.set(entered_tb);
     firmware.left_tb.set(left_tb);
-    firmware.in_guest_tb.set(firmware.in_guest_tb.get() + left_tb.wrapping_sub(entered_tb));
+    firmware
+        .in_guest_tb
+        .set(firmware.in_guest_tb.get() + left_tb.wrapping_sub(entered_tb));
     firmware.entries.set(firmware.entries.get() + 1);
 }
 

@@ -153,7 +153,10 @@ impl Entry {
         loop {
             let (new, answer) = change(Snapshot(now));
             let Some(new) = new else { return answer };
-            match self.0.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire) {
+            match self
+                .0
+                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => return answer,
                 Err(seen) => now = seen,
             }
@@ -164,7 +167,8 @@ impl Entry {
     /// no thread of an earlier run is outstanding.
     pub fn open(&self, generation: Generation, seats: Mask) {
         let word = (generation as u64) << GENERATION_SHIFT;
-        self.0.store(OUTSTANDING.set(word, seats), Ordering::Release);
+        self.0
+            .store(OUTSTANDING.set(word, seats), Ordering::Release);
     }
 
     /// Takes a thread for a vcpu that joins the run of that generation, modulo 4 (B26): `wanted`, or the lowest one
@@ -199,11 +203,23 @@ impl Entry {
             let first = now.exited() == 0;
             let me = 1 << ptid;
             let mut word = CEDED.clear(EXITED.set(now.0, me), me);
-            let wake = if first { now.ceded() & !now.exited() & !me } else { 0 };
+            let wake = if first {
+                now.ceded() & !now.exited() & !me
+            } else {
+                0
+            };
             word = CALLED.set(CEDED.clear(word, wake), wake);
             let in_guest = if first { now.in_guest() & !me } else { 0 };
             let called = now.called() & me != 0;
-            (Some(word), Leave { first, in_guest, wake, called })
+            (
+                Some(word),
+                Leave {
+                    first,
+                    in_guest,
+                    wake,
+                    called,
+                },
+            )
         })
     }
 
@@ -280,7 +296,8 @@ impl Entry {
     /// The thread has taken the IPI that was on its way to it. After [`Entry::leave`] no other
     /// will come.
     pub fn answered(&self, ptid: usize) {
-        self.0.fetch_and(CALLED.clear(u64::MAX, 1 << ptid), Ordering::AcqRel);
+        self.0
+            .fetch_and(CALLED.clear(u64::MAX, 1 << ptid), Ordering::AcqRel);
     }
 
     /// The thread's state is saved and it will touch nothing of this run any more. All its writes

@@ -171,7 +171,10 @@ impl Roster {
         loop {
             let (new, answer) = change(Snapshot(now));
             let Some(new) = new else { return answer };
-            match self.0.compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire) {
+            match self
+                .0
+                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => return answer,
                 Err(seen) => now = seen,
             }
@@ -231,7 +234,11 @@ impl Roster {
                 return (None, Err(Refusal::Busy));
             }
             if now.0 & (DEAD | JOINING) != 0 {
-                let why = if now.0 & DEAD != 0 { Refusal::Dead } else { Refusal::Busy };
+                let why = if now.0 & DEAD != 0 {
+                    Refusal::Dead
+                } else {
+                    Refusal::Busy
+                };
                 return (None, Err(why));
             }
             if runnable & blocked != 0 || (runnable | blocked) & !now.present() != 0 {
@@ -280,7 +287,11 @@ impl Roster {
     /// Gives the vcpus of `mask` a state. `None`: one isn't there, or runs and so can't change.
     pub fn set_state(&self, mask: Mask, state: State) -> Option<Change> {
         self.update(|now| {
-            let frozen = if now.running() { now.runnable() & mask } else { 0 };
+            let frozen = if now.running() {
+                now.runnable() & mask
+            } else {
+                0
+            };
             let absent = mask & !now.present() != 0 || now.0 & DEAD != 0;
             if absent || state != State::Runnable && frozen != 0 {
                 return (None, None);
@@ -298,7 +309,10 @@ impl Roster {
                 complete: !now.running() && new.complete(),
                 generation: now.generation(),
             };
-            (Some(new.0 + if joins { JOINING_ONE } else { 0 }), Some(change))
+            (
+                Some(new.0 + if joins { JOINING_ONE } else { 0 }),
+                Some(change),
+            )
         })
     }
 
@@ -316,11 +330,23 @@ impl Roster {
             let mask = if mask == 0 { now.present() } else { mask };
             if now.running() {
                 let running = now.runnable() & mask != 0;
-                return (Some(KICKED.set(now.0, mask)), Some(Kick { interrupted: 0, running }));
+                return (
+                    Some(KICKED.set(now.0, mask)),
+                    Some(Kick {
+                        interrupted: 0,
+                        running,
+                    }),
+                );
             }
             let interrupted = mask & now.runnable();
             let word = KICKED.set(now.dequeue(interrupted).0, mask & !interrupted);
-            (Some(word), Some(Kick { interrupted, running: false }))
+            (
+                Some(word),
+                Some(Kick {
+                    interrupted,
+                    running: false,
+                }),
+            )
         })
     }
 }
