@@ -54,6 +54,9 @@ pub mod calls {
     /// Vcpu 0 does as [`REPORT_FOR_EVER`], the others spin.
     pub const FIRST_REPORTS: u64 = 6;
 
+    /// Vcpu 0 waits until every vcpu is in the guest, then H_REPORT of STEP and a count; for ever.
+    pub const ALL_THEN_REPORT: u64 = 7;
+
     pub const STEP: u64 = 0x2345;
     pub const ROUNDS: u64 = 1000;
 }

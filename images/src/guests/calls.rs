@@ -11,6 +11,9 @@ images::guest!(calls);
 /// Whose turn it is to play, and how often a turn was taken.
 static TURNS: AtomicU64 = AtomicU64::new(0);
 
+/// The turn that each vcpu has seen.
+static SEEN: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+
 fn calls(vcpu: Vcpu) -> ! {
     let index = vcpu.index;
     match vcpu.args[0] {
@@ -27,6 +30,8 @@ fn calls(vcpu: Vcpu) -> ! {
             spin()
         }
         FIRST_REPORTS if index == 0 => report_for_ever(index),
+        ALL_THEN_REPORT if index == 0 => gather(vcpu.count),
+        ALL_THEN_REPORT => be_seen(index),
         PING_PONG => done(),
         _ => spin(),
     }
@@ -47,6 +52,27 @@ fn report_for_ever(index: u64) -> ! {
     loop {
         hcall::report(STEP, &[index, count]);
         count += 1;
+    }
+}
+
+/// Vcpu 0: says which round it is, and reports when all others have seen it.
+fn gather(vcpus: u64) -> ! {
+    for round in 1.. {
+        TURNS.store(round, Ordering::Release);
+        for seen in &SEEN[1..vcpus as usize] {
+            while seen.load(Ordering::Acquire) != round {
+                spr::relax();
+            }
+        }
+        hcall::report(STEP, &[0, round]);
+    }
+    done()
+}
+
+fn be_seen(index: u64) -> ! {
+    loop {
+        SEEN[index as usize].store(TURNS.load(Ordering::Acquire), Ordering::Release);
+        spr::relax();
     }
 }
 

@@ -39,6 +39,7 @@ const TESTS: &[Test] = &[
     ("exits", running::exits),
     ("deadline", running::deadline),
     ("cycles10000", running::cycles10000),
+    ("late10000", running::late10000),
 ];
 
 fn host(args: HostArgs) -> ! {
