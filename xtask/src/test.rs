@@ -129,7 +129,8 @@ fn tests_in_qemu(filter: Option<&str>) -> Result<Count> {
             return Ok(Count::one(false));
         }
     };
-    let mut count = Count::one(true);
+    // With a filter only tests whose names it fits count.
+    let mut count = filter.map_or(Count::one(true), |_| Count::default());
     count.add(stage(
         "tests in QEMU",
         &mut qemu_tests(&images.dir, filter),
