@@ -19,14 +19,14 @@ pub enum End {
     Exited(Option<i32>),
     /// The firmware said that it is powered off, but QEMU went on, as it must without a BMC.
     PoweredOff,
-    /// The firmware panicked.
+    /// The firmware or the host gave up.
     Panicked,
     /// Neither happened within the time limit.
     TimedOut,
 }
 
-/// What the firmware prints when it has given up.
-const PANIC_MARKS: [&str; 2] = ["catnap: PANIC", "EPITAPH"];
+/// What the firmware and the host print when they give up; the other threads may go on.
+const PANIC_MARKS: [&str; 3] = ["catnap: PANIC", "EPITAPH", "host: thread 0x"];
 /// What it prints when the host has asked for power-off.
 const OFF_MARK: &str = "catnap: powered off";
 

@@ -130,7 +130,7 @@ impl RunOptions {
             End::PoweredOff => "the BMC didn't switch the machine off".to_string(),
             End::Exited(Some(status)) => format!("QEMU ended with status {status}"),
             End::Exited(None) => "QEMU was killed".to_string(),
-            End::Panicked => "the firmware panicked".to_string(),
+            End::Panicked => "the firmware or the host gave up".to_string(),
             End::TimedOut => format!("no end within {} s", self.time_limit),
         };
         vec![fault]
