@@ -90,6 +90,21 @@ fn two_chips_with_a_bmc() {
     assert!(machine.has_bmc());
 }
 
+/// QEMU names a core's presentation controller by 20 characters and a unit address of 13. The
+/// specification's limit of 31 is for the part before the `@`; a reader that counts both gets
+/// no further than this node.
+#[test]
+fn a_node_name_longer_than_31_with_its_address_is_read() {
+    let long_names = [FIRST_ICP, "/interrupt-controller@3FFFF80010000"].map(|path| &path[1..]);
+    let fdt = Fdt::new(TWO_CORES).unwrap();
+    for long in long_names {
+        assert!(long.len() > 31 && fdt.root().children().any(|node| node.name() == long));
+    }
+    let machine = read(TWO_CORES).unwrap();
+    let first_icps: Vec<_> = machine.cores.iter().map(|core| core.icp[0]).collect();
+    assert_eq!(first_icps, [0x3_ffff_8000_8000, 0x3_ffff_8001_0000]);
+}
+
 /// The error of the tree of two cores after `change`.
 fn error_after(change: impl FnOnce(&mut DeviceTree)) -> TreeError {
     let mut tree = DeviceTree::from_fdt(&Fdt::new(TWO_CORES).unwrap());
