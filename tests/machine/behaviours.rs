@@ -1,0 +1,94 @@
+//! Every behaviour that the test host shows, with the machine's threads in turn and at once.
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use tests::console::Expected;
+use tests::qemu::{Boot, End, Tcg};
+use tests::{behaviours, images};
+
+use crate::{Outcome, trial};
+
+/// A behaviour of 10,000 runs of eight threads; ten boots make 100,000.
+const CYCLES: &str = "cycles10000";
+const BOOTS: u64 = 10;
+
+/// Behaviours that are refusals: the firmware logs them.
+const REFUSED: [&str; 2] = ["is refused", "refused:"];
+
+/// How long each may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(240);
+
+pub fn trials() -> Vec<Trial> {
+    let modes = [("single", Tcg::Single), ("multi", Tcg::Multi)];
+    let mut trials = vec![trial("behaviours::all-are-listed", all_are_listed)];
+    for name in behaviours::names() {
+        for (mode, tcg) in modes {
+            let behaviour = name.clone();
+            let run = move || shows(&behaviour, tcg);
+            trials.push(trial(format!("behaviours::{name}::{mode}"), run));
+        }
+    }
+    for (mode, tcg) in modes {
+        let run = move || (0..BOOTS).try_for_each(|_| shows(CYCLES, tcg));
+        let cycles = trial(format!("behaviours::cycles100000::{mode}"), run);
+        trials.push(cycles.with_ignored_flag(true));
+    }
+    trials
+}
+
+/// The archive that the test host wants, written once.
+pub fn initrd() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let path = PATH.get_or_init(|| images::scratch_file("guests.cpio", &images::guests()));
+    path.clone()
+}
+
+/// The test host, to show `behaviour` on two cores of eight threads.
+pub fn boot(behaviour: &str, tcg: Tcg) -> Boot {
+    Boot {
+        tcg,
+        payload: Some(images::path("testhost")),
+        initrd: Some(initrd()),
+        bootargs: format!("test={behaviour}"),
+        limit: LIMIT,
+        ..Boot::new(2, 8)
+    }
+}
+
+/// What its console says then.
+pub fn expected(behaviour: &str) -> Expected {
+    let expected = Expected::lines(["catnap: 2 cores, 16 threads"])
+        .then(format!("ok {behaviour}"))
+        .then("host: done")
+        .then("catnap: powered off");
+    REFUSED.into_iter().fold(expected, Expected::allow)
+}
+
+fn shows(behaviour: &str, tcg: Tcg) -> Outcome {
+    boot(behaviour, tcg)
+        .check(&End::Off, &expected(behaviour))
+        .map(drop)
+}
+
+/// The trials here are those of the test host's source; the image has to have the same.
+fn all_are_listed() -> Outcome {
+    let nobody = "none-of-them";
+    let complaint = format!("FAILED test={nobody}");
+    let expected = Expected::lines([complaint.clone()]).allow(complaint.clone());
+    let lines = boot(nobody, Tcg::Multi).check(&End::Off, &expected.then("host: done"))?;
+    let from = lines.iter().position(|line| line.contains(&complaint));
+    let list = lines.iter().skip(from.unwrap_or(0) + 1);
+    let listed: Vec<_> = list
+        .map_while(|line| line.strip_prefix("  "))
+        .map(String::from)
+        .collect();
+    match listed == behaviours::names() {
+        true => Ok(()),
+        false => Err(format!(
+            "the test host lists {listed:?}, its source {:?}",
+            behaviours::names()
+        )),
+    }
+}

@@ -1,0 +1,86 @@
+//! Machines of every shape come up, reach the host, and switch off.
+use libtest_mimic::Trial;
+use tests::console::Expected;
+use tests::images;
+use tests::qemu::{Boot, End, Tcg};
+
+use crate::{Outcome, behaviours, trial};
+
+/// What a boot comes to that needs nothing but the machine: the test host asks what calls there
+/// are.
+const BEHAVIOUR: &str = "query";
+
+/// Name, chips, cores of each chip, threads of each core.
+const SHAPES: [(&str, u32, u32, u32); 7] = [
+    ("1-thread", 1, 1, 1),
+    ("2-threads", 1, 1, 2),
+    ("4-threads", 1, 1, 4),
+    ("8-threads", 1, 1, 8),
+    ("2-cores-of-1-thread", 1, 2, 1),
+    ("2-cores-of-8-threads", 1, 2, 8),
+    ("2-chips-of-8-threads", 2, 1, 8),
+];
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (name, chips, cores, threads) in SHAPES {
+        for (mode, tcg) in [("single", Tcg::Single), ("multi", Tcg::Multi)] {
+            let boot = move || Boot {
+                chips,
+                tcg,
+                ..Boot::new(cores, threads)
+            };
+            trials.push(trial(format!("boot::{name}::{mode}"), move || {
+                comes_up(boot(), &End::Off)
+            }));
+        }
+    }
+    trials.push(trial("boot::without-bmc", || {
+        let boot = Boot {
+            bmc: false,
+            ..Boot::new(1, 8)
+        };
+        comes_up(boot, &End::Stops("catnap: powered off"))
+    }));
+    trials.push(trial("boot::default-devices", || {
+        let boot = Boot {
+            default_devices: true,
+            ..Boot::new(1, 8)
+        };
+        comes_up(boot, &End::Off)
+    }));
+    trials.push(trial("boot::without-initrd", without_initrd));
+    trials
+}
+
+fn comes_up(boot: Boot, end: &End) -> Outcome {
+    let cores = boot.chips * boot.cores;
+    let threads = cores * boot.threads;
+    let boot = Boot {
+        payload: Some(images::path("testhost")),
+        initrd: Some(behaviours::initrd()),
+        bootargs: format!("test={BEHAVIOUR}"),
+        ..boot
+    };
+    let expected = Expected::lines(["catnap 0.", "resident firmware for POWER8"])
+        .then(format!("catnap: {cores} cores, {threads} threads"));
+    boot.check(end, &expected_end(expected)).map(drop)
+}
+
+fn expected_end(expected: Expected) -> Expected {
+    expected
+        .then("catnap: to the host at 0x2")
+        .then(format!("ok {BEHAVIOUR}"))
+        .then("host: done")
+        .then("catnap: powered off")
+}
+
+fn without_initrd() -> Outcome {
+    let boot = Boot {
+        payload: Some(images::path("testhost")),
+        bootargs: format!("test={BEHAVIOUR}"),
+        ..Boot::new(1, 2)
+    };
+    boot.check(&End::Off, &expected_end(Expected::default()))
+        .map(drop)
+}

@@ -1,0 +1,120 @@
+//! Exact counts of instructions, none above its budget.
+//!
+//! Under `-icount shift=0` QEMU executes the machine's threads in turn and its clock advances by a
+//! nanosecond with each instruction of any of them: while at least one thread is awake, time is
+//! the number of instructions that all threads have executed, naps costing none. With one thread
+//! it is that thread's own. The time base counts 512 ticks of 1000 ns; counts are alike in each
+//! run, so they can be judged.
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use tests::qemu::{Boot, End, Tcg};
+use tests::{elf, gdb, images};
+
+use crate::{Outcome, behaviours, trial};
+
+/// The time base begins with 0 at reset.
+const TIME_BASE_HZ: u64 = 512_000_000;
+const NS_IN_S: u64 = 1_000_000_000;
+
+/// From reset to the payload's first instruction: threads of the one core, and the budget of all
+/// together.
+const BOOTS: [(u32, u64); 2] = [(1, 5_000_000), (8, 8_000_000)];
+
+/// Lines of the behaviour `bench`: how they begin, which of their numbers, and the budget.
+const BENCH: [(&str, &str, u64); 8] = [
+    ("bench smt1:", "round trip", 1000),
+    ("bench smt1 with FP:", "round trip", 1000),
+    ("bench smt8:", "round trip", 5000),
+    ("bench smt8 with FP:", "round trip", 5000),
+    ("bench smt1:", "H_PROD", 200),
+    ("bench smt1:", "H_CONFER", 200),
+    // Two calls.
+    ("bench smt1:", "H_PROD and H_CEDE", 400),
+    ("bench", "query", 200),
+];
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials: Vec<Trial> = BOOTS
+        .into_iter()
+        .map(|(threads, budget)| {
+            let run = move || boot_within(threads, budget);
+            trial(format!("budgets::boot-of-{threads}-threads"), run)
+        })
+        .collect();
+    trials.push(trial("budgets::calls", calls_within));
+    trials
+}
+
+fn boot_within(threads: u32, budget: u64) -> Outcome {
+    let payload = images::path("testhost");
+    let entry = elf::entry_in_place(&images::read("testhost"));
+    let boot = Boot {
+        tcg: Tcg::Counting,
+        payload: Some(payload),
+        initrd: Some(behaviours::initrd()),
+        bootargs: "test=query".into(),
+        limit: Duration::from_secs(120),
+        ..Boot::new(1, threads)
+    };
+    let (_running, mut debugger) = gdb::start(&boot, &format!("boot-of-{threads}"))?;
+    debugger.run_to(entry)?;
+    let registers = debugger.monitor("info registers")?;
+    let ticks = time_base(&registers).ok_or_else(|| format!("no time base in:\n{registers}"))?;
+    let instructions = ticks * NS_IN_S / TIME_BASE_HZ;
+    within("reset to payload entry", instructions, budget)
+}
+
+/// QEMU shows the time base as `TB upper lower`, in hexadecimal digits.
+fn time_base(registers: &str) -> Option<u64> {
+    let mut words = registers
+        .split_ascii_whitespace()
+        .skip_while(|word| *word != "TB");
+    let (upper, lower) = (words.nth(1)?, words.next()?);
+    let half = |digits| u64::from_str_radix(digits, 16).ok();
+    Some(half(upper)? << 32 | half(lower)?)
+}
+
+fn within(what: &str, instructions: u64, budget: u64) -> Outcome {
+    println!("{what}: {instructions} instructions, may be {budget}");
+    match instructions <= budget {
+        true => Ok(()),
+        false => Err(format!(
+            "{what}: {instructions} instructions, more than {budget}"
+        )),
+    }
+}
+
+/// All numbers are looked at, so that one that is too high doesn't hide another.
+fn calls_within() -> Outcome {
+    let boot = behaviours::boot("bench", Tcg::Counting);
+    let lines = boot.check(&End::Off, &behaviours::expected("bench"))?;
+    let mut faults = Vec::new();
+    for (line, number, budget) in BENCH {
+        let what = format!("{line} {number}");
+        let found = lines.iter().find_map(|text| {
+            text.strip_prefix(line)?
+                .split(", ")
+                .find_map(|part| ns(part, number))
+        });
+        let judged = match found {
+            Some(ns) => within(&what, ns, budget),
+            None => Err(format!("{what}: not said")),
+        };
+        faults.extend(judged.err());
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{}\n  | {}",
+            faults.join("\n"),
+            lines.join("\n  | ")
+        )),
+    }
+}
+
+/// The number of a part such as `round trip 812 ns`.
+fn ns(part: &str, name: &str) -> Option<u64> {
+    let number = part.trim().strip_prefix(name)?.strip_suffix(" ns")?;
+    number.trim().parse().ok()
+}

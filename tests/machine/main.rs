@@ -1,0 +1,39 @@
+//! Trials of the whole machine: each boots QEMU and judges its console.
+//!
+//! Arguments are those of any Rust test: part of a name, `--list`, `--ignored`, `--test-threads`.
+//! What a trial has to find is in the images that `cargo xtask image` builds.
+mod behaviours;
+mod boot;
+mod budgets;
+mod job;
+mod payloads;
+mod trees;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::images;
+
+/// Machines at work at a time.
+const MACHINES: usize = 2;
+
+/// A trial: nothing, or what was wrong and the console.
+type Outcome = Result<(), String>;
+
+fn trial(name: impl Into<String>, run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
+    Trial::test(name, move || run().map_err(Failed::from))
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(MACHINES);
+    let table = [
+        boot::trials(),
+        job::trials(),
+        behaviours::trials(),
+        payloads::trials(),
+        trees::trials(),
+        budgets::trials(),
+    ];
+    let conclusion = libtest_mimic::run(&arguments, table.into_iter().flatten().collect());
+    images::remove_scratch();
+    conclusion.exit();
+}

@@ -1,0 +1,90 @@
+//! The files to boot, and archives of them.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use xtask::{cpio, project};
+
+/// The folder with the images, of `cargo xtask image`.
+const FOLDER: &str = "CATNAP_IMAGES";
+const DEFAULT_FOLDER: &str = "target/catnap";
+
+/// The path of an image.
+///
+/// # Panics
+/// It isn't there.
+pub fn path(name: &str) -> PathBuf {
+    let folder = std::env::var_os(FOLDER).map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| project::root().join(DEFAULT_FOLDER));
+    let path = folder.join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo xtask image`",
+        path.display()
+    );
+    path
+}
+
+/// The bytes of an image.
+///
+/// # Panics
+/// It can't be read.
+pub fn read(name: &str) -> Vec<u8> {
+    let path = path(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// An archive with every guest by the name of its file, for the test host.
+pub fn guests() -> Vec<u8> {
+    let anyone = path("guest-loop.be");
+    let folder = anyone.parent().expect("a file lies in a folder");
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .expect("the folder of a file can be read")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("guest-"))
+        .collect();
+    names.sort();
+    let files: Vec<_> = names.iter().map(|name| (name, read(name))).collect();
+    let entries: Vec<_> = files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    cpio::archive(&entries)
+}
+
+/// An archive for the reference host.
+pub fn job(input: &[u8]) -> Vec<u8> {
+    let (big, little) = (read("guest-hash.be"), read("guest-hash.le"));
+    cpio::archive(&[("input", input), ("guest.be", &big), ("guest.le", &little)])
+}
+
+/// A folder for this process's files.
+fn scratch() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let name = format!("catnap-tests-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        folder
+    })
+}
+
+/// A path in this process's own folder. Names are the caller's to keep apart.
+pub fn scratch_path(name: &str) -> PathBuf {
+    scratch().join(name)
+}
+
+/// Writes a file into this process's own folder.
+///
+/// # Panics
+/// It can't be written.
+pub fn scratch_file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = scratch_path(name);
+    fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path
+}
+
+/// Removes this process's own folder.
+pub fn remove_scratch() {
+    fs::remove_dir_all(scratch()).ok();
+}

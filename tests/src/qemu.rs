@@ -1,0 +1,233 @@
+//! QEMU as a process: a machine's command line, its console, and its end.
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use xtask::{process, qemu};
+
+use crate::console::{self, Expected, Lines};
+use crate::images;
+
+/// After its last words, or its last line where nothing can switch it off, a machine may say more.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How QEMU executes the machine's threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tcg {
+    /// In turn, in one host thread.
+    Single,
+    /// Each in a host thread of its own.
+    Multi,
+    /// In turn, and time counts instructions, one a nanosecond.
+    Counting,
+}
+
+/// A machine and what it boots.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    pub chips: u32,
+    /// Of each chip.
+    pub cores: u32,
+    /// Of each core.
+    pub threads: u32,
+    pub tcg: Tcg,
+    /// A BMC, which can switch the machine off.
+    pub bmc: bool,
+    /// All that QEMU's machine has by itself, a BMC among it.
+    pub default_devices: bool,
+    pub payload: Option<PathBuf>,
+    pub initrd: Option<PathBuf>,
+    pub bootargs: String,
+    pub extra: Vec<String>,
+    /// When to give up.
+    pub limit: Duration,
+}
+
+impl Boot {
+    /// One chip with a BMC and no other devices, and no payload.
+    pub fn new(cores: u32, threads: u32) -> Self {
+        Self {
+            chips: 1,
+            cores,
+            threads,
+            tcg: Tcg::Multi,
+            bmc: true,
+            default_devices: false,
+            payload: None,
+            initrd: None,
+            bootargs: String::new(),
+            extra: Vec::new(),
+            limit: Duration::from_secs(120),
+        }
+    }
+
+    /// Runs it; it has to end as `end` says, and its console to be as expected.
+    ///
+    /// # Errors
+    /// What was wrong, with the whole console.
+    pub fn check(&self, end: &End, expected: &Expected) -> Result<Vec<String>, String> {
+        self.start().check(end, expected)
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// QEMU can't be started.
+    pub fn start(&self) -> Running {
+        let mut command = self.command();
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = process::spawn(&mut command).unwrap_or_else(|error| panic!("{error:#}"));
+        let (sender, output) = mpsc::channel();
+        pass_on(child.stdout.take().expect("piped"), sender.clone());
+        pass_on(child.stderr.take().expect("piped"), sender);
+        Running {
+            child,
+            output,
+            command: qemu::typed(&command),
+            limit: self.limit,
+        }
+    }
+
+    /// QEMU has no children of its own, and dies with the thread that started it.
+    fn command(&self) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", qemu::PROGRAM]);
+        command.args(["-machine", "powernv8", "-m", "2G", "-smp", &self.smp()]);
+        command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+        if !self.default_devices {
+            command.arg("-nodefaults");
+            if self.bmc {
+                command.args(["-device", "ipmi-bmc-sim,id=bmc0"]);
+                command.args(["-device", "isa-ipmi-bt,bmc=bmc0,irq=10"]);
+            }
+        }
+        match self.tcg {
+            Tcg::Single => command.args(["-accel", "tcg,thread=single"]),
+            Tcg::Multi => command.args(["-accel", "tcg,thread=multi"]),
+            Tcg::Counting => command.args(["-icount", "shift=0,sleep=off"]),
+        };
+        command.arg("-bios").arg(images::path("catnap.lid"));
+        if let Some(payload) = &self.payload {
+            command.arg("-kernel").arg(payload);
+        }
+        if let Some(initrd) = &self.initrd {
+            command.arg("-initrd").arg(initrd);
+        }
+        if !self.bootargs.is_empty() {
+            command.args(["-append", &self.bootargs]);
+        }
+        command.args(&self.extra);
+        command
+    }
+
+    fn smp(&self) -> String {
+        let (chips, cores, threads) = (self.chips, self.cores, self.threads);
+        let all = chips * cores * threads;
+        format!("{all},sockets={chips},cores={cores},threads={threads}")
+    }
+}
+
+/// How a machine is to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Switched off, so that QEMU ends by itself and with success.
+    Off,
+    /// With nothing to switch it off: this is the last that it says.
+    Stops(&'static str),
+}
+
+/// A machine at work. Ends when dropped.
+pub struct Running {
+    child: Child,
+    output: Receiver<Vec<u8>>,
+    command: String,
+    limit: Duration,
+}
+
+impl Running {
+    /// As [`Boot::check`].
+    ///
+    /// # Errors
+    /// What was wrong, with the whole console.
+    pub fn check(mut self, end: &End, expected: &Expected) -> Result<Vec<String>, String> {
+        let mut lines = Vec::new();
+        let closed = self.read(&mut lines, |line| {
+            console::is_last_word(line) || matches!(end, End::Stops(last) if line.contains(last))
+        });
+        let mut faults = expected.faults(&lines);
+        faults.extend(self.end_fault(closed, end));
+        match faults.is_empty() {
+            true => Ok(lines),
+            false => Err(report(&faults, &self.command, &lines)),
+        }
+    }
+
+    /// Reads the console until QEMU closes it (true), or it has been quiet for a moment after a
+    /// line that `is_last` tells, or the time is up (false).
+    fn read(&mut self, lines: &mut Vec<String>, is_last: impl Fn(&str) -> bool) -> bool {
+        let mut cutter = Lines::default();
+        let mut deadline = Instant::now() + self.limit;
+        let mut lingers = false;
+        let closed = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.output.recv_timeout(left) {
+                Ok(bytes) if !left.is_zero() => {
+                    let more = cutter.push(&bytes);
+                    if !lingers && more.iter().any(|line| is_last(line)) {
+                        lingers = true;
+                        deadline = Instant::now() + LINGER;
+                    }
+                    lines.extend(more);
+                }
+                Err(RecvTimeoutError::Disconnected) => break true,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => break false,
+            }
+        };
+        lines.extend(cutter.rest());
+        closed
+    }
+
+    fn end_fault(&mut self, closed: bool, end: &End) -> Option<String> {
+        match (closed, end) {
+            (true, End::Off) => {
+                let status = self.child.wait().expect("QEMU is this process's child");
+                (!status.success()).then(|| format!("QEMU ended with {status}"))
+            }
+            // Whether it stays as it is, or ends by itself since somebody has switched it off.
+            (_, End::Stops(_)) => None,
+            (false, End::Off) => {
+                let seconds = self.limit.as_secs();
+                Some(format!(
+                    "it doesn't end by itself (waited up to {seconds} s)"
+                ))
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn report(faults: &[String], command: &str, lines: &[String]) -> String {
+    let (faults, lines) = (faults.join("\n"), lines.join("\n  | "));
+    format!("{faults}\n{command}\n  | {lines}")
+}
+
+fn pass_on(mut stream: impl Read + Send + 'static, to: mpsc::Sender<Vec<u8>>) {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(len @ 1..) = stream.read(&mut buffer) {
+            if to.send(buffer[..len].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+}
