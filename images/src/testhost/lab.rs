@@ -136,7 +136,7 @@ pub fn start_all(guest: &mut Guest, args: [u64; 2]) {
 
 /// One run of at most 100 ms of the vcpus of `runnable`, all others being blocked.
 pub fn run(guest: &mut Guest, runnable: u64) -> Result<Run, String> {
-    run_for(guest, runnable, 100 * MS_TB)
+    run_for(guest, runnable, 10_000 * MS_TB)
 }
 
 /// One run of at most `limit_tb`.

@@ -8,10 +8,14 @@ extern crate alloc;
 #[macro_use]
 mod check;
 mod arguments;
+mod bench;
+mod cores;
 mod lab;
 mod objects;
 mod query;
+mod registers;
 mod running;
+mod waiting;
 
 use images::host_runtime::{HostArgs, opal};
 use images::{boot_args, println};
@@ -40,6 +44,24 @@ const TESTS: &[Test] = &[
     ("deadline", running::deadline),
     ("cycles10000", running::cycles10000),
     ("late10000", running::late10000),
+    ("cede_prod", waiting::cede_prod),
+    ("answers", waiting::answers),
+    ("prod_kept", waiting::prod_kept),
+    ("all_ceded", waiting::all_ceded),
+    ("decrementer", waiting::decrementer),
+    ("external", waiting::external),
+    ("doorbell", waiting::doorbell),
+    ("registers", registers::registers),
+    ("page_round_trip", registers::page_round_trip),
+    ("kick", cores::kick),
+    ("kick_before", cores::kick_before),
+    ("join", cores::join),
+    ("join_race", cores::join_race),
+    ("busy", cores::busy),
+    ("two_cores", cores::two_cores),
+    ("claim", cores::claim),
+    ("secondary", cores::secondary),
+    ("bench", bench::bench),
 ];
 
 fn host(args: HostArgs) -> ! {

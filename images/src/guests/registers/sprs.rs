@@ -41,7 +41,7 @@ const FROZEN: u64 = 0x8000_0000;
 /// SRR0 and SRR1, which a hypercall sets.
 const SAVED: [Spr; 2] = [spr::<26>(!3), spr::<27>(!0)];
 
-const SPRS: [Spr; 45] = [
+const SPRS: [Spr; 44] = [
     spr::<272>(!0), // SPRG0
     spr::<273>(!0),
     spr::<274>(!0),
@@ -62,7 +62,6 @@ const SPRS: [Spr; 45] = [
     spr::<890>(!0),             // CSIGR
     spr::<895>(!0),             // WORT
     spr::<256>(WORD),           // VRSAVE
-    spr::<848>(!0),             // IC
     spr::<804>(!3),             // EBBHR
     spr::<805>(!3),             // EBBRR
     spr_with::<795>(0, FROZEN), // MMCR0

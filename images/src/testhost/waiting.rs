@@ -1,0 +1,289 @@
+//! What is served inside the vcore, and interrupts of the guest's own.
+use hcalls::exit::ExitReason;
+use hcalls::page::PENDING_EXTERNAL;
+use hcalls::papr::{H_PARAMETER, H_PROD, H_SUCCESS};
+use hcalls::partition::PtidMode;
+use hcalls::stats::StatsAction;
+use images::behaviour::{calls as case, interrupts};
+use images::guest_calls::{H_DONE, H_REPORT};
+use images::host_runtime::guest::Guest;
+use images::host_runtime::{calls, cpu};
+use images::println;
+
+use crate::check::{Outcome, accepted, same};
+use crate::lab::{self, Lab, MS_TB, Wanted};
+
+/// Vcpus wake each other in turn, and hardly ever leave the vcore for it (L3).
+pub fn cede_prod(lab: &mut Lab) -> Outcome {
+    for (vcpus, little_endian) in [(2, false), (2, true), (8, false)] {
+        let mut guest = lab.guest(&Wanted {
+            little_endian,
+            ..Wanted::new("calls", vcpus)
+        })?;
+        lab::start_all(&mut guest, [case::PING_PONG, 0]);
+        let all = guest.all_slots();
+        lab::serve(
+            &mut guest,
+            all,
+            20_000,
+            |guest, vcpu, number, [target, ..]| match number {
+                H_DONE => Ok(false),
+                H_PROD => {
+                    prod_for(guest, vcpu, target);
+                    Ok(true)
+                }
+                other => Err(alloc::format!("vcpu {vcpu}: hypercall {other:#x}")),
+            },
+        )?;
+        let stats = accepted(
+            "SMT_STATS",
+            calls::smt_stats(guest.vcore, StatsAction::Snapshot),
+        )?;
+        let (runs, served) = (stats.runs.get(), stats.served.get());
+        println!("cede_prod: {vcpus} vcpus, {runs} runs, {served} hypercalls served inside");
+        ensure!(
+            served >= 2 * case::ROUNDS,
+            "only {served} hypercalls were served inside"
+        );
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// What a host does for an H_PROD that the firmware has left to it: see `FirmwareLine::prodded`.
+fn prod_for(guest: &mut Guest, vcpu: usize, target: u64) {
+    let there = target < guest.vcpus() as u64;
+    if there {
+        guest.page_mut(target as usize).firmware.prodded.set(1);
+    }
+    lab::answer(guest, vcpu, if there { H_SUCCESS } else { H_PARAMETER });
+}
+
+/// A prod of oneself makes the next H_CEDE return; a vcpu that isn't there can't be prodded.
+pub fn answers(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("calls", 1))?;
+    lab::start_all(&mut guest, [case::ANSWERS, 0]);
+    let mut told = None;
+    lab::serve(
+        &mut guest,
+        1,
+        1000,
+        |guest, vcpu, number, args| match number {
+            H_PROD => {
+                same("whom to prod", args[0], 99)?;
+                prod_for(guest, vcpu, args[0]);
+                Ok(true)
+            }
+            H_REPORT => {
+                told = Some(args);
+                Ok(true)
+            }
+            other => same("hypercall", other, H_DONE).map(|()| false),
+        },
+    )?;
+    let [step, prod, absent, anyone, _] = told.ok_or("no report")?;
+    same(
+        "answers",
+        (step, prod, absent, anyone),
+        (case::STEP, H_SUCCESS, H_PARAMETER, H_SUCCESS),
+    )
+}
+
+/// A prod that the host has noted for a vcpu that isn't running counts for its next H_CEDE, even
+/// if runs that end early come between (B34).
+pub fn prod_kept(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("calls", 2))?;
+    lab::start_all(&mut guest, [case::CEDE_FOR_EVER, 0]);
+    for _ in 0..100 {
+        guest.page_mut(0).firmware.prodded.set(1);
+        let run = lab::run(&mut guest, 1)?;
+        same(
+            "exited, since its H_CEDE returned",
+            (run.exited, run.ceded),
+            (1, 0),
+        )?;
+        lab::answer(&mut guest, 0, H_SUCCESS);
+    }
+    // The time is up before the vcpu gets anywhere.
+    guest.page_mut(0).firmware.prodded.set(1);
+    let over = lab::run_for(&mut guest, 1, 0)?;
+    if over.exited == 0 {
+        let run = lab::run(&mut guest, 1)?;
+        same(
+            "exited, after a run without time",
+            (run.exited, run.ceded),
+            (1, 0),
+        )?;
+    }
+    Ok(())
+}
+
+/// When all have ceded the vcore comes out, with the first decrementer; a vcpu that runs again has
+/// its H_CEDE return.
+pub fn all_ceded(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("calls", 4))?;
+    lab::start_all(&mut guest, [case::CEDE_FOR_EVER, 0]);
+    let all = guest.all_slots();
+    let now_tb = cpu::time_base();
+    for vcpu in 0..4 {
+        let expires_tb = now_tb + (8 - vcpu as u64) * 500 * MS_TB;
+        guest.page_mut(vcpu).sprs.dec_expires_tb.set(expires_tb);
+    }
+    let run = until_all_ceded(&mut guest, all)?;
+    same("first reason", run.first_reason, ExitReason::Ceded)?;
+    let decrementer_tb = run.decrementer_tb.ok_or("no decrementer")?;
+    let off_tb = decrementer_tb.abs_diff(now_tb + 2500 * MS_TB);
+    ensure!(off_tb < MS_TB, "the decrementer is off by {off_tb} ticks");
+    let again = lab::run(&mut guest, 4)?;
+    same(
+        "vcpu 2's H_CEDE has returned",
+        (again.exited, again.ceded),
+        (4, 0),
+    )?;
+    let (number, [step, index, ..]) = lab::hypercall(&guest, 2)?;
+    same(
+        "hypercall",
+        (number, step, index),
+        (H_REPORT, case::STEP, 2),
+    )
+}
+
+/// Threads can come too late for a run whose only vcpus have ceded already: those run next.
+fn until_all_ceded(guest: &mut Guest, all: u64) -> Result<calls::Run, alloc::string::String> {
+    let mut left = all;
+    for _ in 0..100 {
+        let run = lab::run(guest, left)?;
+        same("exited", run.exited, 0)?;
+        if run.ceded == left {
+            return Ok(run);
+        }
+        left &= !run.ceded;
+        if left == 0 {
+            left = all;
+        }
+    }
+    Err("no run ended with all ceded".into())
+}
+
+/// The guest's decrementer reaches it, not before its time: while a sibling runs, and out of a
+/// vcore in which all have ceded.
+pub fn decrementer(lab: &mut Lab) -> Outcome {
+    for (vcpus, little_endian) in [(1, false), (2, false), (2, true)] {
+        let mut guest = lab.guest(&Wanted {
+            little_endian,
+            ..Wanted::new("dec", vcpus)
+        })?;
+        lab::start_all(&mut guest, [0, 0]);
+        let all = guest.all_slots();
+        let mut told = None;
+        let mut runnable = all;
+        let limit_tb = cpu::time_base() + 10_000 * MS_TB;
+        while runnable & 1 != 0 {
+            ensure!(cpu::time_base() < limit_tb, "not done in 10 s");
+            let run = lab::run_for(&mut guest, runnable, 20 * MS_TB)?;
+            for vcpu in guest.vcpus_of(run.exited) {
+                match lab::hypercall(&guest, vcpu)? {
+                    (H_REPORT, [interrupts::STEP_DONE, taken, late_tb, ..]) => {
+                        told = Some((taken, late_tb))
+                    }
+                    (H_DONE, _) => runnable &= !1,
+                    (number, args) => {
+                        return Err(alloc::format!("hypercall {number:#x} {args:x?}"));
+                    }
+                }
+            }
+            if runnable & 1 != 0 && run.ceded == runnable {
+                cpu::wait_until(run.decrementer_tb.ok_or("all ceded, and no decrementer")?);
+            }
+        }
+        let (taken, late_tb) = told.ok_or("no report")?;
+        println!("decrementer: {vcpus} vcpus, {taken} taken, at most {late_tb} ticks late");
+        same("interrupts", taken, interrupts::COUNT)?;
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// A pending external interrupt comes as soon as the guest lets it, not before, and goes when the
+/// host takes it away.
+pub fn external(lab: &mut Lab) -> Outcome {
+    for little_endian in [false, true] {
+        let mut guest = lab.guest(&Wanted {
+            little_endian,
+            ..Wanted::new("external", 1)
+        })?;
+        lab::start_all(&mut guest, [0, 0]);
+        let mut taken = 0;
+        let mut total = None;
+        let mut interrupt = false;
+        let limit_tb = cpu::time_base() + 10_000 * MS_TB;
+        loop {
+            ensure!(cpu::time_base() < limit_tb, "{taken} interrupts in 10 s");
+            let pending = if interrupt { PENDING_EXTERNAL } else { 0 };
+            guest.page_mut(0).host.pending.set(pending);
+            let run = lab::run_for(&mut guest, 1, MS_TB)?;
+            if run.exited == 0 {
+                // It spins and waits for the next one.
+                interrupt = true;
+                continue;
+            }
+            match lab::hypercall(&guest, 0)? {
+                (H_REPORT, [interrupts::STEP_OFF, ..]) => interrupt = true,
+                (H_REPORT, [interrupts::STEP_TAKEN, count, ..]) => {
+                    ensure!(interrupt, "an interrupt that isn't pending");
+                    interrupt = false;
+                    taken += 1;
+                    same("count", count, taken)?;
+                }
+                (H_REPORT, [interrupts::STEP_DONE, count, ..]) => total = Some(count),
+                (H_DONE, _) => break,
+                (number, args) => return Err(alloc::format!("hypercall {number:#x} {args:x?}")),
+            }
+        }
+        same("interrupts", total, Some(interrupts::COUNT))?;
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// `msgsndp` reaches the sibling that it is for (B15).
+pub fn doorbell(lab: &mut Lab) -> Outcome {
+    for (vcpus, little_endian) in [(2, false), (8, false), (8, true)] {
+        let ptid_mode = PtidMode::Aligned;
+        let mut guest = lab.guest(&Wanted {
+            little_endian,
+            ptid_mode,
+            ..Wanted::new("doorbell", vcpus)
+        })?;
+        lab::start_all(&mut guest, [0, 0]);
+        let all = guest.all_slots();
+        let mut total = None;
+        let mut done = false;
+        let limit_tb = cpu::time_base() + 20_000 * MS_TB;
+        while !done {
+            ensure!(
+                cpu::time_base() < limit_tb,
+                "{vcpus} vcpus: not done in 20 s"
+            );
+            let run = lab::run(&mut guest, all)?;
+            for vcpu in guest.vcpus_of(run.exited) {
+                match lab::hypercall(&guest, vcpu)? {
+                    (H_REPORT, [interrupts::STEP_DONE, count, ..]) => total = Some(count),
+                    (H_DONE, _) => done = true,
+                    (_, args) => {
+                        return Err(alloc::format!(
+                            "{vcpus} vcpus: vcpu {vcpu} reports {args:x?}"
+                        ));
+                    }
+                }
+            }
+        }
+        same(
+            "doorbells",
+            total,
+            Some(interrupts::COUNT * u64::from(vcpus - 1)),
+        )?;
+        lab.clear();
+    }
+    Ok(())
+}
