@@ -4,6 +4,9 @@
 //! any sibling and after all of them nap again (L1).
 use asm::{BASE, op, spr};
 
+/// The largest positive value of HDEC.
+const HDEC_FAR: u64 = 0x7fff_ffff;
+
 /// A host's registers that a guest on the same thread would change.
 #[derive(Debug)]
 pub struct Host {
@@ -100,7 +103,7 @@ impl Host {
         let vtb = spr::read::<{ spr::VTB }>();
         // SAFETY: the caller's promise; every register gets the value that it had.
         unsafe {
-            spr::write::<{ spr::HDEC }>(0x7fff_ffff);
+            spr::write::<{ spr::HDEC }>(HDEC_FAR);
             spr::write::<{ spr::DPDES }>(0);
             spr::write::<{ spr::DAWRX }>(0);
             spr::write::<{ spr::CIABR }>(0);
@@ -147,10 +150,17 @@ unsafe fn write_hid0(value: u64) {
 }
 
 /// Brings every thread of this core that is in a guest out of it, by the decrementer they share.
+///
+/// The value goes up before it goes below 0: a decrementer that is negative already, because the
+/// deadline has just come, is no news to a thread whose own interrupt is still on its way, and the
+/// write would put that one off.
 #[inline(always)]
 pub fn expire_hdec() {
     // SAFETY: interrupts guests only; hypervisor state doesn't take it with EE off.
-    unsafe { spr::write::<{ spr::HDEC }>(u64::MAX) }
+    unsafe {
+        spr::write::<{ spr::HDEC }>(HDEC_FAR);
+        spr::write::<{ spr::HDEC }>(u64::MAX);
+    }
 }
 
 /// Does `work` while this core's interrupts reach the firmware's vectors.
