@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use hcalls::MAX_THREADS;
 use hcalls::page::{FLAG_FP, PAGE_BYTES, VcpuPage};
 use hcalls::partition::{LPCR_ILE, MemoryMode, PartitionConfig, Policy, PtidMode};
 
@@ -62,8 +63,8 @@ pub struct Guest {
     memory: Range<u64>,
     /// Real addresses of the vcpu pages, by vcpu.
     pages: Vec<u64>,
-    /// Slot in the vcore, by vcpu.
-    slots: Vec<u64>,
+    /// Slot in the vcore, by vcpu; as many as there are pages.
+    slots: [u64; MAX_THREADS],
 }
 
 impl Guest {
@@ -87,7 +88,7 @@ impl Guest {
             image,
             memory,
             pages: Vec::new(),
-            slots: Vec::new(),
+            slots: [0; MAX_THREADS],
         };
         for id in 0..u64::from(setup.vcpus) {
             guest.add_vcpu(id, pages.start + id * page_bytes, setup)?;
@@ -107,8 +108,8 @@ impl Guest {
         };
         let (vcore, slot) = made.map_err(|refusal| SetupError::Call("VCPU_CREATE", refusal))?;
         self.vcore = vcore;
+        self.slots[self.pages.len()] = slot;
         self.pages.push(address);
-        self.slots.push(slot);
         self.start_vcpu(id as usize, setup.vcpus.into(), [0, 0]);
         Ok(())
     }
@@ -147,8 +148,8 @@ impl Guest {
 
     /// The vcpus whose bits are in `mask`.
     pub fn vcpus_of(&self, mask: u64) -> impl Iterator<Item = usize> + use<> {
-        let slots = self.slots.clone();
-        (0..slots.len()).filter(move |&index| mask >> slots[index] & 1 != 0)
+        let slots = self.slots;
+        (0..self.vcpus()).filter(move |&index| mask >> slots[index] & 1 != 0)
     }
 
     /// Vcpu `index`'s page.

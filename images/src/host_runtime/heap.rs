@@ -1,5 +1,5 @@
-//! Memory for tables and lists. What is given back is not used again: a host that runs one job and
-//! switches off has no need of it.
+//! Memory for tables and lists. Of what is given back only the newest piece is used again: a host
+//! that runs one job and switches off has no need of more.
 use core::alloc::{GlobalAlloc, Layout};
 
 use super::sync::Lock;
@@ -45,5 +45,11 @@ unsafe impl GlobalAlloc for Heap {
         place.wrapping_add(skip)
     }
 
-    unsafe fn dealloc(&self, _place: *mut u8, _layout: Layout) {}
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        let mut used_bytes = USED_BYTES.lock();
+        let start = place.addr() - ARENA.bytes.get().addr();
+        if start + layout.size() == *used_bytes {
+            *used_bytes = start;
+        }
+    }
 }

@@ -78,15 +78,9 @@ fn answer() -> Outcome {
     }
 }
 
-/// Waits until the vcore runs: as long as it doesn't, its vcpus can be made blocked.
+/// Waits until the vcore runs: as long as it doesn't, its vcpu 0 can be made blocked.
 fn wait_for_run(errand: &Errand) -> Outcome {
     let limit_tb = cpu::time_base() + 2000 * MS_TB;
-    let entered = |stats: hcalls::stats::VcoreStats| stats.woken.get();
-    let before = entered(accepted(
-        "SMT_STATS",
-        calls::smt_stats(errand.vcore, StatsAction::Snapshot),
-    )?);
-    let _ = before;
     while cpu::time_base() < limit_tb {
         let set = calls::vcpu_set_state(errand.vcore, 1, VcpuState::Blocked);
         if set.is_err_and(|refusal| refusal.is(Status::Busy)) {
@@ -119,7 +113,7 @@ pub fn kick(lab: &mut Lab) -> Outcome {
             same("left the queue at once", interrupted, 0)
         })?;
         let before_tb = cpu::time_base();
-        let run = run_kicked(&mut guest, all)?;
+        let run = run_loop(&mut guest, all, 0, 4000)?;
         let taken_tb = cpu::time_base() - before_tb;
         answer()?;
         same("exited", run.exited, 1 << 2)?;
@@ -148,11 +142,6 @@ pub fn kick(lab: &mut Lab) -> Outcome {
         );
     }
     Ok(())
-}
-
-/// A long run, tried again while the other core has made vcpu 0 blocked (see `wait_for_run`).
-fn run_kicked(guest: &mut Guest, all: u64) -> Result<Run, String> {
-    run_loop(guest, all, 0, 4000)
 }
 
 /// A kick of a vcpu that doesn't run refuses the next run, once, and no guest instruction is
