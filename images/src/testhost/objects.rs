@@ -38,46 +38,33 @@ pub fn create_destroy(lab: &mut Lab) -> Outcome {
     let pages = [lab.page()?, lab.page()?, lab.page()?];
     let (vcore, slot) = accepted("VCPU_CREATE", vcpu(partition, 0, pages[0]))?;
     same("slot of id 0", slot, 0)?;
-    let (same_vcore, slot) = accepted("VCPU_CREATE", vcpu(partition, 3, pages[1]))?;
-    same(
-        "vcore and slot of id 3 (B1)",
-        (same_vcore, slot),
-        (vcore, 3),
-    )?;
+    let third = accepted("VCPU_CREATE", vcpu(partition, 3, pages[1]))?;
+    same("vcore and slot of id 3 (B1)", third, (vcore, 3))?;
     let (other_vcore, slot) = accepted("VCPU_CREATE", vcpu(partition, 4, pages[2]))?;
     ensure!(other_vcore != vcore, "id 4 is in the vcore of id 0 (B1)");
     same("slot of id 4", slot, 0)?;
-    let set = accepted(
-        "VCPU_SET_STATE",
-        calls::vcpu_set_state(vcore, 1, VcpuState::Runnable),
-    )?;
+    let set = calls::vcpu_set_state(vcore, 1, VcpuState::Runnable);
+    let set = accepted("VCPU_SET_STATE", set)?;
     same(
         "complete, since a new vcpu is blocked (B4)",
         set.complete,
         true,
     )?;
+    destroy(partition, [vcore, other_vcore], pages[1])
+}
+
+/// Ends slot 3 of the first vcore, the whole second one, and the partition with what is left.
+fn destroy(partition: Partition, [vcore, other]: [Vcore; 2], page: u64) -> Outcome {
     accepted("VCPU_DESTROY", calls::vcpu_destroy(vcore, 3))?;
-    refused(
-        "VCPU_DESTROY again",
-        calls::vcpu_destroy(vcore, 3),
-        Status::Parameter,
-        2,
-    )?;
-    accepted("its place and page again", vcpu(partition, 3, pages[1]))?;
-    accepted("VCPU_DESTROY", calls::vcpu_destroy(other_vcore, 0))?;
-    refused(
-        "a vcore without vcpus",
-        calls::vcore_kick(other_vcore, 0, 0),
-        Status::Parameter,
-        1,
-    )?;
+    let again = calls::vcpu_destroy(vcore, 3);
+    refused("VCPU_DESTROY again", again, Status::Parameter, 2)?;
+    accepted("its place and page again", vcpu(partition, 3, page))?;
+    accepted("VCPU_DESTROY", calls::vcpu_destroy(other, 0))?;
+    let empty = calls::vcore_kick(other, 0, 0);
+    refused("a vcore without vcpus", empty, Status::Parameter, 1)?;
     accepted("PARTITION_DESTROY", calls::partition_destroy(partition))?;
-    refused(
-        "destroyed",
-        calls::partition_destroy(partition),
-        Status::Parameter,
-        1,
-    )?;
+    let again = calls::partition_destroy(partition);
+    refused("PARTITION_DESTROY again", again, Status::Parameter, 1)?;
     refused(
         "its vcore",
         calls::vcore_kick(vcore, 0, 0),
