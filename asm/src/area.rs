@@ -55,10 +55,17 @@ pub struct ThreadArea {
     pub hypercall: u64,
     /// `extern "C" fn(args: &mut [u64; 8], token: u64) -> i64`.
     pub opal: u64,
+    /// `extern "C" fn(vector: u64, page) -> !` for a thread whose guest has left and that has nothing
+    /// to come back to; 0 on a thread that enters by `guest_enter`.
+    pub left: u64,
     pub pir: u64,
     /// The platform's record of this thread.
     pub thread: u64,
-    pub reserved: [u64; 13],
+    /// Key of the vcpu whose special-purpose registers this thread still holds; 0 for none.
+    pub holds: u64,
+    /// The guest on this thread has floating point, VMX and VSX of its own.
+    pub fp: u64,
+    pub reserved: [u64; 10],
     pub frame: Frame,
 }
 
@@ -90,6 +97,7 @@ offsets! {
     FAULT = fault;
     HYPERCALL = hypercall;
     OPAL = opal;
+    LEFT = left;
     GPR = frame.gpr;
     PC = frame.pc;
     MSR = frame.msr;

@@ -17,10 +17,24 @@ unsafe extern "C" {
     /// HRMOR is `BASE`; the partition's registers (LPCR, LPIDR, RMOR or SDR1) are set so that the
     /// guest reaches its own memory alone; `msr` has HV off; `page` is the vcpu's own.
     pub fn guest_enter(page: *mut u8, msr: u64) -> u64;
+
+    /// The same for a thread that has nothing to come back to: it goes on in its area's `left`
+    /// function, on the present stack, with r3 = vector and r4 = page.
+    ///
+    /// # Safety
+    /// As for [`guest_enter`]; nothing in the caller's frames is needed any more.
+    pub fn guest_enter_for_good(page: *mut u8, msr: u64) -> !;
 }
 
 global_asm!(
     ".section .text.guest_enter, \"ax\"",
+    ".globl guest_enter_for_good",
+    ".type guest_enter_for_good, @function",
+    "guest_enter_for_good:",
+    "    ld 1, {STACK_TOP}(13)",
+    "    addi 1, 1, -256",
+    "    b 2f",
+    ".size guest_enter_for_good, . - guest_enter_for_good",
     ".globl guest_enter",
     ".type guest_enter, @function",
     "guest_enter:",
@@ -47,7 +61,7 @@ global_asm!(
     "    std 29, 168(1)",
     "    std 30, 176(1)",
     "    std 31, 184(1)",
-    "    std 3, 32(1)",
+    "2:  std 3, 32(1)",
     "    std 1, {GUEST_SP}(13)",
     "    ld 14, {GPR}+112(3)",
     "    ld 15, {GPR}+120(3)",
@@ -136,7 +150,13 @@ global_asm!(
     "    std 30, {GPR}+240(11)",
     "    std 31, {GPR}+248(11)",
     "    mr 3, 12",
-    "    ld 14, 48(1)",
+    "    ld 12, {LEFT}(13)",
+    "    cmpdi 12, 0",
+    "    beq 3f",
+    "    mtctr 12",
+    "    mr 4, 11",
+    "    bctr",
+    "3:  ld 14, 48(1)",
     "    ld 15, 56(1)",
     "    ld 16, 64(1)",
     "    ld 17, 72(1)",
@@ -164,6 +184,8 @@ global_asm!(
     PAGE = const a::PAGE,
     GUEST_SP = const a::GUEST_SP,
     HYPERCALL = const a::HYPERCALL,
+    LEFT = const a::LEFT,
+    STACK_TOP = const a::STACK_TOP,
     GPR = const a::GPR,
     PC = const a::PC,
     CR = const a::CR,

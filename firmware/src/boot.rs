@@ -28,6 +28,7 @@ const ENTRIES: Entries = Entries {
     woken: seat::woken,
     fault: epitaph::fault,
     hypercall: hypercall::serve,
+    left: seat::left,
     opal: opal::call,
 };
 
@@ -101,12 +102,7 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
             // SAFETY: the address is the tree's.
             let icp = unsafe { Icp::new(core.icp[ptid]) };
             let pir = core.servers[ptid];
-            let thread = Thread {
-                pir,
-                ptid,
-                core: index,
-                icp,
-            };
+            let thread = Thread::new(pir, ptid, index, icp);
             let thread = thread.create(&ENTRIES).ok_or("no memory for all threads")?;
             if pir == thread::pir() {
                 boot_thread = Some(thread);
@@ -116,18 +112,18 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
     let boot_thread = boot_thread.ok_or("the tree doesn't list the thread that reads it")?;
     thread::adopt(boot_thread);
     thread::settle();
-    let core = cores::core(boot_thread.core);
-    core.awake.fetch_or(1 << boot_thread.ptid, Release);
-    core.with_host.fetch_or(1 << boot_thread.ptid, Release);
+    let core = cores::core(boot_thread.core());
+    core.awake.fetch_or(1 << boot_thread.ptid(), Release);
+    core.with_host.fetch_or(1 << boot_thread.ptid(), Release);
     call_others(boot_thread);
     Ok(machine.thread_count())
 }
 
 fn call_others(boot_thread: &Thread) {
-    let mine = |core: &cores::Core| core::ptr::eq(core, cores::core(boot_thread.core));
+    let mine = |core: &cores::Core| core::ptr::eq(core, cores::core(boot_thread.core()));
     for core in cores::all() {
         for ptid in 0..core.threads.load(Relaxed) as usize {
-            if !mine(core) || ptid != boot_thread.ptid {
+            if !mine(core) || ptid != boot_thread.ptid() {
                 core.icp(ptid).open();
                 core.icp(ptid).send_ipi();
             }

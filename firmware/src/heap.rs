@@ -11,7 +11,7 @@ use talc::base::Talc;
 use talc::source::Manual;
 
 /// The firmware's region: image, heap, and from the heap all threads' areas and stacks.
-pub const REGION_BYTES: u64 = 16 << 20;
+pub const REGION_BYTES: u64 = 32 << 20;
 
 unsafe extern "C" {
     static image_end: u8;

@@ -5,8 +5,12 @@ use num_enum::{IntoPrimitive, TryFromPrimitive};
 pub const RUN_KEEP_SLB: u64 = 1 << 0;
 /// VCORE_RUN r7: the host's FP/VMX/VSX registers hold nothing that a guest may not see.
 pub const RUN_FP_CLEAN: u64 = 1 << 1;
+/// VCORE_RUN r7: since they last came out, the host has written nothing but `gpr`, `pc`, `msr`, `cr`,
+/// `lr`, `ctr`, `xer`, SRR0, SRR1, `dec_expires_tb`, `ppr` and `mmcr0` in the pages of the vcpus that
+/// run. A thread that still holds a vcpu's other registers then doesn't load them again.
+pub const RUN_UNTOUCHED: u64 = 1 << 2;
 /// All flags of this version; any other is refused.
-pub const RUN_FLAGS: u64 = RUN_KEEP_SLB | RUN_FP_CLEAN;
+pub const RUN_FLAGS: u64 = RUN_KEEP_SLB | RUN_FP_CLEAN | RUN_UNTOUCHED;
 
 /// A vcpu's state (B7), VCPU_SET_STATE r5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]

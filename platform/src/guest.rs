@@ -34,8 +34,6 @@ const CIABR_PRIV: u64 = 3;
 /// Registers that are just loaded and stored, in the order of loading.
 macro_rules! plain_registers {
     ($with:ident, $at:expr) => {
-        $with!(SRR0, $at.srr0);
-        $with!(SRR1, $at.srr1);
         $with!(SPRG0, $at.sprg[0]);
         $with!(SPRG1, $at.sprg[1]);
         $with!(SPRG2, $at.sprg[2]);
@@ -82,59 +80,107 @@ macro_rules! plain_registers {
     };
 }
 
-/// One vcpu on this thread, from [`Running::load`] to [`Running::save`].
-pub struct Running {
-    page: *mut VcpuPage,
-    fp: bool,
+/// How a vcpu comes to this thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Tells this vcpu from all others that ever were.
+    pub key: u64,
+    /// The host has not written the page's `sprs` (but for the first ones, see [`load`]), `slb` and
+    /// `vsr` since the vcpu was last saved.
+    pub untouched: bool,
+    /// The thread's floating-point, VMX and VSX registers hold nothing that a guest may not see.
+    pub fp_clean: bool,
 }
 
-impl Running {
-    /// Puts the guest's registers, but for the general ones, into this thread.
-    ///
-    /// # Safety
-    /// `page` is a vcpu page that this thread alone uses until [`Running::save`]; this thread is
-    /// in real mode with HRMOR at the firmware, and loses its own values of those registers.
-    #[inline(always)]
-    pub unsafe fn load(page: *mut VcpuPage, partition: &Partition) -> Self {
-        // SAFETY: the caller's promise; the registers are a guest's own and change nothing in HV
-        // real mode, but for the four at the end, which only count once HV is off.
-        unsafe {
-            let fp = (*page).host.flags.get() & FLAG_FP != 0;
-            facility::open(fp);
-            if fp {
-                facility::load(page);
-            }
-            slb::load(page);
-            load_sprs(page);
-            spr::write::<{ spr::HFSCR }>(if fp { HFSCR_ALL | HFSCR_FP } else { HFSCR_ALL });
-            spr::write::<{ spr::RMOR }>(partition.rmor);
-            spr::write::<{ spr::SDR1 }>(partition.sdr1);
-            spr::write::<{ spr::LPCR }>(partition.lpcr);
-            spr::write::<{ spr::LPIDR }>(partition.lpid);
-            op::isync();
-            Self { page, fp }
+/// Puts the guest's registers, but for the general ones, into this thread. What the thread still
+/// holds of the same vcpu isn't loaded again; SRR0, SRR1, DEC, PPR and MMCR0, which the firmware
+/// changes, always are.
+///
+/// # Safety
+/// `page` is a vcpu page that this thread alone uses until [`save`]; this thread is in real mode
+/// with HRMOR at the firmware, and loses its own values of those registers.
+#[inline(always)]
+pub unsafe fn load(page: *mut VcpuPage, partition: &Partition, arrival: Arrival) {
+    let area = op::area();
+    // SAFETY: the caller's promise; the registers are a guest's own and change nothing in HV real
+    // mode: the partition's only count once HV is off.
+    unsafe {
+        if !(arrival.untouched && (*area).holds == arrival.key) {
+            load_all(page, partition, arrival);
         }
+        let sprs = &(*page).sprs;
+        spr::write::<{ spr::SRR0 }>(sprs.srr0.get());
+        spr::write::<{ spr::SRR1 }>(sprs.srr1.get());
+        spr::write::<{ spr::MMCR0 }>(sprs.mmcr0.get());
+        spr::write::<{ spr::LPCR }>(partition.lpcr);
+        spr::write::<{ spr::DEC }>(ticks_until(sprs.dec_expires_tb.get(), op::time_tb()));
+        spr::write::<{ spr::PPR }>(sprs.ppr.get());
     }
+    op::isync();
+}
 
-    /// Runs the guest; returns the vector of the interrupt that ended it.
-    #[inline(always)]
-    pub fn enter(&mut self) -> u64 {
-        // SAFETY: `load` has prepared the thread, and HV is off in the MSR given.
-        unsafe { asm::guest::guest_enter(self.page.cast(), guest_msr((*self.page).msr.get())) }
+/// # Safety
+/// As [`load`].
+#[inline(never)]
+unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, arrival: Arrival) {
+    let area = op::area();
+    // SAFETY: the caller's promise.
+    unsafe {
+        let fp = (*page).host.flags.get() & FLAG_FP != 0;
+        (*area).fp = u64::from(fp);
+        facility::open(fp || !arrival.fp_clean);
+        if fp {
+            facility::load(page);
+        } else if !arrival.fp_clean || (*area).holds != arrival.key {
+            facility::open(true);
+            facility::clear();
+        }
+        (*area).holds = arrival.key;
+        slb::load(page);
+        load_sprs(page);
+        spr::write::<{ spr::HFSCR }>(if fp { HFSCR_ALL | HFSCR_FP } else { HFSCR_ALL });
+        spr::write::<{ spr::RMOR }>(partition.rmor);
+        spr::write::<{ spr::SDR1 }>(partition.sdr1);
+        spr::write::<{ spr::LPCR }>(partition.lpcr);
+        spr::write::<{ spr::LPIDR }>(partition.lpid);
     }
+}
 
-    /// Stores the guest's registers.
-    #[inline(always)]
-    pub fn save(self) {
-        // SAFETY: `load`'s caller has promised the page until here.
-        unsafe {
-            // The interrupt has taken the facilities from the MSR.
-            facility::open(self.fp);
-            save_sprs(self.page);
-            slb::save(self.page);
-            if self.fp {
-                facility::save(self.page);
-            }
+/// Runs the guest; returns the vector of the interrupt that ended it.
+///
+/// # Safety
+/// [`load`] has put the page's guest into this thread.
+#[inline(always)]
+pub unsafe fn enter(page: *mut VcpuPage) -> u64 {
+    // SAFETY: the caller's promise, and HV is off in the MSR given.
+    unsafe { asm::guest::guest_enter(page.cast(), guest_msr((*page).msr.get())) }
+}
+
+/// Runs the guest on a thread that goes on in its area's `left` function.
+///
+/// # Safety
+/// As [`enter`]; nothing on this stack is needed any more.
+#[inline(always)]
+pub unsafe fn enter_for_good(page: *mut VcpuPage) -> ! {
+    // SAFETY: as above.
+    unsafe { asm::guest::guest_enter_for_good(page.cast(), guest_msr((*page).msr.get())) }
+}
+
+/// Stores the guest's registers. The thread goes on holding them.
+///
+/// # Safety
+/// As [`load`], which came before.
+#[inline(always)]
+pub unsafe fn save(page: *mut VcpuPage) {
+    // SAFETY: `load`'s caller has promised the page until here.
+    unsafe {
+        let fp = (*op::area()).fp != 0;
+        // The interrupt has taken the facilities from the MSR.
+        facility::open(fp);
+        save_sprs(page);
+        slb::save(page);
+        if fp {
+            facility::save(page);
         }
     }
 }
@@ -156,7 +202,7 @@ pub fn ticks_until(deadline_tb: u64, now_tb: u64) -> u64 {
 }
 
 /// # Safety
-/// As [`Running::load`].
+/// As [`load`].
 #[inline(always)]
 unsafe fn load_sprs(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
@@ -168,7 +214,6 @@ unsafe fn load_sprs(page: *mut VcpuPage) {
             };
         }
         plain_registers!(load, sprs);
-        spr::write::<{ spr::MMCR0 }>(sprs.mmcr0.get());
         spr::write::<{ spr::DAWRX }>(sprs.dawrx.get() & !DAWRX_HYP);
         let ciabr = sprs.ciabr.get();
         spr::write::<{ spr::CIABR }>(if ciabr & CIABR_PRIV == CIABR_PRIV {
@@ -177,13 +222,11 @@ unsafe fn load_sprs(page: *mut VcpuPage) {
             ciabr
         });
         spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
-        spr::write::<{ spr::DEC }>(ticks_until(sprs.dec_expires_tb.get(), op::time_tb()));
-        spr::write::<{ spr::PPR }>(sprs.ppr.get());
     }
 }
 
 /// # Safety
-/// As [`Running::save`].
+/// As [`save`].
 #[inline(always)]
 unsafe fn save_sprs(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
@@ -201,6 +244,8 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
                 $field.set(spr::read::<{ spr::$spr }>());
             };
         }
+        save!(SRR0, sprs.srr0);
+        save!(SRR1, sprs.srr1);
         plain_registers!(save, sprs);
         sprs.dawrx.set(spr::read::<{ spr::DAWRX }>());
         sprs.ciabr.set(spr::read::<{ spr::CIABR }>());

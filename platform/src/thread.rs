@@ -1,5 +1,6 @@
 //! Hardware threads: their areas and stacks, their wake-up, and who is running.
 extern crate alloc;
+use crate::tree::{MAX_CORES, MAX_THREADS};
 use crate::xics::Icp;
 use alloc::alloc::{Layout, alloc_zeroed};
 use asm::area::{Frame, ThreadArea};
@@ -21,6 +22,8 @@ pub struct Entries {
     pub fault: extern "C" fn(frame: &Frame, vector: u64) -> !,
     /// A hypercall 0xe0–0xe8: the guest's MSR, or 0 to leave.
     pub hypercall: extern "C" fn(page: *mut hcalls::VcpuPage) -> u64,
+    /// A secondary's guest has left: vector and vcpu page.
+    pub left: extern "C" fn(vector: u64, page: *mut hcalls::VcpuPage) -> !,
     /// An OPAL call; results replace the arguments from the second on.
     pub opal: extern "C" fn(args: &mut [u64; 8], token: u64) -> i64,
 }
@@ -29,14 +32,41 @@ pub struct Entries {
 #[derive(Debug)]
 pub struct Thread {
     pub pir: u32,
-    /// Its number in its core.
-    pub ptid: usize,
-    /// Its core's place in the list of cores.
-    pub core: usize,
+    ptid: usize,
+    core: usize,
     pub icp: Icp,
 }
 
+const _: () = assert!(MAX_THREADS.is_power_of_two() && MAX_CORES.is_power_of_two());
+
 impl Thread {
+    /// Thread `ptid` of the core at place `core` of the list of cores.
+    #[must_use]
+    pub const fn new(pir: u32, ptid: usize, core: usize, icp: Icp) -> Self {
+        assert!(ptid < MAX_THREADS && core < MAX_CORES);
+        Self {
+            pir,
+            ptid,
+            core,
+            icp,
+        }
+    }
+
+    /// Its number in its core.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ptid(&self) -> usize {
+        // The mask changes nothing; it spares a check wherever this is an index.
+        self.ptid & (MAX_THREADS - 1)
+    }
+
+    /// Its core's place in the list of cores.
+    #[inline(always)]
+    #[must_use]
+    pub const fn core(&self) -> usize {
+        self.core & (MAX_CORES - 1)
+    }
+
     /// Makes a thread's area, stacks and record, and tells the entry points of them.
     #[must_use]
     pub fn create(self, entries: &Entries) -> Option<&'static Self> {
@@ -54,6 +84,11 @@ impl Thread {
             (*area).woken = entries.woken as *const () as u64;
             (*area).fault = entries.fault as *const () as u64;
             (*area).hypercall = entries.hypercall as *const () as u64;
+            (*area).left = if thread.ptid() == 0 {
+                0
+            } else {
+                entries.left as *const () as u64
+            };
             (*area).opal = entries.opal as *const () as u64;
             (*area).pir = u64::from(thread.pir);
             (*area).thread = core::ptr::from_ref(thread) as u64;
@@ -88,7 +123,9 @@ pub fn try_current() -> Option<&'static Thread> {
 #[inline(always)]
 #[must_use]
 pub fn current() -> &'static Thread {
-    try_current().expect("threads run with an area")
+    // SAFETY: all threads but the booting one find their area complete, and that one asks by
+    // `try_current` until it has its own.
+    unsafe { try_current().unwrap_unchecked() }
 }
 
 /// Moves the boot thread from the early area to its own, once [`Thread::create`] has made it.
@@ -172,7 +209,7 @@ pub fn take_from_host() {
     // SAFETY: r13 is this thread's area. With thread 0 gone, no thread of its core is the host's.
     unsafe {
         spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
-        if current().ptid == 0 {
+        if current().ptid() == 0 {
             spr::write::<{ spr::HRMOR }>(asm::BASE);
             op::isync();
         }

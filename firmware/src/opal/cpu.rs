@@ -54,7 +54,7 @@ const START: u64 = 1 << 63;
 
 /// Gives the calling thread to the host, if the host has asked for it.
 pub fn start_if_asked(core: &Core, thread: &Thread) {
-    let start = core.host_starts[thread.ptid].swap(0, Acquire);
+    let start = core.host_starts[thread.ptid()].swap(0, Acquire);
     if start & START != 0 {
         let args = [u64::from(thread.pir), 0, 0, 0, 0, 0, 0];
         thread::give_to_host(&HostStart {
@@ -66,11 +66,11 @@ pub fn start_if_asked(core: &Core, thread: &Thread) {
 
 /// A secondary of a core that the host has: awake, since a nap would end in the host's vectors.
 pub fn park(core: &Core, thread: &Thread) {
-    let me = 1 << thread.ptid;
+    let me = 1 << thread.ptid();
     core.parked.fetch_or(me, Release);
     while core.state() == CoreState::Released {
         op::relax();
-        if core.host_starts[thread.ptid].load(Relaxed) != 0 {
+        if core.host_starts[thread.ptid()].load(Relaxed) != 0 {
             op::unrelax();
             core.parked.fetch_and(!me, Release);
             start_if_asked(core, thread);
@@ -83,13 +83,13 @@ pub fn park(core: &Core, thread: &Thread) {
 /// OPAL_RETURN_CPU: the calling thread comes back to the firmware.
 pub fn give_back(_args: &mut Args) -> Status {
     let thread = thread::current();
-    let core = cores::core(thread.core);
-    if thread.ptid == 0 && core.state() != CoreState::Held {
+    let core = cores::core(thread.core());
+    if thread.ptid() == 0 && core.state() != CoreState::Held {
         return Status::WrongState;
     }
     thread::take_from_host();
-    core.with_host.fetch_and(!(1 << thread.ptid), Release);
-    if thread.ptid != 0 {
+    core.with_host.fetch_and(!(1 << thread.ptid()), Release);
+    if thread.ptid() != 0 {
         park(core, thread);
     }
     thread::idle()
@@ -124,7 +124,7 @@ pub fn claim(args: &mut Args) -> Status {
         return wrong(args, 2);
     };
     let thread = thread::current();
-    let own = thread.core == index && thread.ptid == 0;
+    let own = thread.core() == index && thread.ptid() == 0;
     let status = match (action, core.state()) {
         (ClaimAction::Status, _)
         | (ClaimAction::Claim, CoreState::Held)

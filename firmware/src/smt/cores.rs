@@ -4,8 +4,8 @@ use hcalls::MAX_THREADS;
 use hcalls::run::CoreState;
 use platform::xics::Icp;
 
-/// Most cores that the firmware can run on.
-pub const MAX_CORES: usize = 64;
+/// Most cores that the firmware can run on; as many as a tree may list.
+pub const MAX_CORES: usize = platform::tree::MAX_CORES;
 
 /// No thread left first yet.
 pub const NOBODY: u32 = u32::MAX;
@@ -28,6 +28,10 @@ pub struct Core {
     /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
     /// mediated external exception: the core's HDEC then ticks.
     pub polling: AtomicU8,
+    /// The host vouches for the vcpu pages of this run, and for its floating-point registers
+    /// (`RUN_UNTOUCHED`, `RUN_FP_CLEAN`).
+    pub untouched: AtomicU8,
+    pub fp_clean: AtomicU8,
     /// The ptid that left first, and its reason below.
     pub first: AtomicU32,
     /// When the present run is to end.
@@ -57,6 +61,8 @@ impl Core {
             seats: [const { AtomicU64::new(0) }; MAX_THREADS],
             state: AtomicU8::new(CoreState::Held as u8),
             polling: AtomicU8::new(0),
+            untouched: AtomicU8::new(0),
+            fp_clean: AtomicU8::new(0),
             first: AtomicU32::new(NOBODY),
             deadline_tb: AtomicU64::new(0),
             with_host: AtomicU8::new(0),

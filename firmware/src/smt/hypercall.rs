@@ -23,7 +23,7 @@ pub extern "C" fn serve(page: *mut VcpuPage) -> u64 {
         return LEAVE;
     }
     let thread = thread::current();
-    let core = cores::core(thread.core);
+    let core = cores::core(thread.core());
     let done = match vcpu.gpr[3].get() {
         papr::H_CEDE => return cede(&seat(thread, core), vcpu),
         papr::H_PROD => prod(&seat(thread, core), vcpu.gpr[4].get()),
@@ -41,7 +41,7 @@ pub extern "C" fn serve(page: *mut VcpuPage) -> u64 {
 /// The seat of a thread that is in a guest.
 #[inline(always)]
 fn seat(thread: &'static thread::Thread, core: &'static cores::Core) -> Seat {
-    Seat::from_letter(thread, core, core.seats[thread.ptid].load(Relaxed))
+    Seat::from_letter(thread, core, core.seats[thread.ptid()].load(Relaxed))
 }
 
 /// H_PROD of a vcpu of this vcore that is in the guest or has ceded; false: the host has to do it.
@@ -85,7 +85,7 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
     vcpu.msr.set(msr);
     vcpu.gpr[3].set(papr::H_SUCCESS);
     vcpu.firmware.yields.set(vcpu.firmware.yields.get() + 1);
-    let stays = match seat.vcore.entry.cede(seat.thread.ptid) {
+    let stays = match seat.vcore.entry.cede(seat.thread.ptid()) {
         Cede::Prodded => true,
         Cede::AllCeded | Cede::Leaving => false,
         Cede::Nap => doze(seat, vcpu),
@@ -119,7 +119,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> bool {
             .ceded_tb
             .set(vcpu.firmware.ceded_tb.get() + now_tb.wrapping_sub(since_tb));
     }
-    if seat.vcore.entry.uncede(seat.thread.ptid) {
+    if seat.vcore.entry.uncede(seat.thread.ptid()) {
         seat.take_call();
     }
     let over = op::time_tb().wrapping_sub(deadline_tb) as i64 >= 0;

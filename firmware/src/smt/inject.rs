@@ -30,7 +30,12 @@ pub fn set_mediated(works: bool) {
 #[inline(always)]
 unsafe fn pending(page: *mut VcpuPage) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { (&raw const (*page).host.pending).read_volatile().get() & PENDING_EXTERNAL != 0 }
+    let pending = unsafe {
+        (&raw const (*page).host.pending)
+            .cast::<u64>()
+            .read_volatile()
+    };
+    u64::from_be(pending) & PENDING_EXTERNAL != 0
 }
 
 /// Before the guest's registers are loaded: how a pending interrupt can reach it later on.
@@ -47,7 +52,7 @@ fn prepare_pending(seat: &Seat, lpcr: &mut u64) {
     if MEDIATED.load(Relaxed) {
         *lpcr |= spr::lpcr::MER;
     } else {
-        seat.core.polling.fetch_or(1 << seat.thread.ptid, Relaxed);
+        seat.core.polling.fetch_or(1 << seat.thread.ptid(), Relaxed);
         arm_hdec(
             seat.core,
             seat.core.deadline_tb.load(Relaxed),
@@ -90,7 +95,7 @@ fn deliver_pending(seat: &Seat, page: *mut VcpuPage) {
     }
     seat.core
         .polling
-        .fetch_and(!(1 << seat.thread.ptid), Relaxed);
+        .fetch_and(!(1 << seat.thread.ptid()), Relaxed);
 }
 
 /// Sets the core's HDEC to the end of the run, or to the next look at a waiting guest.

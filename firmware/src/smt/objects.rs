@@ -63,6 +63,8 @@ pub struct Vcore {
     handle: AtomicU64,
     /// Real addresses of the vcpu pages; 0 where there is none.
     pub pages: [AtomicU64; MAX_THREADS],
+    /// By slot: tells the vcpu from all others that ever were.
+    pub keys: [AtomicU64; MAX_THREADS],
     pub rules: Rules,
     /// Number within its partition.
     number: AtomicU64,
@@ -138,6 +140,7 @@ impl Vcore {
             entry: Entry::new(),
             handle: AtomicU64::new(0),
             pages: [const { AtomicU64::new(0) }; MAX_THREADS],
+            keys: [const { AtomicU64::new(0) }; MAX_THREADS],
             rules: Rules::new(),
             number: AtomicU64::new(0),
             partition: AtomicU64::new(0),
@@ -298,10 +301,15 @@ impl Partitions {
             return Err(Refusal::Taken);
         }
         let vcore = self.vcore_of(partition, number, &settings)?;
-        if !vcore.roster.add(slot) {
+        if vcore.roster.snapshot().present() & 1 << slot != 0 {
             return Err(Refusal::Taken);
         }
+        // Whoever sees the vcpu in the roster sees its page.
         vcore.pages[slot].store(page, Relaxed);
+        vcore.keys[slot].store(u64::from(self.next_serial()), Relaxed);
+        if !vcore.roster.add(slot) {
+            return Err(Refusal::Busy);
+        }
         Ok((vcore.handle(), slot))
     }
 

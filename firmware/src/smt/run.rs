@@ -9,7 +9,10 @@ use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::fence;
 use hcalls::exit::ExitReason;
-use hcalls::run::{CoreState, FIRST_SLOT_SHIFT, NO_DECREMENTER, RUN_FLAGS, RUN_KEEP_SLB};
+use hcalls::run::{
+    CoreState, FIRST_SLOT_SHIFT, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_KEEP_SLB,
+    RUN_UNTOUCHED,
+};
 use hcalls::{Status, VcpuPage};
 use platform::guest::SavedSlb;
 use platform::thread::{self, Thread};
@@ -23,8 +26,8 @@ const PATIENCE_TB: u64 = 2 * 512_000_000;
 #[inline(always)]
 pub fn run(args: &mut [u64; 8]) -> Status {
     let thread = thread::current();
-    let core = cores::core(thread.core);
-    if thread.ptid != 0 || core.state() != CoreState::Held || !thread::msr_is_firmwares() {
+    let core = cores::core(thread.core());
+    if thread.ptid() != 0 || core.state() != CoreState::Held || !thread::msr_is_firmwares() {
         return Status::WrongState;
     }
     let Some(vcore) = objects::vcore(args[0]) else {
@@ -96,6 +99,9 @@ impl Run {
         args: &mut [u64; 8],
     ) -> Status {
         let started_tb = op::time_tb();
+        let flag = |flag| u8::from(flags & flag != 0);
+        self.core.untouched.store(flag(RUN_UNTOUCHED), Relaxed);
+        self.core.fp_clean.store(flag(RUN_FP_CLEAN), Relaxed);
         let seats = self.assign(queue, deadline_tb);
         let slb = (flags & RUN_KEEP_SLB != 0).then(SavedSlb::take);
         // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows below.
@@ -140,7 +146,7 @@ impl Run {
         for ptid in Slots(core.thread_mask() & !seats) {
             core.seats[ptid].store(0, Relaxed);
         }
-        vcore.core.store(self.thread.core as u64 + 1, Relaxed);
+        vcore.core.store(self.thread.core() as u64 + 1, Relaxed);
         // Release: who sees the mark sees the letters.
         vcore.entry.open(queue.generation(), seats);
         fence(SeqCst);

@@ -9,9 +9,9 @@ use asm::{msr, op, spr};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
-use hcalls::page::OWNED;
+use hcalls::page::{FirmwareLine, OWNED};
 use hcalls::run::CoreState;
-use platform::guest::{Partition, Running};
+use platform::guest::{self, Arrival, Partition};
 use platform::thread::Thread;
 use platform::{real, world};
 
@@ -53,12 +53,40 @@ impl Seat {
         real::ptr(self.vcore.pages[self.slot].load(Relaxed)).cast()
     }
 
-    /// Carries out the run on this thread, up to the report. A thread that comes too late doesn't
-    /// enter: its trap stays 0 (B27).
+    /// Carries out the run on the runner, up to the report.
     #[inline(always)]
     pub fn run(&self) {
-        let ptid = self.thread.ptid;
         let page = self.page();
+        if !self.arrive(page, false) {
+            return self.report(page, false);
+        }
+        loop {
+            // SAFETY: `arrive` has loaded the page's guest.
+            let vector = unsafe { guest::enter(page) };
+            if let Some(reason) = self.reason(page, vector) {
+                return self.depart(page, vector, reason);
+            }
+            inject::deliver(self, page);
+        }
+    }
+
+    /// Carries out the run on a secondary, which naps afterwards.
+    #[inline(always)]
+    fn run_for_good(&self) -> ! {
+        let page = self.page();
+        if self.arrive(page, self.core.untouched.load(Relaxed) != 0) {
+            // SAFETY: `arrive` has loaded the page's guest; `left` goes on.
+            unsafe { guest::enter_for_good(page) }
+        }
+        self.report(page, false);
+        platform::thread::idle()
+    }
+
+    /// Makes the page ready and enters the run; false when it has come too late: then it must not
+    /// enter the guest, and its trap stays 0 (B27).
+    #[inline(always)]
+    fn arrive(&self, page: *mut VcpuPage, untouched: bool) -> bool {
+        let ptid = self.thread.ptid();
         self.core.seats[ptid].store(letter(self.vcore, self.slot), Relaxed);
         // SAFETY: the run owns the page from `begin` on, and this thread is its only user.
         let firmware = unsafe { &mut (*page).firmware };
@@ -70,21 +98,17 @@ impl Seat {
             firmware.prodded.set(0);
             self.vcore.entry.note_prod(ptid);
         }
-        let mut called = false;
-        if self.vcore.entry.enter(ptid) {
-            called = self.visit(page);
+        if !self.vcore.entry.enter(ptid) {
+            return false;
         }
-        if called {
-            self.take_call();
-        }
-        firmware.owner.set(0);
-        let left = self.vcore.entry.report(ptid);
-        debug_assert!(left.called() & 1 << ptid == 0);
+        self.load(page, untouched);
+        inject::deliver(self, page);
+        firmware.entered_tb.set(op::time_tb());
+        true
     }
 
-    /// In the guest and out; true when an IPI to this thread is on its way.
     #[inline(always)]
-    fn visit(&self, page: *mut VcpuPage) -> bool {
+    fn load(&self, page: *mut VcpuPage, untouched: bool) {
         let rules = &self.vcore.rules;
         let mut partition = Partition {
             lpid: rules.lpid.load(Relaxed),
@@ -93,34 +117,44 @@ impl Seat {
             sdr1: rules.sdr1.load(Relaxed),
         };
         inject::prepare(self, page, &mut partition.lpcr);
+        let arrival = Arrival {
+            key: self.vcore.keys[self.slot].load(Relaxed),
+            untouched,
+            fp_clean: self.thread.ptid() != 0 || self.core.fp_clean.load(Relaxed) != 0,
+        };
         // SAFETY: the page is this run's, and this thread's in it; a runner has saved its host's
         // registers, a secondary has none.
-        let mut running = unsafe { Running::load(page, &partition) };
-        inject::deliver(self, page);
-        let entered_tb = op::time_tb();
-        let (vector, reason) = self.stay(page, &mut running);
-        let leave = self.begin_to_leave(reason);
-        let left_tb = op::time_tb();
-        // SAFETY: this thread's page.
-        unsafe { note_exit(page, vector, reason, entered_tb, left_tb) };
-        running.save();
-        self.core.reasons[self.thread.ptid].store(reason as u8, Relaxed);
-        self.core
-            .polling
-            .fetch_and(!(1 << self.thread.ptid), Relaxed);
-        leave.called
+        unsafe { guest::load(page, &partition, arrival) }
     }
 
-    /// Runs the guest until there is a reason to leave.
+    /// Out of the guest: the others out, too, the guest's registers to its page, and the report.
     #[inline(always)]
-    fn stay(&self, page: *mut VcpuPage, running: &mut Running) -> (u64, ExitReason) {
-        loop {
-            let vector = running.enter();
-            if let Some(reason) = self.reason(page, vector) {
-                return (vector, reason);
-            }
-            inject::deliver(self, page);
+    fn depart(&self, page: *mut VcpuPage, vector: u64, reason: ExitReason) {
+        let leave = self.begin_to_leave(reason);
+        // SAFETY: this thread's page, just out of the guest.
+        unsafe {
+            note_exit(page, vector, reason);
+            guest::save(page);
         }
+        self.core.reasons[self.thread.ptid()].store(reason as u8, Relaxed);
+        if self.core.polling.load(Relaxed) != 0 {
+            self.core
+                .polling
+                .fetch_and(!(1 << self.thread.ptid()), Relaxed);
+        }
+        self.report(page, leave.called);
+    }
+
+    /// The last that this thread does in the run; `called`: an IPI to it is on its way, which it
+    /// takes first.
+    #[inline(always)]
+    fn report(&self, page: *mut VcpuPage, called: bool) {
+        if called {
+            self.take_call();
+        }
+        // SAFETY: this thread's page until the report.
+        unsafe { (*page).firmware.owner.set(0) };
+        self.vcore.entry.report(self.thread.ptid());
     }
 
     /// Why the thread came out, or none to go back in.
@@ -174,7 +208,7 @@ impl Seat {
     /// An external interrupt: an IPI from a kicker or a late one, or a device of the host's.
     #[inline(never)]
     fn external(&self) -> Option<ExitReason> {
-        let me = 1 << self.thread.ptid;
+        let me = 1 << self.thread.ptid();
         let entry = &self.vcore.entry;
         if entry.snapshot().called() & me != 0 {
             self.take_call();
@@ -195,13 +229,13 @@ impl Seat {
         }
         op::unrelax();
         self.thread.icp.take_ipi();
-        self.vcore.entry.answered(self.thread.ptid);
+        self.vcore.entry.answered(self.thread.ptid());
     }
 
     /// Sets the exit bit; the first brings the others out (B30).
     #[inline(always)]
     fn begin_to_leave(&self, reason: ExitReason) -> Leave {
-        let leave = self.vcore.entry.leave(self.thread.ptid);
+        let leave = self.vcore.entry.leave(self.thread.ptid());
         if leave.first {
             let first = (self.slot as u32) << 8 | reason as u32;
             self.core.first.store(first, Relaxed);
@@ -226,13 +260,7 @@ impl Seat {
 /// # Safety
 /// `page` is this thread's, just out of the guest.
 #[inline(always)]
-unsafe fn note_exit(
-    page: *mut VcpuPage,
-    vector: u64,
-    reason: ExitReason,
-    entered_tb: u64,
-    left_tb: u64,
-) {
+unsafe fn note_exit(page: *mut VcpuPage, vector: u64, reason: ExitReason) {
     // SAFETY: the caller's promise.
     let (firmware, pc, guest_msr) =
         unsafe { (&mut (*page).firmware, (*page).pc.get(), &mut (*page).msr) };
@@ -241,6 +269,20 @@ unsafe fn note_exit(
     firmware.srr0.set(pc);
     firmware.srr1.set(guest_msr.get());
     guest_msr.set(guest_msr.get() & !msr::SRR1_CAUSE);
+    if !matches!(vector, 0x980 | 0xc00) {
+        note_fault(firmware, vector);
+    }
+    let left_tb = op::time_tb();
+    let in_guest_tb = left_tb.wrapping_sub(firmware.entered_tb.get());
+    firmware.left_tb.set(left_tb);
+    let total_tb = firmware.in_guest_tb.get().wrapping_add(in_guest_tb);
+    firmware.in_guest_tb.set(total_tb);
+    firmware.entries.set(firmware.entries.get().wrapping_add(1));
+}
+
+/// Registers that tell more of the rarer interrupts.
+#[inline(never)]
+fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
     match vector {
         0xe00 | 0xe20 | 0xe40 => {
             firmware.hdar.set(spr::read::<{ spr::HDAR }>());
@@ -256,30 +298,40 @@ unsafe fn note_exit(
         0x200 => firmware.fault.set(spr::read::<{ spr::DSISR }>()),
         _ => {}
     }
-    firmware.entered_tb.set(entered_tb);
-    firmware.left_tb.set(left_tb);
-    firmware
-        .in_guest_tb
-        .set(firmware.in_guest_tb.get() + left_tb.wrapping_sub(entered_tb));
-    firmware.entries.set(firmware.entries.get() + 1);
+}
+
+/// From assembly: a secondary's guest has left.
+pub extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
+    let thread = platform::thread::current();
+    let core = super::cores::core(thread.core());
+    let seat = Seat::from_letter(thread, core, core.seats[thread.ptid()].load(Relaxed));
+    match seat.reason(page, vector) {
+        Some(reason) => seat.depart(page, vector, reason),
+        None => {
+            inject::deliver(&seat, page);
+            // SAFETY: the page's guest is still in this thread.
+            unsafe { guest::enter_for_good(page) }
+        }
+    }
+    platform::thread::idle()
 }
 
 /// A secondary out of its nap: somebody has called it, or nobody.
 pub extern "C" fn woken(_srr1: u64) -> ! {
     let thread = platform::thread::current();
-    let core = super::cores::core(thread.core);
-    if core.awake.load(Relaxed) & 1 << thread.ptid == 0 {
+    let core = super::cores::core(thread.core());
+    if core.awake.load(Relaxed) & 1 << thread.ptid() == 0 {
         platform::thread::settle();
     }
     thread.icp.take_ipi();
-    let letter = core.mailboxes[thread.ptid].swap(0, Acquire);
+    let letter = core.mailboxes[thread.ptid()].swap(0, Acquire);
     if letter != 0 {
-        Seat::from_letter(thread, core, letter).run();
-    } else if thread.ptid == 0 && core.host_starts[0].load(Acquire) != 0 {
+        Seat::from_letter(thread, core, letter).run_for_good();
+    } else if thread.ptid() == 0 && core.host_starts[0].load(Acquire) != 0 {
         cpu::start_if_asked(core, thread);
-    } else if thread.ptid != 0 && core.state() == CoreState::Released {
+    } else if thread.ptid() != 0 && core.state() == CoreState::Released {
         cpu::park(core, thread);
-    } else if core.awake.fetch_or(1 << thread.ptid, Release) & 1 << thread.ptid != 0 {
+    } else if core.awake.fetch_or(1 << thread.ptid(), Release) & 1 << thread.ptid() != 0 {
         core.spurious.fetch_add(1, Relaxed);
     }
     platform::thread::idle()

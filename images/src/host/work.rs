@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use hcalls::exit::ExitReason;
-use hcalls::run::RUN_FP_CLEAN;
+use hcalls::run::{RUN_FP_CLEAN, RUN_UNTOUCHED};
 use hcalls::stats::StatsAction;
 use images::boot_args::HostOptions;
 use images::host_runtime::calls::{self, Run};
@@ -104,9 +104,12 @@ fn turn(job: &mut Job, limit_tb: u64) {
     }
     let done = job.done_slots();
     let runnable = job.guest.all_slots() & !done;
-    let run = job
-        .guest
-        .run(runnable, done, before_tb + TURN_TB, RUN_FP_CLEAN);
+    let run = job.guest.run(
+        runnable,
+        done,
+        before_tb + TURN_TB,
+        RUN_FP_CLEAN | RUN_UNTOUCHED,
+    );
     let taken_tb = cpu::time_base() - before_tb;
     match run {
         Ok(run) => {

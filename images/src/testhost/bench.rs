@@ -1,7 +1,7 @@
 //! What calls cost. With `-icount shift=0` a nanosecond is an instruction.
 use hcalls::papr::H_SUCCESS;
 use hcalls::query::Query;
-use hcalls::run::RUN_FP_CLEAN;
+use hcalls::run::{RUN_FP_CLEAN, RUN_UNTOUCHED};
 use images::behaviour::calls as case;
 use images::guest_calls::{H_DONE, H_REPORT};
 use images::host_runtime::guest::Guest;
@@ -53,7 +53,12 @@ fn round_trip(guest: &mut Guest, uses_fp: bool) -> Outcome {
     let (mut switch_tb, mut whole_tb) = (0, 0);
     for round in 0..ROUNDS + 1 {
         let before_tb = cpu::time_base();
-        let run = guest.run(all, 0, before_tb + 100 * MS_TB, RUN_FP_CLEAN);
+        let run = guest.run(
+            all,
+            0,
+            before_tb + 100 * MS_TB,
+            RUN_FP_CLEAN | RUN_UNTOUCHED,
+        );
         let taken_tb = cpu::time_base() - before_tb;
         let run = accepted("VCORE_RUN", run)?;
         same("exited", run.exited, 1)?;

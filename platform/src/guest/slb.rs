@@ -34,6 +34,43 @@ pub unsafe fn load(page: *mut VcpuPage) {
 /// As [`load`].
 #[inline(always)]
 pub unsafe fn save(page: *mut VcpuPage) {
+    if any_valid() {
+        // SAFETY: the caller's promise.
+        unsafe { save_valid(page) }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { (*page).slb_count.set(0) }
+    }
+}
+
+/// Whether any entry is valid; a guest in real mode mostly has none.
+#[inline(always)]
+fn any_valid() -> bool {
+    let all: u64;
+    // SAFETY: reads the SLB's entries; the bits of all are gathered in one register.
+    unsafe {
+        asm!(
+            "li {all}, 0",
+            ".set n, 0",
+            ".rept {entries}",
+            "li {index}, n",
+            "slbmfee {index}, {index}",
+            "or {all}, {all}, {index}",
+            ".set n, n + 1",
+            ".endr",
+            all = out(reg) all,
+            index = out(reg) _,
+            entries = const SLB_ENTRIES,
+            options(nostack),
+        );
+    }
+    all & VALID != 0
+}
+
+/// # Safety
+/// As [`load`].
+#[inline(never)]
+unsafe fn save_valid(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
     unsafe {
         let slb = &mut (*page).slb;
