@@ -12,7 +12,7 @@ use platform::log_ring::RING;
 use platform::memory::{MemoryMap, Owner};
 use platform::region::Region;
 use platform::thread::{self, Entries, HostStart, Thread};
-use platform::tree::{self, Machine};
+use platform::tree::{self, LpcBus, Machine, TreeError, UartPort};
 use platform::xics::Icp;
 use platform::{console, logger, payload, real};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
@@ -52,20 +52,44 @@ pub fn main(tree_real: u64) -> ! {
 
 /// Everything up to the hand-over; an error is the reason for the console.
 fn prepare(tree_real: u64) -> Result<HostStart, String> {
-    // SAFETY: at reset r3 holds the tree's address, in RAM that nobody writes until the host runs.
-    let fdt = unsafe { tree::bytes_at(tree_real) }.map_err(|why| why.to_string())?;
-    let machine = tree::read(fdt).map_err(|why| why.to_string())?;
-    start_console(&machine);
-    let memory = map_memory(&machine, tree_real, fdt.len() as u64)?;
-    let threads = call_threads(&machine)?;
+    let (fdt, machine) = match read_tree(tree_real) {
+        Ok(read) => read,
+        Err(why) => {
+            start_console(&USUAL_BUS);
+            return Err(why.to_string());
+        }
+    };
+    let machine = MACHINE.call_once(|| machine);
+    if let Some(bus) = &machine.lpc {
+        start_console(bus);
+    }
+    let memory = map_memory(machine, tree_real, fdt.len() as u64)?;
+    let threads = call_threads(machine)?;
     info!("catnap: {} cores, {threads} threads", machine.cores.len());
     inject::set_mediated(!machine.is_qemu);
     hand_over(machine, fdt, memory)
 }
 
-fn start_console(machine: &Machine) {
-    let Some(bus) = &machine.lpc else { return };
-    // SAFETY: the bus is as the machine's tree says.
+fn read_tree(real: u64) -> Result<(&'static [u8], Machine), TreeError> {
+    // SAFETY: at reset r3 holds the tree's address, in RAM that nobody writes until the host runs.
+    let fdt = unsafe { tree::bytes_at(real) }?;
+    Ok((fdt, tree::read(fdt)?))
+}
+
+/// Where POWER8's first chip has its LPC bus, and its machines their console: to say why the tree
+/// is of no use.
+const USUAL_BUS: LpcBus = LpcBus {
+    xscom_base: 0x3_fc00_0000_0000,
+    pcba: 0xb_0020,
+    uart: Some(UartPort {
+        first_port: 0x3f8,
+        baud: 115_200,
+    }),
+    bt_port: None,
+};
+
+fn start_console(bus: &LpcBus) {
+    // SAFETY: the bus is as the machine's tree says, or where POWER8 has it.
     let result = unsafe { console::init(bus) };
     info!(
         "catnap {}: resident firmware for POWER8",
@@ -145,7 +169,7 @@ fn call_others(boot_thread: &Thread) {
 }
 
 /// Finds the payload, builds its tree, and notes what calls are checked against.
-fn hand_over(machine: Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<HostStart, String> {
+fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<HostStart, String> {
     let window = payload::window(&memory, KERNEL_BASE).map_err(|why| why.to_string())?;
     // SAFETY: RAM that nothing else has; whatever `-kernel` or a loader has put there.
     let file =
@@ -164,9 +188,8 @@ fn hand_over(machine: Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Host
         .map(|core| core.threads)
         .min()
         .unwrap_or(1);
-    let tree = host_tree(&machine, fdt, threads_per_core)?;
+    let tree = host_tree(machine, fdt, threads_per_core)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
-    MACHINE.call_once(|| machine);
     Ok(HostStart {
         pc: payload.entry,
         args: [tree, 0, 0, R6, PAYLOAD_BYTES, BASE, asm::opal::entry_real()],
