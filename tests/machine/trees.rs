@@ -102,7 +102,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// Boots with a changed tree that can be used.
 fn boots(name: &'static str, change: Change) -> Outcome {
-    let expected = Expected::lines(["catnap: 1 cores, 2 threads", "ok query", "host: done"]);
+    let expected = Expected::lines(["catnap: 1 cores, 2 threads", "ok check_token", "host: done"]);
     run(name, &expected, |tree| rebuilt(&tree, change))
 }
 
@@ -122,7 +122,7 @@ fn refused(
 fn run(name: &str, expected: &Expected, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Outcome {
     let boot = Boot {
         payload: Some(images::path("testhost")),
-        bootargs: "test=query".into(),
+        bootargs: "test=check_token".into(),
         limit: Duration::from_secs(60),
         ..Boot::new(1, 2)
     };

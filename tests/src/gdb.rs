@@ -93,23 +93,6 @@ impl Debugger {
         }
     }
 
-    /// What QEMU's monitor answers.
-    ///
-    /// # Errors
-    /// It refuses.
-    pub fn monitor(&mut self, command: &str) -> Result<String, String> {
-        self.send(&format!("qRcmd,{}", to_hex(command.as_bytes())))?;
-        let mut answer = Vec::new();
-        loop {
-            let packet = self.receive()?;
-            match packet.strip_prefix('O').filter(|_| packet != "OK") {
-                Some(digits) => answer.extend(from_hex(digits)?),
-                None => break,
-            }
-        }
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    }
-
     /// Lets the machine run on by itself.
     ///
     /// # Errors
