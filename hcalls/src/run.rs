@@ -7,7 +7,8 @@ pub const RUN_KEEP_SLB: u64 = 1 << 0;
 pub const RUN_FP_CLEAN: u64 = 1 << 1;
 /// VCORE_RUN r7: since they last came out, the host has written nothing but `gpr`, `pc`, `msr`, `cr`,
 /// `lr`, `ctr`, `xer`, SRR0, SRR1, `dec_expires_tb`, `ppr` and `mmcr0` in the pages of the vcpus that
-/// run. A thread that still holds a vcpu's other registers then doesn't load them again.
+/// run, and on this thread none of the registers that a run loses. A thread that still holds a
+/// vcpu's other registers then doesn't load them again.
 pub const RUN_UNTOUCHED: u64 = 1 << 2;
 /// All flags of this version; any other is refused.
 pub const RUN_FLAGS: u64 = RUN_KEEP_SLB | RUN_FP_CLEAN | RUN_UNTOUCHED;

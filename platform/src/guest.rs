@@ -31,30 +31,37 @@ const DAWRX_HYP: u64 = ibm(61);
 /// CIABR\[PRIV\]; 3 is hypervisor state.
 const CIABR_PRIV: u64 = 3;
 
-/// Registers that are just loaded and stored, in the order of loading.
-macro_rules! plain_registers {
+/// Registers that are just loaded and stored, and that a host gets back after a run
+/// ([`crate::world`]).
+macro_rules! kept_registers {
     ($with:ident, $at:expr) => {
         $with!(SPRG0, $at.sprg[0]);
         $with!(SPRG1, $at.sprg[1]);
         $with!(SPRG2, $at.sprg[2]);
         $with!(SPRG3, $at.sprg[3]);
-        $with!(DAR, $at.dar);
-        $with!(DSISR, $at.dsisr);
         $with!(FSCR, $at.fscr);
         $with!(DSCR, $at.dscr);
         $with!(TAR, $at.tar);
         $with!(PSPB, $at.pspb);
-        $with!(DAWR, $at.dawr);
         $with!(UAMOR, $at.uamor);
         $with!(AMR, $at.amr);
         $with!(IAMR, $at.iamr);
         $with!(PID, $at.pid);
+        $with!(VRSAVE, $at.vrsave);
+    };
+}
+
+/// Registers that are just loaded and stored, and that a host has lost after a run.
+macro_rules! lost_registers {
+    ($with:ident, $at:expr) => {
+        $with!(DAR, $at.dar);
+        $with!(DSISR, $at.dsisr);
+        $with!(DAWR, $at.dawr);
         $with!(ACOP, $at.acop);
         $with!(TACR, $at.tacr);
         $with!(TCSCR, $at.tcscr);
         $with!(CSIGR, $at.csigr);
         $with!(WORT, $at.wort);
-        $with!(VRSAVE, $at.vrsave);
         $with!(IC, $at.ic);
         $with!(EBBHR, $at.ebbhr);
         $with!(EBBRR, $at.ebbrr);
@@ -85,9 +92,11 @@ macro_rules! plain_registers {
 pub struct Arrival {
     /// Tells this vcpu from all others that ever were.
     pub key: u64,
-    /// The host has not written the page's `sprs` (but for the first ones, see [`load`]), `slb` and
-    /// `vsr` since the vcpu was last saved.
+    /// Since the vcpu was last saved, the host has written neither the page (but for what [`load`]
+    /// always loads) nor, on this thread, registers that a run loses.
     pub untouched: bool,
+    /// A host has run on this thread since, with its own values of what a run keeps for it.
+    pub after_host: bool,
     /// The thread's floating-point, VMX and VSX registers hold nothing that a guest may not see.
     pub fp_clean: bool,
 }
@@ -107,6 +116,8 @@ pub unsafe fn load(page: *mut VcpuPage, partition: &Partition, arrival: Arrival)
     unsafe {
         if !(arrival.untouched && (*area).holds == arrival.key) {
             load_all(page, partition, arrival);
+        } else if arrival.after_host {
+            load_after_host(page, partition);
         }
         let sprs = &(*page).sprs;
         spr::write::<{ spr::SRR0 }>(sprs.srr0.get());
@@ -136,12 +147,39 @@ unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, arrival: Arrival)
             facility::clear();
         }
         (*area).holds = arrival.key;
+        macro_rules! load {
+            ($spr:ident, $field:expr) => {
+                spr::write::<{ spr::$spr }>($field.get());
+            };
+        }
+        lost_registers!(load, (*page).sprs);
+        load_after_host(page, partition);
+    }
+}
+
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition) {
+    // SAFETY: the caller's promise.
+    unsafe {
         slb::load(page);
-        load_sprs(page);
-        spr::write::<{ spr::HFSCR }>(if fp { HFSCR_ALL | HFSCR_FP } else { HFSCR_ALL });
+        let sprs = &(*page).sprs;
+        macro_rules! load {
+            ($spr:ident, $field:expr) => {
+                spr::write::<{ spr::$spr }>($field.get());
+            };
+        }
+        kept_registers!(load, sprs);
+        spr::write::<{ spr::DAWRX }>(sprs.dawrx.get() & !DAWRX_HYP);
+        let ciabr = sprs.ciabr.get();
+        let hypervisor = ciabr & CIABR_PRIV == CIABR_PRIV;
+        spr::write::<{ spr::CIABR }>(if hypervisor { 0 } else { ciabr });
+        spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
+        let fp = if (*op::area()).fp != 0 { HFSCR_FP } else { 0 };
+        spr::write::<{ spr::HFSCR }>(HFSCR_ALL | fp);
         spr::write::<{ spr::RMOR }>(partition.rmor);
         spr::write::<{ spr::SDR1 }>(partition.sdr1);
-        spr::write::<{ spr::LPCR }>(partition.lpcr);
         spr::write::<{ spr::LPIDR }>(partition.lpid);
     }
 }
@@ -202,30 +240,6 @@ pub fn ticks_until(deadline_tb: u64, now_tb: u64) -> u64 {
 }
 
 /// # Safety
-/// As [`load`].
-#[inline(always)]
-unsafe fn load_sprs(page: *mut VcpuPage) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let sprs = &(*page).sprs;
-        macro_rules! load {
-            ($spr:ident, $field:expr) => {
-                spr::write::<{ spr::$spr }>($field.get());
-            };
-        }
-        plain_registers!(load, sprs);
-        spr::write::<{ spr::DAWRX }>(sprs.dawrx.get() & !DAWRX_HYP);
-        let ciabr = sprs.ciabr.get();
-        spr::write::<{ spr::CIABR }>(if ciabr & CIABR_PRIV == CIABR_PRIV {
-            0
-        } else {
-            ciabr
-        });
-        spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
-    }
-}
-
-/// # Safety
 /// As [`save`].
 #[inline(always)]
 unsafe fn save_sprs(page: *mut VcpuPage) {
@@ -246,7 +260,8 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         }
         save!(SRR0, sprs.srr0);
         save!(SRR1, sprs.srr1);
-        plain_registers!(save, sprs);
+        kept_registers!(save, sprs);
+        lost_registers!(save, sprs);
         sprs.dawrx.set(spr::read::<{ spr::DAWRX }>());
         sprs.ciabr.set(spr::read::<{ spr::CIABR }>());
         sprs.ctrl.set(spr::read::<{ spr::CTRL_READ }>());

@@ -204,6 +204,7 @@ fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
     let core = cores::core(vcore.core.load(Relaxed) as usize - 1);
     let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
     core.seats[ptid].store(letter, Relaxed);
+    core.taken.fetch_or(1 << ptid, Relaxed);
     core.mailboxes[ptid].store(letter, core::sync::atomic::Ordering::Release);
     if ptid != 0 {
         core.icp(ptid).send_ipi();

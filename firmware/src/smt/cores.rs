@@ -21,8 +21,10 @@ pub struct Core {
     pub host_starts: [AtomicU64; MAX_THREADS],
     /// By ptid: the [`hcalls::ExitReason`] with which the thread came out.
     pub reasons: [AtomicU8; MAX_THREADS],
-    /// By ptid: the letter of the present run; 0 for none.
+    /// By ptid: the letter of the run that it was last called for.
     pub seats: [AtomicU64; MAX_THREADS],
+    /// One bit per ptid that was called for the present run.
+    pub taken: AtomicU8,
     /// A [`CoreState`].
     state: AtomicU8,
     /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
@@ -58,6 +60,7 @@ impl Core {
             mailboxes: [const { AtomicU64::new(0) }; MAX_THREADS],
             host_starts: [const { AtomicU64::new(0) }; MAX_THREADS],
             reasons: [const { AtomicU8::new(0) }; MAX_THREADS],
+            taken: AtomicU8::new(0),
             seats: [const { AtomicU64::new(0) }; MAX_THREADS],
             state: AtomicU8::new(CoreState::Held as u8),
             polling: AtomicU8::new(0),

@@ -52,12 +52,10 @@ fn prod(seat: &Seat, target: u64) -> bool {
         return false;
     }
     let letter = super::seat::letter(seat.vcore, slot as usize);
-    let Some(ptid) = seat
-        .core
-        .seats
-        .iter()
-        .position(|it| it.load(Relaxed) == letter)
-    else {
+    let taken = seat.core.taken.load(Relaxed);
+    let it =
+        |ptid: &usize| seat.core.seats[*ptid].load(Relaxed) == letter && taken & 1 << *ptid != 0;
+    let Some(ptid) = (0..hcalls::MAX_THREADS).find(it) else {
         return false;
     };
     match seat.vcore.entry.prod(ptid) {

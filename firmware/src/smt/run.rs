@@ -143,9 +143,7 @@ impl Run {
             core.mailboxes[ptid].store(letter, Relaxed);
             seats |= 1 << ptid;
         }
-        for ptid in Slots(core.thread_mask() & !seats) {
-            core.seats[ptid].store(0, Relaxed);
-        }
+        core.taken.store(seats, Relaxed);
         vcore.core.store(self.thread.core() as u64 + 1, Relaxed);
         // Release: who sees the mark sees the letters.
         vcore.entry.open(queue.generation(), seats);
@@ -215,21 +213,13 @@ impl Run {
         Status::Partial
     }
 
-    /// Threads that were called in this run, late joiners included.
-    #[inline(always)]
-    fn seats(&self) -> Mask {
-        let taken = |ptid: &usize| self.core.seats[*ptid].load(Relaxed) != 0;
-        (0..hcalls::MAX_THREADS)
-            .filter(taken)
-            .fold(0, |mask, ptid| mask | 1 << ptid)
-    }
-
     #[inline(always)]
     fn conclude(&self, queue: Snapshot, started_tb: u64, args: &mut [u64; 8]) -> Status {
         let vcore = self.vcore;
         // All threads' writes were released by their reports.
         let entered = vcore.entry.snapshot().entered();
-        let seats = self.seats();
+        // Late joiners included.
+        let seats = self.core.taken.load(Relaxed);
         let outcome = self.outcome(seats);
         vcore.core.store(0, Relaxed);
         let kicked = vcore.roster.end(outcome.exited, outcome.ceded);

@@ -57,7 +57,7 @@ impl Seat {
     #[inline(always)]
     pub fn run(&self) {
         let page = self.page();
-        if !self.arrive(page, false) {
+        if !self.arrive(page) {
             return self.report(page, false);
         }
         loop {
@@ -74,7 +74,7 @@ impl Seat {
     #[inline(always)]
     fn run_for_good(&self) -> ! {
         let page = self.page();
-        if self.arrive(page, self.core.untouched.load(Relaxed) != 0) {
+        if self.arrive(page) {
             // SAFETY: `arrive` has loaded the page's guest; `left` goes on.
             unsafe { guest::enter_for_good(page) }
         }
@@ -85,7 +85,7 @@ impl Seat {
     /// Makes the page ready and enters the run; false when it has come too late: then it must not
     /// enter the guest, and its trap stays 0 (B27).
     #[inline(always)]
-    fn arrive(&self, page: *mut VcpuPage, untouched: bool) -> bool {
+    fn arrive(&self, page: *mut VcpuPage) -> bool {
         let ptid = self.thread.ptid();
         self.core.seats[ptid].store(letter(self.vcore, self.slot), Relaxed);
         // SAFETY: the run owns the page from `begin` on, and this thread is its only user.
@@ -101,14 +101,14 @@ impl Seat {
         if !self.vcore.entry.enter(ptid) {
             return false;
         }
-        self.load(page, untouched);
+        self.load(page);
         inject::deliver(self, page);
         firmware.entered_tb.set(op::time_tb());
         true
     }
 
     #[inline(always)]
-    fn load(&self, page: *mut VcpuPage, untouched: bool) {
+    fn load(&self, page: *mut VcpuPage) {
         let rules = &self.vcore.rules;
         let mut partition = Partition {
             lpid: rules.lpid.load(Relaxed),
@@ -119,7 +119,8 @@ impl Seat {
         inject::prepare(self, page, &mut partition.lpcr);
         let arrival = Arrival {
             key: self.vcore.keys[self.slot].load(Relaxed),
-            untouched,
+            untouched: self.core.untouched.load(Relaxed) != 0,
+            after_host: self.thread.ptid() == 0,
             fp_clean: self.thread.ptid() != 0 || self.core.fp_clean.load(Relaxed) != 0,
         };
         // SAFETY: the page is this run's, and this thread's in it; a runner has saved its host's

@@ -149,13 +149,15 @@ impl Entry {
 
     /// Changes the word in one step; `change` may refuse with an answer of its own.
     fn update<T>(&self, mut change: impl FnMut(Snapshot) -> (Option<u64>, T)) -> T {
-        let mut now = self.0.load(Ordering::Acquire);
+        // Relaxed: what is read here only counts if the exchange below, or a later one, finds it
+        // still true; an answer without an exchange has nothing to be ordered.
+        let mut now = self.0.load(Ordering::Relaxed);
         loop {
             let (new, answer) = change(Snapshot(now));
             let Some(new) = new else { return answer };
             match self
                 .0
-                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => return answer,
                 Err(seen) => now = seen,
@@ -302,9 +304,9 @@ impl Entry {
 
     /// The thread's state is saved and it will touch nothing of this run any more. All its writes
     /// are seen by whoever sees the bit gone.
-    pub fn report(&self, ptid: usize) -> Snapshot {
+    pub fn report(&self, ptid: usize) {
         let bit = OUTSTANDING.set(0, 1 << ptid);
-        Snapshot(self.0.fetch_and(!bit, Ordering::AcqRel) & !bit)
+        self.0.fetch_and(!bit, Ordering::Release);
     }
 }
 

@@ -167,13 +167,15 @@ impl Roster {
     }
 
     fn update<T>(&self, mut change: impl FnMut(Snapshot) -> (Option<u64>, T)) -> T {
-        let mut now = self.0.load(Ordering::Acquire);
+        // Relaxed: what is read here only counts if the exchange below, or a later one, finds it
+        // still true; an answer without an exchange has nothing to be ordered.
+        let mut now = self.0.load(Ordering::Relaxed);
         loop {
             let (new, answer) = change(Snapshot(now));
             let Some(new) = new else { return answer };
             match self
                 .0
-                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => return answer,
                 Err(seen) => now = seen,
