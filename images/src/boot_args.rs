@@ -20,7 +20,7 @@ pub struct HostOptions {
     pub cores: Option<usize>,
     /// `ptid=packed` or `ptid=aligned`.
     pub ptid_mode: PtidMode,
-    /// `limit_s=600`: seconds of the time base after which a guest that isn't done has failed.
+    /// `limit_s=120`: seconds of the time base after which a guest that isn't done has failed.
     pub limit_s: u64,
 }
 
@@ -49,7 +49,7 @@ impl HostOptions {
         let smt = value(args, "smt").unwrap_or("1,2,4,8");
         let cores = value(args, "cores");
         let ptid = value(args, "ptid").unwrap_or("packed");
-        let limit = value(args, "limit_s").unwrap_or("600");
+        let limit = value(args, "limit_s").unwrap_or("120");
         Ok(Self {
             vcpus: smt
                 .split(',')
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(options.vcpus, [1, 2, 4, 8]);
         assert_eq!(options.cores, None);
         assert_eq!(options.ptid_mode, PtidMode::Packed);
-        assert_eq!(options.limit_s, 600);
+        assert_eq!(options.limit_s, 120);
     }
 
     #[test]
