@@ -106,6 +106,7 @@ impl Run {
         let slb = (flags & RUN_KEEP_SLB != 0).then(SavedSlb::take);
         // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows below.
         let host = unsafe { world::Host::leave(deadline_tb, self.vcore.vtb.load(Relaxed)) };
+        self.open(queue, seats);
         for ptid in Slots(seats & !1) {
             self.core.icp(ptid).send_ipi();
         }
@@ -126,7 +127,7 @@ impl Run {
         self.conclude(queue, started_tb, args)
     }
 
-    /// Gives each queued vcpu its thread, opens the entry word (B22) and writes the letters.
+    /// Gives each queued vcpu its thread and writes the letters.
     #[inline(always)]
     fn assign(&self, queue: Snapshot, deadline_tb: u64) -> Mask {
         let Self { core, vcore, .. } = *self;
@@ -145,6 +146,14 @@ impl Run {
         }
         core.taken.store(seats, Relaxed);
         vcore.core.store(self.thread.core() as u64 + 1, Relaxed);
+        seats
+    }
+
+    /// Opens the entry word (B22). From now on other cores may call this core's threads, which
+    /// must wake in the firmware's vectors: so not before the world is the firmware's.
+    #[inline(always)]
+    fn open(&self, queue: Snapshot, seats: Mask) {
+        let vcore = self.vcore;
         // Release: who sees the mark sees the letters.
         vcore.entry.open(queue.generation(), seats);
         fence(SeqCst);
@@ -152,7 +161,6 @@ impl Run {
         if vcore.roster.snapshot().kicked() & queue.runnable() != 0 {
             vcore.entry.request();
         }
-        seats
     }
 
     /// The runner enters by itself, without an IPI (B24).
