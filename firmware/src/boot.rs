@@ -18,8 +18,8 @@ use platform::{console, logger, payload, real};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
 use spin::Once;
 
-/// How long the boot waits for all threads to answer: 100 ms.
-const PATIENCE_TB: u64 = 51_200_000;
+/// How long the boot waits for all threads to answer: 10 s.
+const PATIENCE_TB: u64 = 10 * 512_000_000;
 
 /// What r7 tells a payload of the memory that it may use from the start.
 const PAYLOAD_BYTES: u64 = 0x4000_0001;

@@ -264,7 +264,8 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         lost_registers!(save, sprs);
         sprs.dawrx.set(spr::read::<{ spr::DAWRX }>());
         sprs.ciabr.set(spr::read::<{ spr::CIABR }>());
-        sprs.ctrl.set(spr::read::<{ spr::CTRL_READ }>());
+        // The upper bits are the siblings'.
+        sprs.ctrl.set(spr::read::<{ spr::CTRL_READ }>() & 1);
         sprs.vtb.set(spr::read::<{ spr::VTB }>());
     }
 }

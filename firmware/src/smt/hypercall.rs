@@ -83,13 +83,13 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
     vcpu.msr.set(msr);
     vcpu.gpr[3].set(papr::H_SUCCESS);
     vcpu.firmware.yields.set(vcpu.firmware.yields.get() + 1);
-    let stays = match seat.vcore.entry.cede(seat.thread.ptid()) {
-        Cede::Prodded => true,
-        Cede::AllCeded | Cede::Leaving => false,
+    let leaves = match seat.vcore.entry.cede(seat.thread.ptid()) {
+        Cede::Prodded => None,
+        Cede::AllCeded | Cede::Leaving => Some(ExitReason::Ceded),
         Cede::Nap => doze(seat, vcpu),
     };
-    if !stays {
-        vcpu.firmware.reason.set(ExitReason::Ceded as u32);
+    if let Some(reason) = leaves {
+        vcpu.firmware.reason.set(reason as u32);
         return LEAVE;
     }
     vcpu.firmware.served.set(vcpu.firmware.served.get() + 1);
@@ -97,8 +97,8 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
     guest_msr(vcpu.msr.get())
 }
 
-/// Naps until somebody prods, an interrupt comes or the run ends; false: leave.
-fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> bool {
+/// Naps until somebody prods, an interrupt comes or the run ends; in that case, why to leave.
+fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     let since_tb = op::time_tb();
     let dec = spr::read::<{ spr::DEC }>() as u32 as i32;
     let expires_tb = since_tb.wrapping_add(i64::from(dec) as u64);
@@ -120,8 +120,18 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> bool {
     if seat.vcore.entry.uncede(seat.thread.ptid()) {
         seat.take_call();
     }
+    // A prod ends the H_CEDE even if the vcore is leaving: the vcpu is runnable then.
+    let prodded = seat.vcore.entry.take_prod(seat.thread.ptid());
     let over = op::time_tb().wrapping_sub(deadline_tb) as i64 >= 0;
-    !over && !seat.vcore.entry.snapshot().leaving() && !host_interrupt(seat)
+    if over || seat.vcore.entry.snapshot().leaving() {
+        Some(if prodded {
+            ExitReason::Pulled
+        } else {
+            ExitReason::Ceded
+        })
+    } else {
+        host_interrupt(seat).then_some(ExitReason::External)
+    }
 }
 
 /// A device wants the host: the runner leaves its interrupt unread (L6).

@@ -18,8 +18,8 @@ use platform::guest::SavedSlb;
 use platform::thread::{self, Thread};
 use platform::{real, world};
 
-/// How long a thread may take to enter once called, or to report once the vcore leaves: 2 s.
-const PATIENCE_TB: u64 = 2 * 512_000_000;
+/// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
+const PATIENCE_TB: u64 = 10 * 512_000_000;
 
 /// Arguments: vcore, runnable mask, blocked mask, deadline, flags. Answers: exited mask,
 /// did-not-run mask, ceded mask, who left first and why, earliest decrementer, generation.

@@ -94,12 +94,16 @@ impl Seat {
         firmware.trap.set(0);
         firmware.reason.set(ExitReason::None as u32);
         self.core.reasons[ptid].store(ExitReason::None as u8, Relaxed);
+        if !self.vcore.entry.enter(ptid) {
+            // A prod that came meanwhile is kept; none comes any more.
+            if self.vcore.entry.snapshot().prodded() & 1 << ptid != 0 {
+                firmware.prodded.set(1);
+            }
+            return false;
+        }
         if firmware.prodded.get() != 0 {
             firmware.prodded.set(0);
             self.vcore.entry.note_prod(ptid);
-        }
-        if !self.vcore.entry.enter(ptid) {
-            return false;
         }
         self.load(page);
         inject::deliver(self, page);
@@ -137,6 +141,10 @@ impl Seat {
             note_exit(page, vector, reason);
             guest::save(page);
         }
+        if leave.prodded {
+            // SAFETY: as above.
+            unsafe { (*page).firmware.prodded.set(1) };
+        }
         self.core.reasons[self.thread.ptid()].store(reason as u8, Relaxed);
         if self.core.polling.load(Relaxed) != 0 {
             self.core
@@ -165,10 +173,9 @@ impl Seat {
             0xc00 => {
                 // SAFETY: this thread's page.
                 let told = unsafe { (*page).firmware.reason.get() };
-                if told == ExitReason::Ceded as u32 {
-                    ExitReason::Ceded
-                } else {
-                    ExitReason::Hypercall
+                match told == ExitReason::None as u32 {
+                    true => ExitReason::Hypercall,
+                    false => ExitReason::try_from(told).unwrap_or(ExitReason::Unexpected),
                 }
             }
             0x980 => return self.hdec(),

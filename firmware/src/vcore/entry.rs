@@ -79,6 +79,8 @@ pub struct Leave {
     pub wake: Mask,
     /// An IPI is on its way to this thread itself, to be taken before it reports.
     pub called: bool,
+    /// A prod that no H_CEDE has used up; there will be no further one in this run.
+    pub prodded: bool,
 }
 
 /// What a joiner gets (B26, B28).
@@ -212,16 +214,14 @@ impl Entry {
             };
             word = CALLED.set(CEDED.clear(word, wake), wake);
             let in_guest = if first { now.in_guest() & !me } else { 0 };
-            let called = now.called() & me != 0;
-            (
-                Some(word),
-                Leave {
-                    first,
-                    in_guest,
-                    wake,
-                    called,
-                },
-            )
+            let leave = Leave {
+                first,
+                in_guest,
+                wake,
+                called: now.called() & me != 0,
+                prodded: now.prodded() & me != 0,
+            };
+            (Some(word), leave)
         })
     }
 
@@ -275,22 +275,28 @@ impl Entry {
         })
     }
 
-    /// H_PROD of the vcpu on `ptid`.
+    /// H_PROD of the vcpu on `ptid`. A thread on its way into the guest counts as there.
     pub fn prod(&self, ptid: usize) -> Prod {
         let it = 1 << ptid;
         self.update(|now| {
-            if now.leaving() || now.entered() & it == 0 {
+            if now.leaving() || (now.entered() | now.outstanding()) & it == 0 {
                 return (None, Prod::NotHere);
             }
+            let word = PRODDED.set(now.0, it);
             if now.ceded() & it != 0 {
-                let word = CALLED.set(CEDED.clear(now.0, it), it);
-                return (Some(word), Prod::Wake);
+                return (Some(CALLED.set(CEDED.clear(word, it), it)), Prod::Wake);
             }
-            (Some(PRODDED.set(now.0, it)), Prod::Noted)
+            (Some(word), Prod::Noted)
         })
     }
 
-    /// A prod that came before the vcpu entered.
+    /// Uses up a prod, if there is one.
+    pub fn take_prod(&self, ptid: usize) -> bool {
+        let bit = PRODDED.set(0, 1 << ptid);
+        self.0.fetch_and(!bit, Ordering::AcqRel) & bit != 0
+    }
+
+    /// A prod that came before the run.
     pub fn note_prod(&self, ptid: usize) {
         self.0.fetch_or(PRODDED.set(0, 1 << ptid), Ordering::AcqRel);
     }
