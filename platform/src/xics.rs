@@ -8,7 +8,7 @@ const POLL: u64 = 0;
 const XIRR: u64 = 4;
 const MFRR: u64 = 12;
 /// XISR of an interrupt that MFRR caused.
-const XISR_IPI: u32 = 2;
+pub const XISR_IPI: u32 = 2;
 const XISR_MASK: u32 = 0x00ff_ffff;
 /// No IPI wanted.
 const MFRR_NONE: u8 = 0xff;

@@ -13,6 +13,7 @@ use hcalls::page::{FirmwareLine, OWNED};
 use hcalls::run::CoreState;
 use platform::guest::{self, Arrival, Partition};
 use platform::thread::Thread;
+use platform::xics::XISR_IPI;
 use platform::{real, world};
 
 /// The vcore's address is a multiple of 128, so the slot fits below it.
@@ -218,14 +219,19 @@ impl Seat {
     fn external(&self) -> Option<ExitReason> {
         let me = 1 << self.thread.ptid();
         let entry = &self.vcore.entry;
+        // Looked at first: whose IPI is here has set `called` before.
+        let presented = self.thread.icp.poll();
         if entry.snapshot().called() & me != 0 {
             self.take_call();
             return Some(ExitReason::Kick).filter(|_| entry.snapshot().leaving());
         }
-        if self.thread.icp.poll() != 0 && !self.thread.icp.ipi_presented() {
-            return Some(ExitReason::External);
+        match presented {
+            0 => {}
+            XISR_IPI => {
+                self.thread.icp.take_ipi();
+            }
+            _ => return Some(ExitReason::External),
         }
-        self.thread.icp.take_ipi();
         entry.snapshot().leaving().then_some(ExitReason::Pulled)
     }
 
