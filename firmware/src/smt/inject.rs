@@ -3,7 +3,6 @@
 //! The host asks by `pending` in the vcpu page (a level). With MSR\[EE\] on, the interrupt is made
 //! at entry. With it off, LPCR\[MER\] brings it later; QEMU keeps that bit without acting on it,
 //! so there the core's HDEC ticks until the guest has enabled interrupts.
-use super::cores::Core;
 use super::seat::Seat;
 use asm::{msr, op, spr};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,6 +10,7 @@ use hcalls::VcpuPage;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::partition::{LPCR_AIL_3, LPCR_ILE};
 use platform::guest::ticks_until;
+use platform::world;
 
 /// How often a thread looks whether its guest has enabled interrupts: 20 µs.
 const POLL_TB: u64 = 10_240;
@@ -53,11 +53,7 @@ fn prepare_pending(seat: &Seat, lpcr: &mut u64) {
         *lpcr |= spr::lpcr::MER;
     } else {
         seat.core.polling.fetch_or(1 << seat.thread.ptid(), Relaxed);
-        arm_hdec(
-            seat.core,
-            seat.core.deadline_tb.load(Relaxed),
-            op::time_tb(),
-        );
+        arm_hdec(seat, seat.core.deadline_tb.load(Relaxed), op::time_tb());
     }
 }
 
@@ -99,13 +95,19 @@ fn deliver_pending(seat: &Seat, page: *mut VcpuPage) {
 }
 
 /// Sets the core's HDEC to the end of the run, or to the next look at a waiting guest.
-pub fn arm_hdec(core: &Core, deadline_tb: u64, now_tb: u64) {
+pub fn arm_hdec(seat: &Seat, deadline_tb: u64, now_tb: u64) {
     let ticks = ticks_until(deadline_tb, now_tb);
-    let soon = if core.polling.load(Relaxed) != 0 && ticks as u32 as i32 > POLL_TB as i32 {
+    let polling = seat.core.polling.load(Relaxed) != 0;
+    let soon = if polling && ticks as u32 as i32 > POLL_TB as i32 {
         POLL_TB
     } else {
         ticks
     };
     // SAFETY: HDEC interrupts guests alone, and they re-enter until their deadline.
     unsafe { spr::write::<{ spr::HDEC }>(soon) }
+    // A sibling that began to leave meanwhile has made HDEC negative; then it has to be so again.
+    op::sync();
+    if seat.vcore.entry.snapshot().leaving() {
+        world::expire_hdec();
+    }
 }

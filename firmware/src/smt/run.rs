@@ -213,8 +213,9 @@ impl Run {
             .store(core::ptr::from_ref(self.vcore) as u64, Release);
         self.core.set_state(CoreState::Fenced);
         log::error!(
-            "core {:#x} is fenced: threads {lost:#04x} never came back",
-            self.thread.pir
+            "core {:#x} is fenced: threads {lost:#04x} never came back: {:?}",
+            self.thread.pir,
+            self.vcore.entry.snapshot()
         );
         args[1] = 0;
         args[2] = u64::from(lost);

@@ -205,13 +205,12 @@ impl Seat {
         if deadline_tb.wrapping_sub(now_tb) as i64 <= 0 {
             return Some(ExitReason::Deadline);
         }
-        inject::arm_hdec(self.core, deadline_tb, now_tb);
-        // A sibling that began to leave meanwhile has set HDEC before or after us: make sure.
-        op::sync();
-        if self.vcore.entry.snapshot().leaving() {
-            return Some(ExitReason::Pulled);
-        }
-        None
+        inject::arm_hdec(self, deadline_tb, now_tb);
+        self.vcore
+            .entry
+            .snapshot()
+            .leaving()
+            .then_some(ExitReason::Pulled)
     }
 
     /// An external interrupt: an IPI from a kicker or a late one, or a device of the host's.
