@@ -256,18 +256,21 @@ impl Run {
             ..Outcome::default()
         };
         for ptid in Slots(seats) {
+            let reason = self.core.reasons[ptid].load(Relaxed) & 15;
+            self.vcore.counters.exits[usize::from(reason)].fetch_add(1, Relaxed);
+            if stays_queued(reason) {
+                continue;
+            }
             let slot = (self.core.seats[ptid].load(Relaxed) & 7) as usize;
-            let reason = self.core.reasons[ptid].load(Relaxed);
-            self.vcore.counters.exits[usize::from(reason) & 15].fetch_add(1, Relaxed);
-            if reason == ExitReason::Ceded as u8 {
+            if reason == ExitReason::None as u8 {
+                outcome.did_not_run |= 1 << slot;
+            } else if reason == ExitReason::Ceded as u8 {
                 outcome.ceded |= 1 << slot;
                 let page = real::ptr(self.vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
                 // SAFETY: the run still owns the page; its thread has reported.
                 let expires_tb = unsafe { (*page).sprs.dec_expires_tb.get() };
                 outcome.earliest_tb = outcome.earliest_tb.min(expires_tb);
-            } else if reason == ExitReason::None as u8 {
-                outcome.did_not_run |= 1 << slot;
-            } else if !stays_queued(reason) {
+            } else {
                 outcome.exited |= 1 << slot;
             }
         }
