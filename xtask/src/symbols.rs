@@ -2,7 +2,9 @@
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
-use object::{File, Object, ObjectSection, ObjectSymbol, SectionKind, Symbol, SymbolKind};
+use object::{
+    File, Object, ObjectSection, ObjectSymbol, SectionKind, Symbol, SymbolFlags, SymbolKind,
+};
 
 /// A line for each symbol, by address: `address type name`, types as in nm (T code, R read-only
 /// data, D data, B zeroed data, A absolute; small letters for local symbols).
@@ -21,20 +23,33 @@ pub fn map(elf: &[u8]) -> Result<String> {
     Ok(out)
 }
 
-/// The address of each function whose demangled name, or its last parts, is `name`.
+/// Where each function begins whose demangled name, or its last parts, is `name`: its local
+/// entry point, past the instructions that only a caller with another TOC pointer needs.
 pub fn functions(elf: &[u8], name: &str) -> Result<Vec<u64>> {
     let file = File::parse(elf).context("not an object file")?;
     let tail = format!("::{name}");
     let mut found: Vec<u64> = file
         .symbols()
         .filter(|symbol| symbol.is_definition())
-        .filter_map(|symbol| Some((symbol.address(), demangled(&symbol)?)))
+        .filter_map(|symbol| Some((local_entry(&symbol), demangled(&symbol)?)))
         .filter(|(_, full)| full == name || full.ends_with(&tail))
         .map(|(address, _)| address)
         .collect();
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+fn local_entry(symbol: &Symbol) -> u64 {
+    match symbol.flags() {
+        SymbolFlags::Elf { st_other, .. } => symbol.address() + local_entry_offset(st_other.0),
+        _ => symbol.address(),
+    }
+}
+
+/// Bytes from the global to the local entry point (ELFv2 ABI 3.4.1, `st_other`).
+fn local_entry_offset(st_other: u8) -> u64 {
+    ((1 << (st_other >> 5)) >> 2) << 2
 }
 
 fn row(file: &File, symbol: &Symbol) -> Option<(u64, char, String)> {
@@ -89,6 +104,12 @@ mod tests {
         );
         assert!(!functions(&own, "main").unwrap().is_empty());
         assert!(functions(&own, "no_such_function").unwrap().is_empty());
+    }
+
+    #[test]
+    fn local_entry_is_where_the_abi_says() {
+        let offsets = [0, 1, 2, 3, 4, 5, 6].map(|bits| local_entry_offset(bits << 5));
+        assert_eq!(offsets, [0, 0, 4, 8, 16, 32, 64]);
     }
 
     #[test]
