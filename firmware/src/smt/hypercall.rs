@@ -15,7 +15,7 @@ const LEAVE: u64 = 0;
 
 /// From assembly: a guest's `sc 1` with a number from 0xe0 to 0xe8 in GPR3. Answers the MSR with
 /// which the guest goes on, or [`LEAVE`].
-pub extern "C" fn serve(page: *mut VcpuPage) -> u64 {
+pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
     // SAFETY: assembly passes the page of the guest that this thread has just left.
     let vcpu = unsafe { &mut *page };
     let old = vcpu.msr.get();

@@ -40,7 +40,7 @@ unsafe fn pending(page: *mut VcpuPage) -> bool {
 
 /// Before the guest's registers are loaded: how a pending interrupt can reach it later on.
 #[inline(always)]
-pub fn prepare(seat: &Seat, page: *mut VcpuPage, lpcr: &mut u64) {
+pub(super) fn prepare(seat: &Seat, page: *mut VcpuPage, lpcr: &mut u64) {
     // SAFETY: this thread's page.
     if unsafe { pending(page) } {
         prepare_pending(seat, lpcr);
@@ -60,7 +60,7 @@ fn prepare_pending(seat: &Seat, lpcr: &mut u64) {
 /// Before each entry: makes the interrupt if it is pending and the guest has it enabled. The
 /// guest's registers are in this thread, but for pc and MSR.
 #[inline(always)]
-pub fn deliver(seat: &Seat, page: *mut VcpuPage) {
+pub(super) fn deliver(seat: &Seat, page: *mut VcpuPage) {
     // SAFETY: this thread's page.
     if unsafe { pending(page) } {
         deliver_pending(seat, page);

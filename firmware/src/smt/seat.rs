@@ -314,7 +314,7 @@ fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
 }
 
 /// From assembly: a secondary's guest has left.
-pub extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
+pub(crate) extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
     let thread = platform::thread::current();
     let core = super::cores::core(thread.core());
     let seat = Seat::from_letter(thread, core, core.seats[thread.ptid()].load(Relaxed));
