@@ -15,8 +15,7 @@ const CYCLES: &str = "cycles10000";
 const MANY: &str = "cycles=100000";
 /// With a host thread for each thread of the machine a run takes ten times as long, unless the
 /// build host has as many processors.
-const FEW: &str = "cycles=500";
-const REPEATED: [&str; 2] = [CYCLES, "late10000"];
+const FEW: &str = "cycles=1000";
 /// It shows nothing but numbers, which mean something where time counts instructions: see
 /// `budgets`.
 const BENCH: &str = "bench";
@@ -50,7 +49,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// Boot arguments of a behaviour, beside its name.
 fn arguments(name: &str, tcg: Tcg) -> &'static str {
-    match REPEATED.contains(&name) && tcg == Tcg::Multi {
+    match name == CYCLES && tcg == Tcg::Multi {
         true => FEW,
         false => "",
     }
