@@ -14,7 +14,8 @@ pub fn value<'a>(args: &'a str, name: &str) -> Option<&'a str> {
 /// What the reference host is asked to do. Words it doesn't know are left to others.
 #[derive(Debug, PartialEq, Eq)]
 pub struct HostOptions {
-    /// `smt=1,2,4,8`: a guest for each number, with that many vcpus.
+    /// `smt=1,2,4,8`: a guest for each number, with that many vcpus. Left out: those of 1, 2, 4
+    /// and 8 that the machine's cores have threads for.
     pub vcpus: Vec<u64>,
     /// `cores=2`: how many cores run guests; without it all do.
     pub cores: Option<usize>,

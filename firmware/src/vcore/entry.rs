@@ -246,15 +246,15 @@ impl Entry {
         })
     }
 
-    /// H_CEDE.
+    /// H_CEDE. A prod ends it even while the vcore leaves: the vcpu stays runnable.
     pub fn cede(&self, ptid: usize) -> Cede {
         let me = 1 << ptid;
         self.update(|now| {
-            if now.leaving() {
-                return (None, Cede::Leaving);
-            }
             if now.prodded() & me != 0 {
                 return (Some(PRODDED.clear(now.0, me)), Cede::Prodded);
+            }
+            if now.leaving() {
+                return (None, Cede::Leaving);
             }
             let on_the_way = now.outstanding() & !now.entered();
             if now.in_guest() == me && on_the_way == 0 {

@@ -15,8 +15,9 @@ mod work;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use hcalls::query::Query;
 use hcalls::run::{ClaimAction, CoreState};
-use images::boot_args::HostOptions;
+use images::boot_args::{self, HostOptions};
 use images::host_runtime::{self, HostArgs, calls, opal};
 use images::machine::Machine;
 use images::{cpio, placement, println};
@@ -36,8 +37,14 @@ fn host(args: HostArgs) -> ! {
 fn run(args: &HostArgs) -> Result<(), String> {
     let tree = host_runtime::device_tree(args);
     let machine = Machine::read(tree).map_err(|bad| alloc::format!("device tree: {}", bad.0))?;
-    let options = HostOptions::parse(machine.boot_args).map_err(|bad| alloc::format!("{bad}"))?;
+    let mut options =
+        HostOptions::parse(machine.boot_args).map_err(|bad| alloc::format!("{bad}"))?;
     check_firmware()?;
+    if boot_args::value(machine.boot_args, "smt").is_none() {
+        let widest = calls::smt_query(Query::Threads.into())
+            .map_err(|refusal| alloc::format!("SMT_QUERY: {refusal}"))?;
+        options.vcpus.retain(|vcpus| u64::from(*vcpus) <= widest);
+    }
     let cores = &machine.cores[..options
         .cores
         .unwrap_or(machine.cores.len())
