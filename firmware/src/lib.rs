@@ -8,6 +8,9 @@
 extern crate alloc;
 
 pub mod host_tree;
+#[cfg(test)]
+#[path = "random_tests.rs"]
+mod random;
 pub mod smt;
 pub mod vcore;
 

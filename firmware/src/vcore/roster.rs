@@ -352,3 +352,7 @@ impl Roster {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "roster_tests.rs"]
+mod tests;

@@ -1,0 +1,376 @@
+//! The roster against a plain model of what the host wants of each vcpu.
+extern crate std;
+use super::*;
+use crate::random::Random;
+use std::vec::Vec;
+
+/// A vcpu as the model has it. Who is in none of the others' lists is busy (B7).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Model {
+    present: Vec<usize>,
+    /// First come, first served (B14).
+    queue: Vec<usize>,
+    blocked: Vec<usize>,
+    kicked: Vec<usize>,
+    running: bool,
+    joining: u32,
+    dead: bool,
+    runs: u64,
+}
+
+/// What a host can do.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Add(usize),
+    Remove(usize),
+    Kill,
+    Revive,
+    Begin {
+        runnable: Mask,
+        blocked: Mask,
+        eager: bool,
+    },
+    /// The run is over; masks of those in the queue.
+    End {
+        busy: Mask,
+        blocked: Mask,
+    },
+    Set(Mask, State),
+    Joined,
+    Kick(Mask),
+}
+
+fn mask(slots: &[usize]) -> Mask {
+    slots.iter().fold(0, |mask, slot| mask | 1 << slot)
+}
+
+fn take_out(slots: &mut Vec<usize>, mask: Mask) {
+    slots.retain(|slot| mask & 1 << slot == 0);
+}
+
+fn put_in(slots: &mut Vec<usize>, mask: Mask) {
+    for slot in Slots(mask) {
+        if !slots.contains(&slot) {
+            slots.push(slot);
+        }
+    }
+}
+
+impl Model {
+    fn all(&self) -> Mask {
+        mask(&self.present)
+    }
+
+    /// Nobody is busy, and somebody is runnable (B8).
+    fn complete(&self) -> bool {
+        !self.queue.is_empty() && mask(&self.queue) | mask(&self.blocked) == self.all()
+    }
+
+    fn add(&mut self, slot: usize) -> bool {
+        if self.dead || self.present.contains(&slot) {
+            return false;
+        }
+        self.present.push(slot);
+        self.blocked.push(slot);
+        true
+    }
+
+    fn remove(&mut self, slot: usize) -> bool {
+        if self.joining > 0 || self.running && self.queue.contains(&slot) {
+            return false;
+        }
+        for list in [
+            &mut self.present,
+            &mut self.queue,
+            &mut self.blocked,
+            &mut self.kicked,
+        ] {
+            take_out(list, 1 << slot);
+        }
+        true
+    }
+
+    fn kill(&mut self) -> bool {
+        let free = !self.running && self.joining == 0;
+        self.dead |= free;
+        free
+    }
+
+    fn begin(&mut self, runnable: Mask, blocked: Mask, eager: bool) -> Result<Vec<usize>, Refusal> {
+        if self.running {
+            return Err(Refusal::Busy);
+        }
+        if self.dead {
+            return Err(Refusal::Dead);
+        }
+        if self.joining > 0 {
+            return Err(Refusal::Busy);
+        }
+        if runnable & blocked != 0 || (runnable | blocked) & !self.all() != 0 {
+            return Err(Refusal::NoSuchVcpu);
+        }
+        let would_run = (mask(&self.queue) | runnable) & !blocked;
+        let kicked = mask(&self.kicked) & would_run;
+        if kicked != 0 {
+            take_out(&mut self.queue, kicked);
+            take_out(&mut self.blocked, kicked);
+            take_out(&mut self.kicked, kicked);
+            return Err(Refusal::Kicked(kicked));
+        }
+        let mut new = self.clone();
+        take_out(&mut new.queue, blocked);
+        put_in(&mut new.blocked, blocked);
+        take_out(&mut new.blocked, runnable);
+        put_in(&mut new.queue, runnable);
+        if new.queue.is_empty() || !eager && !new.complete() {
+            return Err(Refusal::Constrained);
+        }
+        new.running = true;
+        new.runs += 1;
+        *self = new;
+        Ok(self.queue.clone())
+    }
+
+    fn end(&mut self, busy: Mask, blocked: Mask) -> Mask {
+        let kicked = mask(&self.kicked) & mask(&self.queue);
+        take_out(&mut self.queue, busy | blocked | kicked);
+        take_out(&mut self.kicked, kicked);
+        put_in(&mut self.blocked, blocked & !kicked);
+        self.running = false;
+        kicked
+    }
+
+    fn set(&mut self, wanted: Mask, state: State) -> Option<Change> {
+        let queued = mask(&self.queue);
+        let frozen = self.running && state != State::Runnable && wanted & queued != 0;
+        if self.dead || frozen || wanted & !self.all() != 0 {
+            return None;
+        }
+        match state {
+            State::Runnable => {
+                put_in(&mut self.queue, wanted);
+                take_out(&mut self.blocked, wanted);
+            }
+            State::Blocked => {
+                take_out(&mut self.queue, wanted);
+                put_in(&mut self.blocked, wanted);
+            }
+            State::Busy => {
+                take_out(&mut self.queue, wanted);
+                take_out(&mut self.blocked, wanted);
+            }
+        }
+        let new = mask(&self.queue) & !queued;
+        let joins = self.running && new != 0;
+        self.joining += u32::from(joins);
+        Some(Change {
+            queued: new,
+            running: joins,
+            complete: !self.running && self.complete(),
+            generation: (self.runs & 3) as Generation,
+        })
+    }
+
+    fn kick(&mut self, wanted: Mask) -> Option<Kick> {
+        if self.dead || wanted & !self.all() != 0 {
+            return None;
+        }
+        let wanted = if wanted == 0 { self.all() } else { wanted };
+        let hit = wanted & mask(&self.queue);
+        if self.running {
+            put_in(&mut self.kicked, wanted);
+            return Some(Kick {
+                interrupted: 0,
+                running: hit != 0,
+            });
+        }
+        take_out(&mut self.queue, hit);
+        put_in(&mut self.kicked, wanted & !hit);
+        Some(Kick {
+            interrupted: hit,
+            running: false,
+        })
+    }
+}
+
+fn queue(now: Snapshot) -> Vec<usize> {
+    (0..now.queue_len())
+        .map(|place| now.queued(place))
+        .collect()
+}
+
+fn assert_alike(roster: &Roster, model: &Model) {
+    let now = roster.snapshot();
+    assert_eq!(now.present(), model.all());
+    assert_eq!(now.runnable(), mask(&model.queue));
+    assert_eq!(now.blocked(), mask(&model.blocked));
+    assert_eq!(now.kicked(), mask(&model.kicked));
+    assert_eq!(now.running(), model.running);
+    assert_eq!(u64::from(now.generation()), model.runs & 3);
+    assert_eq!(queue(now), model.queue);
+    assert_eq!(now.runnable() & now.blocked(), 0);
+    assert_eq!((now.runnable() | now.blocked()) & !now.present(), 0);
+}
+
+/// Takes a step on both; steps that only the firmware can take are left out where it wouldn't.
+fn take(roster: &Roster, model: &mut Model, step: Step) {
+    match step {
+        Step::Add(slot) => assert_eq!(roster.add(slot), model.add(slot)),
+        Step::Remove(slot) => assert_eq!(roster.remove(slot), model.remove(slot)),
+        Step::Kill => assert_eq!(roster.kill(), model.kill()),
+        Step::Revive => {
+            roster.revive();
+            model.dead = false;
+        }
+        Step::Begin {
+            runnable,
+            blocked,
+            eager,
+        } => {
+            let begun = roster.begin(runnable, blocked, eager).map(queue);
+            assert_eq!(begun, model.begin(runnable, blocked, eager));
+        }
+        Step::End { busy, blocked } if model.running => {
+            let (busy, blocked) = (busy & mask(&model.queue), blocked & mask(&model.queue));
+            let blocked = blocked & !busy;
+            assert_eq!(roster.end(busy, blocked), model.end(busy, blocked));
+        }
+        Step::Set(wanted, state) => {
+            assert_eq!(roster.set_state(wanted, state), model.set(wanted, state));
+        }
+        Step::Joined if model.joining > 0 => {
+            roster.joined();
+            model.joining -= 1;
+        }
+        Step::Kick(wanted) => assert_eq!(roster.kick(wanted), model.kick(wanted)),
+        Step::End { .. } | Step::Joined => {}
+    }
+    assert_alike(roster, model);
+}
+
+fn step(random: &mut Random) -> Step {
+    let slot = if random.once_in(5) { 8 } else { 3 };
+    let slot = random.below(slot) as usize;
+    let (some, others) = (random.slots(), random.slots());
+    match random.below(28) {
+        0..3 => Step::Add(slot),
+        3 => Step::Remove(slot),
+        4 => Step::Kill,
+        5 => Step::Revive,
+        6..11 => Step::Begin {
+            runnable: some,
+            blocked: if random.once_in(5) {
+                others
+            } else {
+                others & !some
+            },
+            eager: random.once_in(2),
+        },
+        11..15 => Step::End {
+            busy: some,
+            blocked: others,
+        },
+        15..21 => {
+            let states = [State::Runnable, State::Blocked, State::Busy];
+            Step::Set(some, random.pick(&states))
+        }
+        21..25 => Step::Joined,
+        _ => Step::Kick(some),
+    }
+}
+
+const SEQUENCES: u64 = 20_000;
+const STEPS: usize = 60;
+
+#[test]
+fn any_sequence_is_as_the_model_has_it() {
+    for seed in 0..SEQUENCES {
+        let mut random = Random::new(seed);
+        let (roster, mut model) = (Roster::new(), Model::default());
+        for _ in 0..STEPS {
+            take(&roster, &mut model, step(&mut random));
+        }
+    }
+}
+
+/// A kick is answered at the latest when the kicked vcpu is to run (B12, B16, B17): until then it
+/// is kept, and no run begins with it.
+#[test]
+fn no_kick_is_forgotten() {
+    for seed in 0..SEQUENCES {
+        let mut random = Random::new(seed);
+        let (roster, mut model) = (Roster::new(), Model::default());
+        assert!((0..3).all(|slot| roster.add(slot) && model.add(slot)));
+        for _ in 0..STEPS {
+            let before = roster.snapshot();
+            let step = step(&mut random);
+            take(&roster, &mut model, step);
+            let now = roster.snapshot();
+            if now.running() && !before.running() {
+                assert_eq!(now.kicked() & now.runnable(), 0);
+            }
+            let forgotten = before.kicked() & !now.kicked();
+            // A run that ended or didn't begin has told of it, or the vcpu is gone.
+            let told = matches!(step, Step::Begin { .. } | Step::End { .. });
+            assert!(told || forgotten & now.present() == 0, "{step:?}");
+        }
+    }
+}
+
+/// The queue of a roster of eight after these vcpus were made runnable one by one.
+fn queued(order: &[usize]) -> Roster {
+    let roster = Roster::new();
+    (0..8).for_each(|slot| assert!(roster.add(slot)));
+    for &slot in order {
+        roster.set_state(1 << slot, State::Runnable).unwrap();
+    }
+    roster
+}
+
+#[test]
+fn threads_are_packed_in_order_of_arrival() {
+    let roster = queued(&[5, 2, 7, 0]);
+    assert_eq!(queue(roster.snapshot()), [5, 2, 7, 0]);
+    roster.kick(1 << 2).unwrap();
+    assert_eq!(queue(roster.snapshot()), [5, 7, 0]);
+    let begun = roster.begin(0, 0, true).unwrap();
+    assert_eq!(queue(begun), [5, 7, 0]);
+}
+
+#[test]
+fn all_eight_fit() {
+    let order = [7, 6, 5, 4, 3, 2, 1, 0];
+    let roster = queued(&order);
+    assert_eq!(queue(roster.begin(0, 0, false).unwrap()), order);
+    assert_eq!(roster.begin(0, 0, true), Err(Refusal::Busy));
+    assert_eq!(roster.end(0x0f, 0xf0), 0);
+    assert_eq!(roster.snapshot().blocked(), 0xf0);
+    assert_eq!(roster.snapshot().queue_len(), 0);
+}
+
+#[test]
+fn the_change_that_completes_the_set_says_so() {
+    let roster = queued(&[0]);
+    roster.set_state(0xfe, State::Busy).unwrap();
+    for slot in 1..7 {
+        assert!(
+            !roster
+                .set_state(1 << slot, State::Blocked)
+                .unwrap()
+                .complete
+        );
+    }
+    assert!(roster.set_state(1 << 7, State::Blocked).unwrap().complete);
+}
+
+#[test]
+fn no_run_begins_while_a_core_is_joining() {
+    let roster = queued(&[0]);
+    roster.begin(0, 0, true).unwrap();
+    assert!(roster.set_state(1 << 1, State::Runnable).unwrap().running);
+    roster.end(0, 0);
+    assert_eq!(roster.begin(0, 0, true), Err(Refusal::Busy));
+    assert!(!roster.remove(1) && !roster.kill());
+    roster.joined();
+    assert_eq!(queue(roster.begin(0, 0, true).unwrap()), [0, 1]);
+}
