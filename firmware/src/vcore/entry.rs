@@ -323,3 +323,7 @@ fn highest(mask: Mask) -> usize {
 }
 
 const _: () = assert!(GENERATION_SHIFT + GENERATION_BITS == 64);
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;
