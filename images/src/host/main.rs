@@ -43,7 +43,7 @@ fn run(args: &HostArgs) -> Result<(), String> {
     if boot_args::value(machine.boot_args, "smt").is_none() {
         let widest = calls::smt_query(Query::Threads.into())
             .map_err(|refusal| alloc::format!("SMT_QUERY: {refusal}"))?;
-        options.vcpus.retain(|vcpus| u64::from(*vcpus) <= widest);
+        options.vcpus.retain(|vcpus| *vcpus <= widest);
     }
     let cores = &machine.cores[..options
         .cores

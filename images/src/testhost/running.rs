@@ -121,8 +121,13 @@ pub fn ptid(lab: &mut Lab) -> Outcome {
                 cpu::time_base() < limit_tb,
                 "only these reported: {found:?}"
             );
-            for &vcpu in &vcpus {
-                guest.start_vcpu(vcpu, 8, [case::REPORT_THEN_SPIN, 0]);
+            for (&vcpu, found) in vcpus.iter().zip(found) {
+                // Who has reported only spins: else the first of them would always be the first.
+                let case = match found {
+                    None => case::REPORT_THEN_SPIN,
+                    Some(_) => case::FIRST_REPORTS,
+                };
+                guest.start_vcpu(vcpu, 8, [case, 0]);
             }
             let mask = vcpus.iter().map(|&vcpu| guest.slot_mask(vcpu)).sum();
             let run = lab::run(&mut guest, mask)?;
