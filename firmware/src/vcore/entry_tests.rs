@@ -246,7 +246,7 @@ impl Core {
     }
 
     /// Another core does something: kicks, or starts a late joiner.
-    fn from_outside(&mut self, random: &mut Random) {
+    fn step_of_an_outsider(&mut self, random: &mut Random) {
         if random.once_in(3) {
             self.kick();
         } else if random.once_in(2) {
@@ -309,7 +309,7 @@ impl Core {
                 }
                 1 if visits > 0 && random.once_in(4) => {
                     visits -= 1;
-                    self.from_outside(random);
+                    self.step_of_an_outsider(random);
                 }
                 ptid => drop(ptid.checked_sub(2).map(|ptid| self.step(ptid, random))),
             }
