@@ -16,7 +16,7 @@
 //! none can arrive later and wake a thread that naps under the host.
 
 use super::bits::{Field, Mask};
-use super::sync::{AtomicU64, Ordering};
+use super::word::Word;
 use super::{GENERATION_BITS, Generation};
 
 const OUTSTANDING: Field = Field(0);
@@ -30,7 +30,7 @@ const GENERATION_SHIFT: u32 = 49;
 
 /// The word.
 #[derive(Debug)]
-pub struct Entry(AtomicU64);
+pub struct Entry(Word);
 
 /// The word as it was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,41 +138,26 @@ impl Default for Entry {
 impl Entry {
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(Word::new())
     }
     #[cfg(loom)]
     pub fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(Word::new())
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.0.load(Ordering::Acquire))
+        Snapshot(self.0.get())
     }
 
-    /// Changes the word in one step; `change` may refuse with an answer of its own.
     fn update<T>(&self, mut change: impl FnMut(Snapshot) -> (Option<u64>, T)) -> T {
-        // Relaxed: what is read here only counts if the exchange below, or a later one, finds it
-        // still true; an answer without an exchange has nothing to be ordered.
-        let mut now = self.0.load(Ordering::Relaxed);
-        loop {
-            let (new, answer) = change(Snapshot(now));
-            let Some(new) = new else { return answer };
-            match self
-                .0
-                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return answer,
-                Err(seen) => now = seen,
-            }
-        }
+        self.0.update(|word| change(Snapshot(word)))
     }
 
     /// Begins run `generation` with the threads of `seats` (B22). Only the runner does this, when
     /// no thread of an earlier run is outstanding.
     pub fn open(&self, generation: Generation, seats: Mask) {
         let word = (generation as u64) << GENERATION_SHIFT;
-        self.0
-            .store(OUTSTANDING.set(word, seats), Ordering::Release);
+        self.0.set(OUTSTANDING.set(word, seats));
     }
 
     /// Takes a thread for a vcpu that joins the run of that generation, modulo 4 (B26): `wanted`, or the lowest one
@@ -293,26 +278,25 @@ impl Entry {
     /// Uses up a prod, if there is one.
     pub fn take_prod(&self, ptid: usize) -> bool {
         let bit = PRODDED.set(0, 1 << ptid);
-        self.0.fetch_and(!bit, Ordering::AcqRel) & bit != 0
+        self.0.clear_bits(bit) & bit != 0
     }
 
     /// A prod that came before the run.
     pub fn note_prod(&self, ptid: usize) {
-        self.0.fetch_or(PRODDED.set(0, 1 << ptid), Ordering::AcqRel);
+        self.0.set_bits(PRODDED.set(0, 1 << ptid));
     }
 
     /// The thread has taken the IPI that was on its way to it. After [`Entry::leave`] no other
     /// will come.
     pub fn answered(&self, ptid: usize) {
-        self.0
-            .fetch_and(CALLED.clear(u64::MAX, 1 << ptid), Ordering::AcqRel);
+        self.0.clear_bits(CALLED.set(0, 1 << ptid));
     }
 
     /// The thread's state is saved and it will touch nothing of this run any more. All its writes
     /// are seen by whoever sees the bit gone.
     pub fn report(&self, ptid: usize) {
         let bit = OUTSTANDING.set(0, 1 << ptid);
-        self.0.fetch_and(!bit, Ordering::Release);
+        self.0.clear_bits_last(bit);
     }
 }
 

@@ -9,6 +9,7 @@ mod bits;
 pub mod entry;
 pub mod roster;
 mod sync;
+mod word;
 
 pub use bits::{Mask, Slots};
 pub use entry::Entry;

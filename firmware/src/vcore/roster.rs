@@ -17,7 +17,7 @@
 
 use super::Generation;
 use super::bits::{Field, Mask, Slots};
-use super::sync::{AtomicU64, Ordering};
+use super::word::Word;
 
 const PRESENT: Field = Field(0);
 const RUNNABLE: Field = Field(8);
@@ -33,7 +33,7 @@ const GENERATION_SHIFT: u32 = 62;
 
 /// The word.
 #[derive(Debug)]
-pub struct Roster(AtomicU64);
+pub struct Roster(Word);
 
 /// The word as it was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,37 +155,24 @@ impl Default for Roster {
 impl Roster {
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(Word::new())
     }
     #[cfg(loom)]
     pub fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(Word::new())
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.0.load(Ordering::Acquire))
+        Snapshot(self.0.get())
     }
 
     fn update<T>(&self, mut change: impl FnMut(Snapshot) -> (Option<u64>, T)) -> T {
-        // Relaxed: what is read here only counts if the exchange below, or a later one, finds it
-        // still true; an answer without an exchange has nothing to be ordered.
-        let mut now = self.0.load(Ordering::Relaxed);
-        loop {
-            let (new, answer) = change(Snapshot(now));
-            let Some(new) = new else { return answer };
-            match self
-                .0
-                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return answer,
-                Err(seen) => now = seen,
-            }
-        }
+        self.0.update(|word| change(Snapshot(word)))
     }
 
     /// An empty vcore; only its creator may call this.
     pub fn reset(&self) {
-        self.0.store(0, Ordering::Release);
+        self.0.set(0);
     }
 
     /// A new vcpu, blocked (B4). False: the slot is taken, or the vcore is dead.
@@ -225,7 +212,7 @@ impl Roster {
 
     /// Takes [`Roster::kill`] back.
     pub fn revive(&self) {
-        self.0.fetch_and(!DEAD, Ordering::AcqRel);
+        self.0.clear_bits(DEAD);
     }
 
     /// The host asks for a run with `runnable` made runnable and `blocked` made blocked. On
@@ -320,7 +307,7 @@ impl Roster {
 
     /// A core that was told `running` by [`Roster::set_state`] has started what it could.
     pub fn joined(&self) {
-        self.0.fetch_sub(JOINING_ONE, Ordering::AcqRel);
+        self.0.subtract(JOINING_ONE);
     }
 
     /// Kicks the vcpus of `mask`, or, with an empty one, all.
