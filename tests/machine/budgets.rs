@@ -27,10 +27,10 @@ const NOTE_TIME: [u32; 4] = [0x7d4c_42e6, 0x3d60_4000, 0xf94b_0000, 0x4800_0000]
 /// Round trips are to come down to 1,000 with one vcpu and 5,000 with eight; until then these keep
 /// them from growing.
 const BENCH: [(&str, &str, u64); 7] = [
-    ("bench smt1:", "round trip", 1_170),
-    ("bench smt1 with FP:", "round trip", 1_300),
-    ("bench smt8:", "round trip", 6_700),
-    ("bench smt8 with FP:", "round trip", 7_800),
+    ("bench smt1:", "round trip", 1_120),
+    ("bench smt1 with FP:", "round trip", 1_260),
+    ("bench smt8:", "round trip", 6_500),
+    ("bench smt8 with FP:", "round trip", 7_600),
     ("bench smt1:", "H_PROD", 200),
     ("bench smt1:", "H_CONFER", 200),
     // Two calls.
