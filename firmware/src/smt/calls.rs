@@ -13,7 +13,9 @@ use hcalls::query::{self, Query};
 use hcalls::run::{JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::{MAX_THREADS, Status};
+use platform::lock::LowPriority;
 use platform::real;
+use spin::RelaxStrategy;
 use zerocopy::big_endian::U64;
 
 /// A call's registers.
@@ -164,10 +166,15 @@ pub fn vcpu_set_state(args: &mut Args) -> Status {
     Status::Success
 }
 
-/// Starts vcpus on free threads of the core that runs their vcore (B26); answers which.
+/// Starts vcpus on free threads of the core that runs their vcore (B26); answers which. One that
+/// was kicked before must not run (B12): the vcore comes out, and the run's end answers the kick.
 fn join(vcore: &'static Vcore, change: &Change) -> Mask {
+    let kicked = vcore.roster.snapshot().kicked() & change.queued;
+    if kicked != 0 {
+        bring_out(vcore);
+    }
     let mut joined = 0;
-    for slot in Slots(change.queued) {
+    for slot in Slots(change.queued & !kicked) {
         if let Some(ptid) = reserve(vcore, change, slot) {
             start_joiner(vcore, slot, ptid);
             joined |= 1 << slot;
@@ -193,7 +200,7 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
         {
             Reserve::Ptid(ptid) => return Some(ptid),
             Reserve::Refused => return None,
-            Reserve::NotOpen => core::hint::spin_loop(),
+            Reserve::NotOpen => LowPriority::relax(),
         }
     }
 }
@@ -224,14 +231,19 @@ pub fn vcore_kick(args: &mut Args) -> Status {
     };
     vcore.counters.kicks.fetch_add(1, Relaxed);
     if kick.running {
-        // Either the run's word is open and is asked here, or the runner sees the kick itself.
-        fence(SeqCst);
-        if let Request::Wake(ptid) = vcore.entry.request() {
-            running_on(vcore).icp(ptid).send_ipi();
-        }
+        bring_out(vcore);
     }
     args[1] = u64::from(kick.interrupted);
     Status::Success
+}
+
+/// Everybody out of a vcore whose roster says that a vcpu in the queue was kicked (B17): either
+/// the run's word is open and is asked here, or the runner sees the kick itself.
+fn bring_out(vcore: &Vcore) {
+    fence(SeqCst);
+    if let Request::Wake(ptid) = vcore.entry.request() {
+        running_on(vcore).icp(ptid).send_ipi();
+    }
 }
 
 /// The core that runs a vcore whose entry word is open.
@@ -251,12 +263,7 @@ pub fn smt_stats(args: &mut Args) -> Status {
     let Ok(action) = StatsAction::try_from(args[2]) else {
         return wrong(args, 3);
     };
-    let mut served = 0;
-    for slot in Slots(vcore.roster.snapshot().present()) {
-        let page = real::ptr(vcore.pages[slot].load(Relaxed)).cast::<hcalls::VcpuPage>();
-        // SAFETY: a vcpu's page is the host's RAM for as long as the vcpu exists; it is read.
-        served += unsafe { (&raw const (*page).firmware.served).read_volatile().get() };
-    }
+    let served = vcore.served(action == StatsAction::Reset);
     vcore.counters.served.store(served, Relaxed);
     let out = real::ptr(real).cast::<U64>();
     for (place, counter) in vcore.counters.all().enumerate() {
@@ -269,3 +276,7 @@ pub fn smt_stats(args: &mut Args) -> Status {
     }
     Status::Success
 }
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

@@ -34,7 +34,9 @@ pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
         return LEAVE;
     }
     vcpu.gpr[3].set(papr::H_SUCCESS);
-    vcpu.firmware.served.set(vcpu.firmware.served.get() + 1);
+    vcpu.firmware
+        .served
+        .set(vcpu.firmware.served.get().wrapping_add(1));
     guest_msr(old)
 }
 
@@ -73,7 +75,9 @@ fn prod(seat: &Seat, target: u64) -> bool {
 fn confer(vcpu: &mut VcpuPage) -> bool {
     op::relax();
     op::unrelax();
-    vcpu.firmware.yields.set(vcpu.firmware.yields.get() + 1);
+    vcpu.firmware
+        .yields
+        .set(vcpu.firmware.yields.get().wrapping_add(1));
     true
 }
 
@@ -82,7 +86,9 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
     let msr = vcpu.msr.get() | msr::EE;
     vcpu.msr.set(msr);
     vcpu.gpr[3].set(papr::H_SUCCESS);
-    vcpu.firmware.yields.set(vcpu.firmware.yields.get() + 1);
+    vcpu.firmware
+        .yields
+        .set(vcpu.firmware.yields.get().wrapping_add(1));
     let leaves = match seat.vcore.entry.cede(seat.thread.ptid()) {
         Cede::Prodded => None,
         Cede::AllCeded | Cede::Leaving => Some(ExitReason::Ceded),
@@ -92,7 +98,9 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
         vcpu.firmware.reason.set(reason as u32);
         return LEAVE;
     }
-    vcpu.firmware.served.set(vcpu.firmware.served.get() + 1);
+    vcpu.firmware
+        .served
+        .set(vcpu.firmware.served.get().wrapping_add(1));
     super::inject::deliver(seat, vcpu);
     guest_msr(vcpu.msr.get())
 }
@@ -113,9 +121,12 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
         }
         let now_tb = op::time_tb();
         spr::write::<{ spr::DEC }>(ticks_until(expires_tb, now_tb));
-        vcpu.firmware
-            .ceded_tb
-            .set(vcpu.firmware.ceded_tb.get() + now_tb.wrapping_sub(since_tb));
+        vcpu.firmware.ceded_tb.set(
+            vcpu.firmware
+                .ceded_tb
+                .get()
+                .wrapping_add(now_tb.wrapping_sub(since_tb)),
+        );
     }
     if seat.vcore.entry.uncede(seat.thread.ptid()) {
         seat.take_call();

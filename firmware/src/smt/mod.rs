@@ -10,6 +10,9 @@ pub mod check;
 pub mod cores;
 pub mod objects;
 
+#[cfg(test)]
+mod machine_tests;
+
 #[cfg(target_arch = "powerpc64")]
 pub mod hypercall;
 #[cfg(target_arch = "powerpc64")]

@@ -3,10 +3,11 @@
 //! Creation and destruction hold the one lock of [`Partitions`]; a run holds none: it finds its
 //! vcore by handle and lives by the vcore's two words. Fields that a run reads are atomics which
 //! only change while the vcore has no vcpu.
-use crate::vcore::{Entry, Roster};
+use crate::vcore::{Entry, Roster, Slots};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use hcalls::MAX_THREADS;
+use hcalls::{MAX_THREADS, VcpuPage};
 use platform::lock::Lock;
+use platform::real;
 
 pub const MAX_PARTITIONS: usize = 64;
 pub const MAX_VCORES: usize = 256;
@@ -73,6 +74,9 @@ pub struct Vcore {
     pub core: AtomicU64,
     /// Virtual time base, between runs.
     pub vtb: AtomicU64,
+    /// What of the pages' counts of served hypercalls isn't told: from before the vcpu or the
+    /// last reset.
+    served_before: AtomicU64,
     pub counters: Counters,
 }
 
@@ -146,6 +150,7 @@ impl Vcore {
             partition: AtomicU64::new(0),
             core: AtomicU64::new(0),
             vtb: AtomicU64::new(0),
+            served_before: AtomicU64::new(0),
             counters: Counters::new(),
         }
     }
@@ -252,32 +257,15 @@ impl Partitions {
     /// Ends a partition with all its vcores and vcpus; nothing is changed when one runs.
     pub fn destroy(&mut self, partition: u64) -> Result<(), Refusal> {
         self.find(partition).ok_or(Refusal::NoSuch)?;
-        let own =
-            |vcore: &&Vcore| vcore.handle() != 0 && vcore.partition.load(Relaxed) == partition;
-        if let Some(stop) = VCORES
-            .iter()
-            .filter(own)
-            .position(|vcore| !vcore.roster.kill())
-        {
-            VCORES
-                .iter()
-                .filter(own)
-                .take(stop)
-                .for_each(|vcore| vcore.roster.revive());
-            return Err(Refusal::Busy);
-        }
-        VCORES.iter().filter(own).for_each(Vcore::free);
+        end_vcores(|vcore| vcore.partition.load(Relaxed) == partition)?;
         self.table[(partition & INDEX_MASK) as usize] = None;
         Ok(())
     }
 
-    /// Ends every partition. Stops at the first that runs.
+    /// Ends every partition; nothing is changed when a vcore of any runs.
     pub fn destroy_all(&mut self) -> Result<(), Refusal> {
-        for index in 0..MAX_PARTITIONS {
-            if let Some(Partition { handle, .. }) = self.table[index] {
-                self.destroy(handle)?;
-            }
-        }
+        end_vcores(|_| true)?;
+        self.table = [None; MAX_PARTITIONS];
         Ok(())
     }
 
@@ -306,6 +294,7 @@ impl Partitions {
         }
         // Whoever sees the vcpu in the roster sees its page.
         vcore.pages[slot].store(page, Relaxed);
+        vcore.served_before.fetch_add(served_on(page), Relaxed);
         vcore.keys[slot].store(u64::from(self.next_serial()), Relaxed);
         if !vcore.roster.add(slot) {
             return Err(Refusal::Busy);
@@ -334,10 +323,13 @@ impl Partitions {
             .ok_or(Refusal::Full)?;
         let vcore = &VCORES[index];
         vcore.roster.reset();
+        // As after run 0, so that whoever joins run 1 waits for it.
+        vcore.entry.open(0, 0);
         vcore.rules.copy_from(settings);
         vcore.number.store(number, Relaxed);
         vcore.partition.store(partition, Relaxed);
         vcore.vtb.store(0, Relaxed);
+        vcore.served_before.store(0, Relaxed);
         vcore
             .counters
             .all()
@@ -359,7 +351,8 @@ impl Partitions {
         if !vcore.roster.remove(slot) {
             return Err(Refusal::Busy);
         }
-        vcore.pages[slot].store(0, Relaxed);
+        let page = vcore.pages[slot].swap(0, Relaxed);
+        vcore.served_before.fetch_sub(served_on(page), Relaxed);
         if vcore.roster.snapshot().present() == 0 && vcore.roster.kill() {
             vcore.free();
         }
@@ -367,7 +360,41 @@ impl Partitions {
     }
 }
 
+/// Ends the vcores of which `own` is true, or none of them if one runs.
+fn end_vcores(own: impl Fn(&Vcore) -> bool) -> Result<(), Refusal> {
+    let ends = |vcore: &&Vcore| vcore.handle() != 0 && own(vcore);
+    let mut doomed = VCORES.iter().filter(ends);
+    if let Some(stop) = doomed.position(|vcore| !vcore.roster.kill()) {
+        let killed = VCORES.iter().filter(ends).take(stop);
+        killed.for_each(|vcore| vcore.roster.revive());
+        return Err(Refusal::Busy);
+    }
+    VCORES.iter().filter(ends).for_each(Vcore::free);
+    Ok(())
+}
+
+/// What a vcpu's page counts of hypercalls served in the firmware. The host can have written
+/// anything there: to be added up without overflow checks.
+fn served_on(page: u64) -> u64 {
+    let page = real::ptr(page).cast::<VcpuPage>();
+    // SAFETY: the host's RAM, checked when the vcpu was made; the host may write at any time.
+    unsafe { (&raw const (*page).firmware.served).read_volatile().get() }
+}
+
 impl Vcore {
+    /// Hypercalls served for this vcore since it was made, or since the last reset, which
+    /// `reset` makes of this.
+    pub fn served(&self, reset: bool) -> u64 {
+        let present = Slots(self.roster.snapshot().present());
+        let pages = present.map(|slot| served_on(self.pages[slot].load(Relaxed)));
+        let all = pages.fold(0, u64::wrapping_add);
+        let before = match reset {
+            true => self.served_before.swap(all, Relaxed),
+            false => self.served_before.load(Relaxed),
+        };
+        all.wrapping_sub(before)
+    }
+
     fn has_page(&self, page: u64) -> bool {
         self.handle() != 0 && self.pages.iter().any(|own| own.load(Relaxed) == page)
     }
@@ -378,3 +405,7 @@ impl Vcore {
         self.pages.iter().for_each(|page| page.store(0, Relaxed));
     }
 }
+
+#[cfg(test)]
+#[path = "objects_tests.rs"]
+pub mod tests;

@@ -158,7 +158,8 @@ impl Run {
         vcore.entry.open(queue.generation(), seats);
         fence(SeqCst);
         // A kick that came since the run began has not found the word open: it is ours to act on.
-        if vcore.roster.snapshot().kicked() & queue.runnable() != 0 {
+        let now = vcore.roster.snapshot();
+        if now.kicked() & now.runnable() != 0 {
             vcore.entry.request();
         }
     }
