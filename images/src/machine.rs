@@ -23,7 +23,7 @@ pub struct Machine<'a> {
 }
 
 /// The tree lacks something or has it in another form.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadTree(pub &'static str);
 
 impl<'a> Machine<'a> {
@@ -142,6 +142,30 @@ fn cores(tree: Fdt<'_>) -> Result<Vec<u32>, BadTree> {
     }
 }
 
+/// Real address of the interrupt presentation controller of the thread `pir`: chips other than the
+/// first have theirs elsewhere than the PIR alone would say.
+pub fn presenter(tree: Fdt<'_>, pir: u32) -> Result<u64, BadTree> {
+    let bad = BadTree("interrupt presentation");
+    for node in tree
+        .root()
+        .children()
+        .filter(|node| has_type(node, "PowerPC-External-Interrupt-Presentation"))
+    {
+        let servers = node
+            .property("ibm,interrupt-server-ranges")
+            .and_then(|ranges| ranges.value().first_chunk().copied())
+            .map(|[a, b, c, d]: [u8; 4]| u32::from_be_bytes([a, b, c, d]))
+            .ok_or(bad)?;
+        let page = pir
+            .checked_sub(servers)
+            .and_then(|index| node.reg().ok()??.nth(index as usize));
+        if let Some(page) = page {
+            return page.address().map_err(|_| bad);
+        }
+    }
+    Err(bad)
+}
+
 #[cfg(test)]
 #[expect(
     clippy::single_range_in_vec_init,
@@ -231,6 +255,39 @@ mod tests {
         );
         assert_eq!(machine.cores, [8, 16]);
         assert!(!machine.has_smt);
+    }
+
+    #[test]
+    fn finds_a_presenter_on_any_chip() {
+        let mut tree = tree();
+        for (name, first, page) in [
+            ("interrupt-controller@0", 8u8, 0x3_ffff_8000_8000u64),
+            ("interrupt-controller@1", 0x88, 0x3_ffff_8018_8000),
+        ] {
+            let reg: Vec<u8> = (0..8)
+                .flat_map(|ptid| {
+                    [
+                        (page + ptid * 0x1000).to_be_bytes(),
+                        0x1000u64.to_be_bytes(),
+                    ]
+                })
+                .flatten()
+                .collect();
+            let properties: &[(&str, &[u8])] = &[
+                ("device_type", b"PowerPC-External-Interrupt-Presentation\0"),
+                ("ibm,interrupt-server-ranges", &[0, 0, 0, first, 0, 0, 0, 8]),
+                ("reg", &reg),
+            ];
+            tree.root.add_child(node(name, properties, vec![]));
+        }
+        let dtb = tree.to_dtb();
+        let tree = Fdt::new(&dtb).unwrap();
+        assert_eq!(presenter(tree, 0x8), Ok(0x3_ffff_8000_8000));
+        assert_eq!(presenter(tree, 0xf), Ok(0x3_ffff_8000_f000));
+        assert_eq!(presenter(tree, 0x8a), Ok(0x3_ffff_8018_a000));
+        for absent in [0, 7, 0x10, 0x90] {
+            assert!(presenter(tree, absent).is_err(), "{absent:#x}");
+        }
     }
 
     #[test]

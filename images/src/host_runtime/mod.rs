@@ -67,6 +67,7 @@ macro_rules! host {
 pub fn start(args: &HostArgs) {
     opal::set_entry(args.opal_base, args.opal_entry);
     entry::install_vectors();
+    icp::init(device_tree(args));
     icp::accept_all();
 }
 
