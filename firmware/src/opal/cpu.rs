@@ -3,6 +3,7 @@ use crate::smt::calls::{Args, wrong};
 use crate::smt::check;
 use crate::smt::cores::{self, Core};
 use crate::smt::objects::Vcore;
+use crate::smt::run;
 use crate::vcore::Slots;
 use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -207,7 +208,7 @@ fn end_fence(core: &Core, args: &mut Args) -> Status {
         return Status::Partial;
     }
     vcore.core.store(0, Relaxed);
-    vcore.roster.end(0, 0);
+    run::end(vcore, 0, 0);
     core.owing.store(0, Relaxed);
     core.set_state(CoreState::Held);
     log::info!("core {:#x} is whole again", core.pir.load(Relaxed));

@@ -4,11 +4,9 @@ use super::check;
 use super::cores::{self, Core};
 use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
 use super::objects::{PARTITIONS, Refusal, Vcore};
-use crate::vcore::entry::{Request, Reserve};
 use crate::vcore::roster::{Change, State};
-use crate::vcore::{Mask, Slots};
-use core::sync::atomic::Ordering::{Relaxed, SeqCst};
-use core::sync::atomic::fence;
+use crate::vcore::{Mask, Slots, start};
+use core::sync::atomic::Ordering::Relaxed;
 use hcalls::query::{self, Query};
 use hcalls::run::{JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
@@ -186,23 +184,16 @@ fn join(vcore: &'static Vcore, change: &Change) -> Mask {
 
 /// A thread of the running core for `slot`, or none.
 fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
-    let aligned = vcore.rules.aligned.load(Relaxed) != 0;
-    loop {
-        // The core is written before the word is opened, so it is right once the word is open.
-        let core = vcore.core.load(SeqCst);
-        let threads = match core.checked_sub(1) {
-            Some(index) => cores::core(index as usize).thread_mask(),
-            None => 0,
-        };
-        match vcore
-            .entry
-            .reserve(change.generation, aligned.then_some(slot), threads)
-        {
-            Reserve::Ptid(ptid) => return Some(ptid),
-            Reserve::Refused => return None,
-            Reserve::NotOpen => LowPriority::relax(),
-        }
+    while !vcore.entry.is_open(change.generation) {
+        LowPriority::relax();
     }
+    // The core is written before the word is opened. It is 0 again if the run is over.
+    let threads = match vcore.core.load(Relaxed).checked_sub(1) {
+        Some(index) => cores::core(index as usize).thread_mask(),
+        None => 0,
+    };
+    let aligned = vcore.rules.aligned.load(Relaxed) != 0;
+    vcore.entry.reserve(aligned.then_some(slot), threads)
 }
 
 /// The thread is reserved; it gets its letter and its IPI. Thread 0 is the runner's, who looks
@@ -210,9 +201,7 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
 fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
     let core = cores::core(vcore.core.load(Relaxed) as usize - 1);
     let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
-    core.seats[ptid].store(letter, Relaxed);
-    core.taken.fetch_or(1 << ptid, Relaxed);
-    core.mailboxes[ptid].store(letter, core::sync::atomic::Ordering::Release);
+    core.seating.join(ptid, letter);
     if ptid != 0 {
         core.icp(ptid).send_ipi();
     }
@@ -240,8 +229,7 @@ pub fn vcore_kick(args: &mut Args) -> Status {
 /// Everybody out of a vcore whose roster says that a vcpu in the queue was kicked (B17): either
 /// the run's word is open and is asked here, or the runner sees the kick itself.
 fn bring_out(vcore: &Vcore) {
-    fence(SeqCst);
-    if let Request::Wake(ptid) = vcore.entry.request() {
+    if let Some(ptid) = start::bring_out(&vcore.entry) {
         running_on(vcore).icp(ptid).send_ipi();
     }
 }

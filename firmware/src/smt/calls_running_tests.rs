@@ -140,7 +140,8 @@ impl Test {
         let core = cores::core(self.machine.core);
         for (ptid, slot) in joiners {
             let letter = core::ptr::from_ref(vcore) as u64 | *slot as u64;
-            assert_eq!(core.mailboxes[*ptid].load(Relaxed), letter);
+            assert_eq!(core.seating.seat(*ptid), letter);
+            assert_eq!(core.seating.take_letter(*ptid), letter);
             self.running.as_mut().unwrap().seats.insert(*ptid, *slot);
         }
         if change.running {
@@ -240,10 +241,11 @@ impl Test {
         let (eager, aligned) = (self.rules(handle).eager, self.rules(handle).aligned);
         let begun = vcore.roster.begin(runnable, blocked, eager);
         let roster = &self.model.vcores[&handle].roster;
-        assert_eq!(
-            begun.is_ok(),
-            roster.begin(runnable, blocked, eager).is_ok()
-        );
+        assert_eq!(begun, roster.begin(runnable, blocked, eager));
+        if let Err(crate::vcore::roster::Refusal::Kicked(_)) = begun {
+            vcore.roster.told();
+            roster.told();
+        }
         let Ok(queue) = begun else { return };
         let mut seats = BTreeMap::new();
         for place in 0..queue.queue_len() {
@@ -299,7 +301,11 @@ impl Test {
         );
         vcore.core.store(0, Relaxed);
         let roster = &self.model.vcores[&running.vcore].roster;
-        assert_eq!(vcore.roster.end(exited, 0), roster.end(exited, 0));
+        let told = roster.end(exited, 0, 0).err().unwrap_or(0);
+        assert_eq!(vcore.roster.end(exited, 0, 0).err().unwrap_or(0), told);
+        for roster in [&vcore.roster, roster] {
+            assert_eq!(roster.end(exited, 0, told), Ok(()));
+        }
         self.machine.take_ipis();
     }
 }

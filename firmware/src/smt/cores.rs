@@ -1,4 +1,5 @@
 //! What the firmware keeps of each core: who has its threads, and what they are to do.
+use crate::vcore::Seating;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use hcalls::MAX_THREADS;
 use hcalls::run::CoreState;
@@ -10,21 +11,16 @@ pub const MAX_CORES: usize = platform::tree::MAX_CORES;
 /// No thread left first yet.
 pub const NOBODY: u32 = u32::MAX;
 
-/// One core. Its mailboxes are one cache line, the rest another.
+/// One core. Its letters begin a cache line.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Core {
-    /// By ptid: a letter, which is the vcore's address with the slot below it, for a thread that
-    /// is called to run a vcpu; 0 for none (B23).
-    pub mailboxes: [AtomicU64; MAX_THREADS],
+    /// Who is called to run which vcpu. A letter is the vcore's address with the slot below it.
+    pub seating: Seating,
     /// By ptid: where the host wants the thread to start (`opal::cpu`); 0 for nowhere.
     pub host_starts: [AtomicU64; MAX_THREADS],
     /// By ptid: the [`hcalls::ExitReason`] with which the thread came out.
     pub reasons: [AtomicU8; MAX_THREADS],
-    /// By ptid: the letter of the run that it was last called for.
-    pub seats: [AtomicU64; MAX_THREADS],
-    /// One bit per ptid that was called for the present run.
-    pub taken: AtomicU8,
     /// A [`CoreState`].
     state: AtomicU8,
     /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
@@ -57,11 +53,9 @@ pub struct Core {
 impl Core {
     const fn new() -> Self {
         Self {
-            mailboxes: [const { AtomicU64::new(0) }; MAX_THREADS],
+            seating: Seating::new(),
             host_starts: [const { AtomicU64::new(0) }; MAX_THREADS],
             reasons: [const { AtomicU8::new(0) }; MAX_THREADS],
-            taken: AtomicU8::new(0),
-            seats: [const { AtomicU64::new(0) }; MAX_THREADS],
             state: AtomicU8::new(CoreState::Held as u8),
             polling: AtomicU8::new(0),
             untouched: AtomicU8::new(0),

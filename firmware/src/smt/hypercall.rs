@@ -43,7 +43,7 @@ pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
 /// The seat of a thread that is in a guest.
 #[inline(always)]
 fn seat(thread: &'static thread::Thread, core: &'static cores::Core) -> Seat {
-    Seat::from_letter(thread, core, core.seats[thread.ptid()].load(Relaxed))
+    Seat::from_letter(thread, core, core.seating.seat(thread.ptid()))
 }
 
 /// H_PROD of a vcpu of this vcore that is in the guest or has ceded; false: the host has to do it.
@@ -54,10 +54,7 @@ fn prod(seat: &Seat, target: u64) -> bool {
         return false;
     }
     let letter = super::seat::letter(seat.vcore, slot as usize);
-    let taken = seat.core.taken.load(Relaxed);
-    let it =
-        |ptid: &usize| seat.core.seats[*ptid].load(Relaxed) == letter && taken & 1 << *ptid != 0;
-    let Some(ptid) = (0..hcalls::MAX_THREADS).find(it) else {
+    let Some(ptid) = seat.core.seating.find(letter) else {
         return false;
     };
     match seat.vcore.entry.prod(ptid) {

@@ -106,8 +106,7 @@ pub fn arm_hdec(seat: &Seat, deadline_tb: u64, now_tb: u64) {
     // SAFETY: HDEC interrupts guests alone, and they re-enter until their deadline.
     unsafe { spr::write::<{ spr::HDEC }>(soon) }
     // A sibling that began to leave meanwhile has made HDEC negative; then it has to be so again.
-    op::sync();
-    if seat.vcore.entry.snapshot().leaving() {
+    if seat.vcore.entry.leaving_after_barrier() {
         world::expire_hdec();
     }
 }

@@ -4,10 +4,9 @@ use super::cores::{self, Core, NOBODY};
 use super::objects::{self, Vcore};
 use super::seat::{Seat, letter};
 use crate::vcore::roster::{Refusal, Snapshot};
-use crate::vcore::{Mask, Slots};
+use crate::vcore::{Mask, Slots, start};
 use asm::op;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use core::sync::atomic::fence;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::run::{
     CoreState, FIRST_SLOT_SHIFT, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_KEEP_SLB,
@@ -64,9 +63,8 @@ fn refuse(vcore: &Vcore, refusal: Refusal, args: &mut [u64; 8]) -> Status {
         Refusal::Dead => wrong(args, 1),
         Refusal::Constrained => Status::Constrained,
         Refusal::Kicked(mask) => {
-            for slot in Slots(mask) {
-                note_kick(vcore, slot);
-            }
+            tell_kicks(vcore, mask);
+            vcore.roster.told();
             args[1] = u64::from(mask);
             Status::Empty
         }
@@ -140,11 +138,10 @@ impl Run {
             let slot = queue.queued(place);
             let ptid = if aligned { slot } else { place };
             let letter = letter(vcore, slot);
-            core.seats[ptid].store(letter, Relaxed);
-            core.mailboxes[ptid].store(letter, Relaxed);
+            core.seating.assign(ptid, letter);
             seats |= 1 << ptid;
         }
-        core.taken.store(seats, Relaxed);
+        core.seating.begin(seats);
         vcore.core.store(self.thread.core() as u64 + 1, Relaxed);
         seats
     }
@@ -153,21 +150,16 @@ impl Run {
     /// must wake in the firmware's vectors: so not before the world is the firmware's.
     #[inline(always)]
     fn open(&self, queue: Snapshot, seats: Mask) {
-        let vcore = self.vcore;
-        // Release: who sees the mark sees the letters.
-        vcore.entry.open(queue.generation(), seats);
-        fence(SeqCst);
-        // A kick that came since the run began has not found the word open: it is ours to act on.
-        let now = vcore.roster.snapshot();
-        if now.kicked() & now.runnable() != 0 {
-            vcore.entry.request();
+        let Vcore { roster, entry, .. } = self.vcore;
+        if let Some(ptid) = start::open(roster, entry, queue.generation(), seats) {
+            self.core.icp(ptid).send_ipi();
         }
     }
 
     /// The runner enters by itself, without an IPI (B24).
     #[inline(always)]
     fn sit(&self) {
-        let letter = self.core.mailboxes[0].swap(0, Acquire);
+        let letter = self.core.seating.take_letter(0);
         Seat::from_letter(self.thread, self.core, letter).run();
     }
 
@@ -187,7 +179,7 @@ impl Run {
                 op::unrelax();
                 return 0;
             }
-            if now.outstanding() & 1 != 0 && self.core.mailboxes[0].load(Relaxed) != 0 {
+            if now.outstanding() & 1 != 0 && self.core.seating.has_letter(0) {
                 op::unrelax();
                 self.sit();
                 continue;
@@ -229,13 +221,10 @@ impl Run {
         // All threads' writes were released by their reports.
         let entered = vcore.entry.snapshot().entered();
         // Late joiners included.
-        let seats = self.core.taken.load(Relaxed);
+        let seats = self.core.seating.taken();
         let outcome = self.outcome(seats);
         vcore.core.store(0, Relaxed);
-        let kicked = vcore.roster.end(outcome.exited, outcome.ceded);
-        if kicked != 0 {
-            Slots(kicked).for_each(|slot| note_kick(vcore, slot));
-        }
+        let kicked = end(vcore, outcome.exited, outcome.ceded);
         let first = self.core.first.load(Relaxed);
         args[1] = u64::from(outcome.exited | kicked);
         args[2] = u64::from(outcome.did_not_run & !kicked);
@@ -262,7 +251,7 @@ impl Run {
             if stays_queued(reason) {
                 continue;
             }
-            let slot = (self.core.seats[ptid].load(Relaxed) & 7) as usize;
+            let slot = (self.core.seating.seat(ptid) & 7) as usize;
             if reason == ExitReason::None as u8 {
                 outcome.did_not_run |= 1 << slot;
             } else if reason == ExitReason::Ceded as u8 {
@@ -307,8 +296,25 @@ fn stays_queued(reason: u8) -> bool {
     STAY >> reason & 1 != 0
 }
 
-/// Tells a vcpu's owner that a kick has interrupted it.
-fn note_kick(vcore: &Vcore, slot: usize) {
+/// Ends a run, and tells who was kicked meanwhile; answers who that is.
+#[inline(always)]
+pub fn end(vcore: &Vcore, busy: Mask, blocked: Mask) -> Mask {
+    let mut told = 0;
+    while let Err(kicked) = vcore.roster.end(busy, blocked, told) {
+        tell_kicks(vcore, kicked & !told);
+        told |= kicked;
+    }
+    told
+}
+
+/// Tells the vcpus' owners that a kick has interrupted them. Their pages are the caller's as long
+/// as the vcore counts as running.
+#[cold]
+fn tell_kicks(vcore: &Vcore, kicked: Mask) {
+    Slots(kicked).for_each(|slot| tell_kick(vcore, slot));
+}
+
+fn tell_kick(vcore: &Vcore, slot: usize) {
     let page = real::ptr(vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
     // SAFETY: the vcpu exists and isn't in a guest; the firmware line is the firmware's.
     let firmware = unsafe { &mut (*page).firmware };

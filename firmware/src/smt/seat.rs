@@ -4,7 +4,7 @@ use super::inject;
 use super::objects::Vcore;
 use crate::opal::cpu;
 use crate::vcore::entry::Leave;
-use crate::vcore::{Mask, Slots};
+use crate::vcore::{Mask, Slots, full_barrier};
 use asm::{msr, op, spr};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::VcpuPage;
@@ -88,7 +88,6 @@ impl Seat {
     #[inline(always)]
     fn arrive(&self, page: *mut VcpuPage) -> bool {
         let ptid = self.thread.ptid();
-        self.core.seats[ptid].store(letter(self.vcore, self.slot), Relaxed);
         // SAFETY: the run owns the page from `begin` on, and this thread is its only user.
         let firmware = unsafe { &mut (*page).firmware };
         firmware.owner.set(OWNED | u64::from(self.thread.pir));
@@ -137,14 +136,15 @@ impl Seat {
     #[inline(always)]
     fn depart(&self, page: *mut VcpuPage, vector: u64, reason: ExitReason) {
         let leave = self.begin_to_leave(reason);
+        let reason = if leave.prodded {
+            keep_prod(page, reason)
+        } else {
+            reason
+        };
         // SAFETY: this thread's page, just out of the guest.
         unsafe {
             note_exit(page, vector, reason);
             guest::save(page);
-        }
-        if leave.prodded {
-            // SAFETY: as above.
-            unsafe { (*page).firmware.prodded.set(1) };
         }
         self.core.reasons[self.thread.ptid()].store(reason as u8, Relaxed);
         if self.core.polling.load(Relaxed) != 0 {
@@ -216,11 +216,10 @@ impl Seat {
     /// An external interrupt: an IPI from a kicker or a late one, or a device of the host's.
     #[inline(never)]
     fn external(&self) -> Option<ExitReason> {
-        let me = 1 << self.thread.ptid();
+        let ptid = self.thread.ptid();
         let entry = &self.vcore.entry;
-        // Looked at first: whose IPI is here has set `called` before.
-        let presented = self.thread.icp.poll();
-        if entry.snapshot().called() & me != 0 {
+        let (presented, called) = entry.polled(ptid, || self.thread.icp.poll());
+        if called {
             self.take_call();
             return Some(ExitReason::Kick).filter(|_| entry.snapshot().leaving());
         }
@@ -259,13 +258,25 @@ impl Seat {
 
     fn pull(&self, in_guest: Mask, wake: Mask) {
         if in_guest != 0 {
-            op::sync();
+            full_barrier();
             world::expire_hdec();
         }
         for ptid in Slots(wake) {
             self.core.icp(ptid).send_ipi();
         }
     }
+}
+
+/// A prod that no H_CEDE has used up is kept for the next one. If the vcpu has just ceded, it was
+/// prodded after it had looked: that ends the H_CEDE all the same, and the vcpu stays queued.
+#[cold]
+fn keep_prod(page: *mut VcpuPage, reason: ExitReason) -> ExitReason {
+    if reason == ExitReason::Ceded {
+        return ExitReason::Pulled;
+    }
+    // SAFETY: the caller's page.
+    unsafe { (*page).firmware.prodded.set(1) };
+    reason
 }
 
 /// What of an interrupt's registers the host is told, and a clean MSR to go on with.
@@ -317,7 +328,7 @@ fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
 pub(crate) extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
     let thread = platform::thread::current();
     let core = super::cores::core(thread.core());
-    let seat = Seat::from_letter(thread, core, core.seats[thread.ptid()].load(Relaxed));
+    let seat = Seat::from_letter(thread, core, core.seating.seat(thread.ptid()));
     match seat.reason(page, vector) {
         Some(reason) => seat.depart(page, vector, reason),
         None => {
@@ -337,7 +348,7 @@ pub extern "C" fn woken(_srr1: u64) -> ! {
         platform::thread::settle();
     }
     thread.icp.take_ipi();
-    let letter = core.mailboxes[thread.ptid()].swap(0, Acquire);
+    let letter = core.seating.take_letter(thread.ptid());
     if letter != 0 {
         Seat::from_letter(thread, core, letter).run_for_good();
     } else if thread.ptid() == 0 && core.host_starts[0].load(Acquire) != 0 {

@@ -16,6 +16,7 @@
 //! none can arrive later and wake a thread that naps under the host.
 
 use super::bits::{Field, Mask};
+use super::sync::full_barrier;
 use super::word::Word;
 use super::{GENERATION_BITS, Generation};
 
@@ -81,17 +82,6 @@ pub struct Leave {
     pub called: bool,
     /// A prod that no H_CEDE has used up; there will be no further one in this run.
     pub prodded: bool,
-}
-
-/// What a joiner gets (B26, B28).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reserve {
-    /// The thread is the joiner's to start.
-    Ptid(usize),
-    /// Leaving has begun, or no thread is free: the vcpu stays queued.
-    Refused,
-    /// The runner hasn't opened this generation's word yet: ask again.
-    NotOpen,
 }
 
 /// What H_CEDE comes to (L3).
@@ -160,19 +150,23 @@ impl Entry {
         self.0.set(OUTSTANDING.set(word, seats));
     }
 
-    /// Takes a thread for a vcpu that joins the run of that generation, modulo 4 (B26): `wanted`, or the lowest one
-    /// that no vcpu of this run had.
-    pub fn reserve(&self, generation: Generation, wanted: Option<usize>, threads: Mask) -> Reserve {
+    /// The word is, or was, that of the run of this generation, modulo 4; what the runner wrote
+    /// before it opened the word is seen.
+    pub fn is_open(&self, generation: Generation) -> bool {
+        self.snapshot().generation() & 3 == generation
+    }
+
+    /// Takes a thread for a vcpu that joins a run whose word is open (B26): `wanted`, or the lowest
+    /// one that no vcpu of this run had. None: leaving has begun, or no thread is free; the vcpu
+    /// stays queued (B28).
+    pub fn reserve(&self, wanted: Option<usize>, threads: Mask) -> Option<usize> {
         self.update(|now| {
-            if now.generation() & 3 != generation {
-                return (None, Reserve::NotOpen);
-            }
             let free = threads & !(now.outstanding() | now.entered());
             let ptid = wanted.unwrap_or(free.trailing_zeros() as usize);
             if now.leaving() || now.outstanding() == 0 || ptid >= 8 || free & 1 << ptid == 0 {
-                return (None, Reserve::Refused);
+                return (None, None);
             }
-            (Some(OUTSTANDING.set(now.0, 1 << ptid)), Reserve::Ptid(ptid))
+            (Some(OUTSTANDING.set(now.0, 1 << ptid)), Some(ptid))
         })
     }
 
@@ -273,6 +267,24 @@ impl Entry {
             }
             (Some(word), Prod::Noted)
         })
+    }
+
+    /// For who has just set the hypervisor decrementer, which the core shares: somebody has begun
+    /// to leave, and may have made it negative before.
+    #[inline(always)]
+    pub fn leaving_after_barrier(&self) -> bool {
+        full_barrier();
+        self.snapshot().leaving()
+    }
+
+    /// What `poll` finds presented to the thread, and whether it has been called. Whoever sends an
+    /// IPI has set `called` before, so that is looked at afterwards: behind a full barrier, since
+    /// nothing less keeps a load from going ahead of a device's.
+    #[inline(always)]
+    pub fn polled<T>(&self, ptid: usize, poll: impl FnOnce() -> T) -> (T, bool) {
+        let presented = poll();
+        full_barrier();
+        (presented, self.snapshot().called() & 1 << ptid != 0)
     }
 
     /// Uses up a prod, if there is one.

@@ -268,8 +268,8 @@ impl Core {
     fn join(&mut self, random: &mut Random) {
         let wanted = random.once_in(2).then(|| random.below(8) as usize);
         let before = self.entry.snapshot();
-        match self.entry.reserve(self.generation, wanted, self.all()) {
-            Reserve::Ptid(ptid) => {
+        match self.entry.reserve(wanted, self.all()) {
+            Some(ptid) => {
                 assert!(!before.leaving() && !self.is_over());
                 assert!(wanted.is_none_or(|wanted| wanted == ptid));
                 assert!(ptid < self.threads.len() && !self.threads[ptid].entered);
@@ -279,13 +279,12 @@ impl Core {
                     _ => self.outside.push(ptid),
                 }
             }
-            Reserve::Refused => {
+            None => {
                 let free = self.all() & !(before.outstanding() | before.entered());
                 let taken =
                     wanted.map_or(free == 0, |ptid| free & 1_u8.wrapping_shl(ptid as u32) == 0);
                 assert!(before.leaving() || self.is_over() || taken);
             }
-            Reserve::NotOpen => panic!("the run has begun"),
         }
     }
 
@@ -368,11 +367,11 @@ fn every_run_ends_and_leaves_nothing_over() {
 #[test]
 fn a_joiner_waits_for_the_run_to_open() {
     let entry = Entry::new();
-    assert_eq!(entry.reserve(1, None, 0xff), Reserve::NotOpen);
+    assert!(!entry.is_open(1));
     entry.open(1, 0b1);
-    assert_eq!(entry.reserve(1, None, 0xff), Reserve::Ptid(1));
-    assert_eq!(entry.reserve(1, Some(1), 0xff), Reserve::Refused);
-    assert_eq!(entry.reserve(2, None, 0xff), Reserve::NotOpen);
+    assert!(entry.is_open(1) && !entry.is_open(2));
+    assert_eq!(entry.reserve(None, 0xff), Some(1));
+    assert_eq!(entry.reserve(Some(1), 0xff), None);
 }
 
 #[test]
@@ -381,5 +380,5 @@ fn a_thread_that_has_run_is_not_free_again() {
     entry.open(1, 0b11);
     assert!(entry.enter(1));
     entry.report(1);
-    assert_eq!(entry.reserve(1, None, 0b11), Reserve::Refused);
+    assert_eq!(entry.reserve(None, 0b11), None);
 }

@@ -8,12 +8,16 @@
 mod bits;
 pub mod entry;
 pub mod roster;
+mod seating;
+pub mod start;
 mod sync;
 mod word;
 
 pub use bits::{Mask, Slots};
 pub use entry::Entry;
 pub use roster::Roster;
+pub use seating::Seating;
+pub use sync::full_barrier;
 
 /// Tells one run of a vcore from the next, in both words; wraps around.
 pub type Generation = u16;

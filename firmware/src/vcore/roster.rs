@@ -48,7 +48,8 @@ pub enum Refusal {
     NoSuchVcpu,
     /// The policy isn't met (B8).
     Constrained,
-    /// These vcpus were kicked: they have left the queue, the kicks are answered (B12, B20).
+    /// These vcpus were kicked: they have left the queue, the kicks are answered (B12, B20). The
+    /// vcore counts as running, though its word isn't opened, until [`Roster::told`].
     Kicked(Mask),
     /// The vcore was destroyed.
     Dead,
@@ -237,7 +238,7 @@ impl Roster {
             if kicked != 0 {
                 let left = now.dequeue(kicked & now.runnable()).0;
                 let word = KICKED.clear(BLOCKED.clear(left, kicked), kicked);
-                return (Some(word), Err(Refusal::Kicked(kicked)));
+                return (Some(word | RUNNING), Err(Refusal::Kicked(kicked)));
             }
             Self::admit(now, runnable, blocked, eager)
         })
@@ -262,14 +263,23 @@ impl Roster {
         (Some(new.0), Ok(new))
     }
 
+    /// Whose kicks have refused a run has been told of it: the vcore can run again.
+    pub fn told(&self) {
+        self.0.clear_bits(RUNNING);
+    }
+
     /// The run is over: `busy` came out with something for the host, `blocked` had ceded. Vcpus
-    /// kicked meanwhile leave the queue, too; the answer names them (B17, B34, B35).
-    pub fn end(&self, busy: Mask, blocked: Mask) -> Mask {
+    /// kicked meanwhile leave the queue, too (B17, B34, B35), which `told` have been told: another
+    /// core may run them at once. The error names all who must be told first.
+    pub fn end(&self, busy: Mask, blocked: Mask, told: Mask) -> Result<(), Mask> {
         self.update(|now| {
             let kicked = now.kicked() & now.runnable();
+            if kicked & !told != 0 {
+                return (None, Err(kicked));
+            }
             let new = now.dequeue(busy | blocked | kicked);
             let word = KICKED.clear(BLOCKED.set(new.0, blocked & !kicked), kicked);
-            (Some(word & !RUNNING), kicked)
+            (Some(word & !RUNNING), Ok(()))
         })
     }
 

@@ -212,6 +212,14 @@ fn assert_alike(roster: &Roster, model: &Model) {
     assert_eq!((now.runnable() | now.blocked()) & !now.present(), 0);
 }
 
+/// Ends a run in which `kicked` were kicked: not before they have been told.
+fn end(roster: &Roster, busy: Mask, blocked: Mask, kicked: Mask) {
+    if kicked != 0 {
+        assert_eq!(roster.end(busy, blocked, 0), Err(kicked));
+    }
+    assert_eq!(roster.end(busy, blocked, kicked), Ok(()));
+}
+
 /// Takes a step on both; steps that only the firmware can take are left out where it wouldn't.
 fn take(roster: &Roster, model: &mut Model, step: Step) {
     match step {
@@ -229,11 +237,15 @@ fn take(roster: &Roster, model: &mut Model, step: Step) {
         } => {
             let begun = roster.begin(runnable, blocked, eager).map(queue);
             assert_eq!(begun, model.begin(runnable, blocked, eager));
+            if let Err(Refusal::Kicked(_)) = begun {
+                assert!(roster.snapshot().running());
+                roster.told();
+            }
         }
         Step::End { busy, blocked } if model.running => {
             let (busy, blocked) = (busy & mask(&model.queue), blocked & mask(&model.queue));
             let blocked = blocked & !busy;
-            assert_eq!(roster.end(busy, blocked), model.end(busy, blocked));
+            end(roster, busy, blocked, model.end(busy, blocked));
         }
         Step::Set(wanted, state) => {
             assert_eq!(roster.set_state(wanted, state), model.set(wanted, state));
@@ -343,7 +355,7 @@ fn all_eight_fit() {
     let roster = queued(&order);
     assert_eq!(queue(roster.begin(0, 0, false).unwrap()), order);
     assert_eq!(roster.begin(0, 0, true), Err(Refusal::Busy));
-    assert_eq!(roster.end(0x0f, 0xf0), 0);
+    assert_eq!(roster.end(0x0f, 0xf0, 0), Ok(()));
     assert_eq!(roster.snapshot().blocked(), 0xf0);
     assert_eq!(roster.snapshot().queue_len(), 0);
 }
@@ -368,7 +380,7 @@ fn no_run_begins_while_a_core_is_joining() {
     let roster = queued(&[0]);
     roster.begin(0, 0, true).unwrap();
     assert!(roster.set_state(1 << 1, State::Runnable).unwrap().running);
-    roster.end(0, 0);
+    assert_eq!(roster.end(0, 0, 0), Ok(()));
     assert_eq!(roster.begin(0, 0, true), Err(Refusal::Busy));
     assert!(!roster.remove(1) && !roster.kill());
     roster.joined();

@@ -1,0 +1,100 @@
+//! Which vcpu sits on which thread of a core, and the letters that call threads to their vcpus.
+//!
+//! A *letter* says which vcpu a thread is to run; it is never 0. Letters are written before the
+//! word is opened ([`super::start::open`]), or, for a late joiner, once [`super::Entry::reserve`]
+//! has given it a thread; either way before the thread's IPI.
+
+use super::Mask;
+use super::sync::{AtomicU8, AtomicU64, Ordering, fence};
+
+const THREADS: usize = 8;
+
+/// The seats of a core, kept for the whole run.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Seating {
+    /// By ptid: a letter that was not taken yet; 0 for none (B23).
+    mailboxes: [AtomicU64; THREADS],
+    /// By ptid: the letter with which the thread was called last.
+    seats: [AtomicU64; THREADS],
+    /// One bit per ptid that was called for the present run.
+    taken: AtomicU8,
+}
+
+impl Default for Seating {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Seating {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Self {
+            mailboxes: [const { AtomicU64::new(0) }; THREADS],
+            seats: [const { AtomicU64::new(0) }; THREADS],
+            taken: AtomicU8::new(0),
+        }
+    }
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            mailboxes: core::array::from_fn(|_| AtomicU64::new(0)),
+            seats: core::array::from_fn(|_| AtomicU64::new(0)),
+            taken: AtomicU8::new(0),
+        }
+    }
+
+    /// The runner gives a vcpu its thread. Seen by others once the word is open.
+    #[inline(always)]
+    pub fn assign(&self, ptid: usize, letter: u64) {
+        self.seats[ptid].store(letter, Ordering::Relaxed);
+        self.mailboxes[ptid].store(letter, Ordering::Relaxed);
+    }
+
+    /// Who was given a thread; before the word is opened.
+    #[inline(always)]
+    pub fn begin(&self, seats: Mask) {
+        self.taken.store(seats, Ordering::Relaxed);
+    }
+
+    /// A late joiner has reserved the thread. Release: who sees the bit sees the seat, and who
+    /// takes the letter sees both.
+    pub fn join(&self, ptid: usize, letter: u64) {
+        self.seats[ptid].store(letter, Ordering::Relaxed);
+        self.taken.fetch_or(1 << ptid, Ordering::Release);
+        self.mailboxes[ptid].store(letter, Ordering::Release);
+    }
+
+    /// The thread takes its letter; 0 if there is none.
+    #[inline(always)]
+    pub fn take_letter(&self, ptid: usize) -> u64 {
+        self.mailboxes[ptid].swap(0, Ordering::Acquire)
+    }
+
+    /// There is a letter for the thread. It has to be taken before anything is made of it.
+    #[inline(always)]
+    pub fn has_letter(&self, ptid: usize) -> bool {
+        self.mailboxes[ptid].load(Ordering::Relaxed) != 0
+    }
+
+    /// The letter with which the thread was called.
+    #[inline(always)]
+    pub fn seat(&self, ptid: usize) -> u64 {
+        self.seats[ptid].load(Ordering::Relaxed)
+    }
+
+    /// Threads that were called for the present run, late joiners included.
+    #[inline(always)]
+    pub fn taken(&self) -> Mask {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// The thread that was called with this letter in the present run.
+    #[inline(always)]
+    pub fn find(&self, letter: u64) -> Option<usize> {
+        let taken = self.taken();
+        fence(Ordering::Acquire);
+        (0..THREADS).find(|&ptid| self.seat(ptid) == letter && taken & 1 << ptid != 0)
+    }
+}
