@@ -37,7 +37,7 @@ pub struct ThreadArea {
     pub mc_r12: u64,
     /// Where registers are saved: a vcpu page or this area.
     pub page: u64,
-    /// Stack pointer inside `guest_enter`.
+    /// Stack pointer of a thread whose guest has left: below the frame of an OPAL call.
     pub guest_sp: u64,
     /// Stack pointer inside `nap`, 0 when the thread naps with nothing to come back to.
     pub nap_sp: u64,
@@ -55,9 +55,11 @@ pub struct ThreadArea {
     pub hypercall: u64,
     /// `extern "C" fn(args: &mut [u64; 8], token: u64) -> i64`.
     pub opal: u64,
-    /// `extern "C" fn(vector: u64, page) -> !` for a thread whose guest has left and that has nothing
-    /// to come back to; 0 on a thread that enters by `guest_enter`.
+    /// `extern "C" fn(vector: u64, page) -> !` for a thread whose guest has left.
     pub left: u64,
+    /// `extern "C" fn(args: &mut [u64; 8]) -> i64` for the call with token
+    /// [`crate::opal::RUN_TOKEN`].
+    pub run: u64,
     pub pir: u64,
     /// The platform's record of this thread.
     pub thread: u64,
@@ -65,7 +67,7 @@ pub struct ThreadArea {
     pub holds: u64,
     /// The guest on this thread has floating point, VMX and VSX of its own.
     pub fp: u64,
-    pub reserved: [u64; 10],
+    pub reserved: [u64; 9],
     pub frame: Frame,
 }
 
@@ -98,6 +100,7 @@ offsets! {
     HYPERCALL = hypercall;
     OPAL = opal;
     LEFT = left;
+    RUN = run;
     GPR = frame.gpr;
     PC = frame.pc;
     MSR = frame.msr;

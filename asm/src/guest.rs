@@ -6,63 +6,24 @@ use crate::area::offset as a;
 use core::arch::global_asm;
 
 unsafe extern "C" {
-    /// Runs the guest whose registers are in `page` until an interrupt that the firmware doesn't
-    /// serve itself; returns that interrupt's vector.
+    /// Runs the guest whose registers are in `page`. There is no return: when an interrupt that the
+    /// firmware doesn't serve itself ends it, the thread goes on in its area's `left` function, at
+    /// its area's `guest_sp`, with r3 = vector and r4 = page.
     ///
-    /// In: r3 = vcpu page, r4 = the guest's MSR, r13 = thread area. Out: r3 = vector. As a C
-    /// function it keeps r1, r2, r13–r31, CR2–CR4 and LR; HSRR0, HSRR1, SRR0, SRR1, XER and CTR
-    /// are lost.
+    /// In: r3 = vcpu page, r4 = the guest's MSR, r13 = thread area. SRR0 and SRR1 are the guest's.
     ///
     /// # Safety
     /// HRMOR is `BASE`; the partition's registers (LPCR, LPIDR, RMOR or SDR1) are set so that the
-    /// guest reaches its own memory alone; `msr` has HV off; `page` is the vcpu's own.
-    pub fn guest_enter(page: *mut u8, msr: u64) -> u64;
-
-    /// The same for a thread that has nothing to come back to: it goes on in its area's `left`
-    /// function, on the present stack, with r3 = vector and r4 = page.
-    ///
-    /// # Safety
-    /// As for [`guest_enter`]; nothing in the caller's frames is needed any more.
-    pub fn guest_enter_for_good(page: *mut u8, msr: u64) -> !;
+    /// guest reaches its own memory alone; `msr` has HV off; `page` is the vcpu's own; nothing on
+    /// the present stack is needed any more.
+    pub fn guest_enter(page: *mut u8, msr: u64) -> !;
 }
 
 global_asm!(
     ".section .text.guest_enter, \"ax\"",
-    ".globl guest_enter_for_good",
-    ".type guest_enter_for_good, @function",
-    "guest_enter_for_good:",
-    "    ld 1, {STACK_TOP}(13)",
-    "    addi 1, 1, -256",
-    "    b 2f",
-    ".size guest_enter_for_good, . - guest_enter_for_good",
     ".globl guest_enter",
     ".type guest_enter, @function",
     "guest_enter:",
-    "    mflr 0",
-    "    std 0, 16(1)",
-    "    mfcr 0",
-    "    stw 0, 8(1)",
-    "    stdu 1, -192(1)",
-    "    std 14, 48(1)",
-    "    std 15, 56(1)",
-    "    std 16, 64(1)",
-    "    std 17, 72(1)",
-    "    std 18, 80(1)",
-    "    std 19, 88(1)",
-    "    std 20, 96(1)",
-    "    std 21, 104(1)",
-    "    std 22, 112(1)",
-    "    std 23, 120(1)",
-    "    std 24, 128(1)",
-    "    std 25, 136(1)",
-    "    std 26, 144(1)",
-    "    std 27, 152(1)",
-    "    std 28, 160(1)",
-    "    std 29, 168(1)",
-    "    std 30, 176(1)",
-    "    std 31, 184(1)",
-    "2:  std 3, 32(1)",
-    "    std 1, {GUEST_SP}(13)",
     "    ld 14, {GPR}+112(3)",
     "    ld 15, {GPR}+120(3)",
     "    ld 16, {GPR}+128(3)",
@@ -112,7 +73,7 @@ global_asm!(
     "    ld 3, {GPR}+24(3)",
     "    hrfid",
     //
-    // From the vectors: r1 = this function's frame, r2 = TOC, r3 = the guest's, r11 = page,
+    // From the vectors: r1 = GUEST_SP, r2 = TOC, r3 = the guest's, r11 = page,
     // r12 = vector, r13 = area; all but r14–r31 is saved.
     ".globl guest_left",
     "guest_left:",
@@ -124,6 +85,7 @@ global_asm!(
     "    bgt 1f",
     "    ld 12, {HYPERCALL}(13)",
     "    mtctr 12",
+    "    std 11, 32(1)",
     "    mr 3, 11",
     "    bctrl",
     "    ld 11, 32(1)",
@@ -151,41 +113,13 @@ global_asm!(
     "    std 31, {GPR}+248(11)",
     "    mr 3, 12",
     "    ld 12, {LEFT}(13)",
-    "    cmpdi 12, 0",
-    "    beq 3f",
     "    mtctr 12",
     "    mr 4, 11",
     "    bctr",
-    "3:  ld 14, 48(1)",
-    "    ld 15, 56(1)",
-    "    ld 16, 64(1)",
-    "    ld 17, 72(1)",
-    "    ld 18, 80(1)",
-    "    ld 19, 88(1)",
-    "    ld 20, 96(1)",
-    "    ld 21, 104(1)",
-    "    ld 22, 112(1)",
-    "    ld 23, 120(1)",
-    "    ld 24, 128(1)",
-    "    ld 25, 136(1)",
-    "    ld 26, 144(1)",
-    "    ld 27, 152(1)",
-    "    ld 28, 160(1)",
-    "    ld 29, 168(1)",
-    "    ld 30, 176(1)",
-    "    ld 31, 184(1)",
-    "    addi 1, 1, 192",
-    "    ld 0, 16(1)",
-    "    mtlr 0",
-    "    lwz 0, 8(1)",
-    "    mtcrf 0x38, 0",
-    "    blr",
     ".size guest_enter, . - guest_enter",
     PAGE = const a::PAGE,
-    GUEST_SP = const a::GUEST_SP,
     HYPERCALL = const a::HYPERCALL,
     LEFT = const a::LEFT,
-    STACK_TOP = const a::STACK_TOP,
     GPR = const a::GPR,
     PC = const a::PC,
     CR = const a::CR,

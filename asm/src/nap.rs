@@ -90,8 +90,7 @@ global_asm!(
     ".globl nap_for_good",
     ".type nap_for_good, @function",
     "nap_for_good:",
-    "    li 0, 0",
-    "    std 0, {NAP_SP}(13)",
+    // NAP_SP is 0 but inside `nap`.
     "    ptesync",
     "    ld 0, {NAP_SP}(13)",
     "1:  cmpd 0, 0",

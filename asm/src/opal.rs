@@ -5,12 +5,26 @@ use core::arch::global_asm;
 /// As many PIRs as the machine can have: 16 chips of 16 cores of 8 threads.
 pub const PIR_LIMIT: usize = 2048;
 
+/// The call that may go on in guests on this very thread, and so returns by [`return_from_run`].
+pub const RUN_TOKEN: u64 = 1106;
+/// What the OPAL entry has of a stack, from its top: room for a callee, eight arguments, the four
+/// registers that every call keeps, and those that a run loses.
+pub const CALL_FRAME_BYTES: u64 = FRAME as u64;
+const FRAME: usize = 320;
+
 unsafe extern "C" {
     /// Where hosts call (its real address is published, see [`entry_real`]).
     ///
     /// In: r0 = token, r3–r10 = arguments, HV real mode, big-endian. Out: r3 = status, r4–r9 =
     /// results. Keeps r1, r2, r13–r31, CR2–CR4, LR; loses r0, r10–r12, CTR, XER, CR0, CR1, CR5–7.
     fn opal_entry();
+
+    /// Returns from the call with [`RUN_TOKEN`] to its host, with results from the call's
+    /// arguments and r14-r31 as they were.
+    ///
+    /// # Safety
+    /// That call is under way on this thread, which is as its host left it.
+    pub fn return_from_run(status: i64) -> !;
 
     /// Gives this thread to a host at real address `pc`: r3–r9 from `args`, HRMOR 0, MSR
     /// HV real mode big-endian with ME.
@@ -69,11 +83,9 @@ global_asm!(
     "    std 13, -24(11)",
     "    mflr 1",
     "    std 1, -32(11)",
-    "    addi 1, 11, -160",
+    "    addi 1, 11, -{FRAME}",
     "    mr 13, 12",
     "    ld 2, {TOC}(13)",
-    "    ld 12, {OPAL}(13)",
-    "    mtctr 12",
     "    li 11, 0",
     "    std 11, 0(1)",
     "    std 3, 32(1)",
@@ -81,24 +93,79 @@ global_asm!(
     "    std 5, 48(1)",
     "    std 6, 56(1)",
     "    std 7, 64(1)",
+    "    addi 3, 1, 32",
+    "    cmpldi 0, {RUN_TOKEN}",
+    "    beq 1f",
+    "    ld 12, {OPAL}(13)",
+    "    mtctr 12",
     "    std 8, 72(1)",
     "    std 9, 80(1)",
     "    std 10, 88(1)",
-    "    addi 3, 1, 32",
     "    mr 4, 0",
     "    bctrl",
-    "    ld 4, 40(1)",
+    "2:  ld 4, 40(1)",
     "    ld 5, 48(1)",
     "    ld 6, 56(1)",
     "    ld 7, 64(1)",
     "    ld 8, 72(1)",
     "    ld 9, 80(1)",
-    "    ld 0, 128(1)",
-    "    ld 13, 136(1)",
-    "    ld 2, 144(1)",
-    "    ld 1, 152(1)",
+    "    ld 0, {FRAME}-32(1)",
+    "    ld 13, {FRAME}-24(1)",
+    "    ld 2, {FRAME}-16(1)",
+    "    ld 1, {FRAME}-8(1)",
     "    mtlr 0",
     "    blr",
+    // A run: what guests on this thread would lose of the host's is kept in this frame.
+    "1:  mfcr 0",
+    "    stw 0, 8(1)",
+    "    std 14, 112(1)",
+    "    std 15, 120(1)",
+    "    std 16, 128(1)",
+    "    std 17, 136(1)",
+    "    std 18, 144(1)",
+    "    std 19, 152(1)",
+    "    std 20, 160(1)",
+    "    std 21, 168(1)",
+    "    std 22, 176(1)",
+    "    std 23, 184(1)",
+    "    std 24, 192(1)",
+    "    std 25, 200(1)",
+    "    std 26, 208(1)",
+    "    std 27, 216(1)",
+    "    std 28, 224(1)",
+    "    std 29, 232(1)",
+    "    std 30, 240(1)",
+    "    std 31, 248(1)",
+    "    ld 12, {RUN}(13)",
+    "    mtctr 12",
+    "    bctrl",
+    // Refused: nothing was lost. Else `return_from_run`.
+    "    b 2b",
+    ".globl return_from_run",
+    "return_from_run:",
+    "    ld 1, {STACK_TOP}(13)",
+    "    addi 1, 1, -{FRAME}",
+    "    lwz 0, 8(1)",
+    "    mtcrf 0x38, 0",
+    "    ld 14, 112(1)",
+    "    ld 15, 120(1)",
+    "    ld 16, 128(1)",
+    "    ld 17, 136(1)",
+    "    ld 18, 144(1)",
+    "    ld 19, 152(1)",
+    "    ld 20, 160(1)",
+    "    ld 21, 168(1)",
+    "    ld 22, 176(1)",
+    "    ld 23, 184(1)",
+    "    ld 24, 192(1)",
+    "    ld 25, 200(1)",
+    "    ld 26, 208(1)",
+    "    ld 27, 216(1)",
+    "    ld 28, 224(1)",
+    "    ld 29, 232(1)",
+    "    ld 30, 240(1)",
+    "    ld 31, 248(1)",
+    "    b 2b",
     ".size opal_entry, . - opal_entry",
     ".globl enter_host",
     ".type enter_host, @function",
@@ -129,4 +196,7 @@ global_asm!(
     STACK_TOP = const a::STACK_TOP,
     TOC = const a::TOC,
     OPAL = const a::OPAL,
+    RUN = const a::RUN,
+    RUN_TOKEN = const RUN_TOKEN,
+    FRAME = const FRAME,
 );

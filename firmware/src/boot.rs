@@ -1,6 +1,6 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
-use crate::smt::{calls, check, cores, hypercall, inject, seat};
+use crate::smt::{calls, check, cores, hypercall, inject, run, seat};
 use crate::{epitaph, heap, opal};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -25,11 +25,12 @@ const PATIENCE_TB: u64 = 10 * 512_000_000;
 const PAYLOAD_BYTES: u64 = 0x4000_0001;
 
 const ENTRIES: Entries = Entries {
-    woken: seat::woken,
+    woken: seat::first_woken,
     fault: epitaph::fault,
     hypercall: hypercall::serve,
     left: seat::left,
     opal: opal::call,
+    run: run::run,
 };
 
 /// The boot thread, on the early stack. `tree_real` is where the machine's tree lies.
@@ -121,12 +122,13 @@ fn map_memory(machine: &Machine, tree_real: u64, tree_bytes: u64) -> Result<Memo
 fn call_threads(machine: &Machine) -> Result<usize, String> {
     let mut boot_thread = None;
     for core in &machine.cores {
-        let index = cores::register(core.pir, &core.icp[..core.threads]);
+        let record = cores::register(core.pir, &core.icp[..core.threads]);
+        let record = core::ptr::from_ref(record) as usize;
         for ptid in 0..core.threads {
             // SAFETY: the address is the tree's.
             let icp = unsafe { Icp::new(core.icp[ptid]) };
             let pir = core.servers[ptid];
-            let thread = Thread::new(pir, ptid, index, icp);
+            let thread = Thread::new(pir, ptid, record, icp);
             let thread = thread.create(&ENTRIES).ok_or("no memory for all threads")?;
             if pir == thread::pir() {
                 boot_thread = Some(thread);
@@ -136,7 +138,8 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
     let boot_thread = boot_thread.ok_or("the tree doesn't list the thread that reads it")?;
     thread::adopt(boot_thread);
     thread::settle();
-    let core = cores::core(boot_thread.core());
+    thread::wakes_in(seat::woken);
+    let core = cores::of(boot_thread);
     core.awake.fetch_or(1 << boot_thread.ptid(), Release);
     core.with_host.fetch_or(1 << boot_thread.ptid(), Release);
     call_others(boot_thread);
@@ -144,7 +147,7 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
 }
 
 fn call_others(boot_thread: &Thread) {
-    let mine = |core: &cores::Core| core::ptr::eq(core, cores::core(boot_thread.core()));
+    let mine = |core: &cores::Core| core::ptr::eq(core, cores::of(boot_thread));
     for core in cores::all() {
         for ptid in 0..core.threads.load(Relaxed) as usize {
             if !mine(core) || ptid != boot_thread.ptid() {

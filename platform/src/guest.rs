@@ -15,7 +15,6 @@ pub use slb::SavedSlb;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Partition {
     pub lpid: u64,
-    pub lpcr: u64,
     pub rmor: u64,
     pub sdr1: u64,
 }
@@ -87,66 +86,38 @@ macro_rules! lost_registers {
     };
 }
 
-/// How a vcpu comes to this thread.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrival {
-    /// Tells this vcpu from all others that ever were.
-    pub key: u64,
-    /// Since the vcpu was last saved, the host has written neither the page (but for what [`load`]
-    /// always loads) nor, on this thread, registers that a run loses.
-    pub untouched: bool,
-    /// A host has run on this thread since, with its own values of what a run keeps for it.
-    pub after_host: bool,
-    /// The thread's floating-point, VMX and VSX registers hold nothing that a guest may not see.
-    pub fp_clean: bool,
+/// Whether this thread still holds the registers of the vcpu with that key: so that, if the host
+/// has left its page alone since it was saved, [`load_all`] can be left out.
+#[inline(always)]
+#[must_use]
+pub fn held(key: u64) -> bool {
+    // SAFETY: a field of this thread's own area.
+    unsafe { (*op::area()).holds == key }
 }
 
-/// Puts the guest's registers, but for the general ones, into this thread. What the thread still
-/// holds of the same vcpu isn't loaded again; SRR0, SRR1, DEC, PPR and MMCR0, which the firmware
-/// changes, always are.
+/// Puts the guest's registers into this thread, but for the general ones and those that
+/// [`load_always`] loads. `key` tells this vcpu from all others that ever were; `fp_clean`: the
+/// thread's floating-point, VMX and VSX registers hold nothing that a guest may not see.
 ///
 /// # Safety
 /// `page` is a vcpu page that this thread alone uses until [`save`]; this thread is in real mode
 /// with HRMOR at the firmware, and loses its own values of those registers.
-#[inline(always)]
-pub unsafe fn load(page: *mut VcpuPage, partition: &Partition, arrival: Arrival) {
+#[inline(never)]
+pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_clean: bool) {
     let area = op::area();
     // SAFETY: the caller's promise; the registers are a guest's own and change nothing in HV real
     // mode: the partition's only count once HV is off.
     unsafe {
-        if !(arrival.untouched && (*area).holds == arrival.key) {
-            load_all(page, partition, arrival);
-        } else if arrival.after_host {
-            load_after_host(page, partition);
-        }
-        let sprs = &(*page).sprs;
-        spr::write::<{ spr::SRR0 }>(sprs.srr0.get());
-        spr::write::<{ spr::SRR1 }>(sprs.srr1.get());
-        spr::write::<{ spr::MMCR0 }>(sprs.mmcr0.get());
-        spr::write::<{ spr::LPCR }>(partition.lpcr);
-        spr::write::<{ spr::DEC }>(ticks_until(sprs.dec_expires_tb.get(), op::time_tb()));
-        spr::write::<{ spr::PPR }>(sprs.ppr.get());
-    }
-    op::isync();
-}
-
-/// # Safety
-/// As [`load`].
-#[inline(never)]
-unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, arrival: Arrival) {
-    let area = op::area();
-    // SAFETY: the caller's promise.
-    unsafe {
         let fp = (*page).host.flags.get() & FLAG_FP != 0;
         (*area).fp = u64::from(fp);
-        facility::open(fp || !arrival.fp_clean);
+        facility::open(fp || !fp_clean);
         if fp {
             facility::load(page);
-        } else if !arrival.fp_clean || (*area).holds != arrival.key {
+        } else if !fp_clean || (*area).holds != key {
             facility::open(true);
             facility::clear();
         }
-        (*area).holds = arrival.key;
+        (*area).holds = key;
         macro_rules! load {
             ($spr:ident, $field:expr) => {
                 spr::write::<{ spr::$spr }>($field.get());
@@ -157,10 +128,13 @@ unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, arrival: Arrival)
     }
 }
 
+/// The part of [`load_all`] that is owed on a thread that holds the guest but on which a host has
+/// run since: what a run keeps for the host.
+///
 /// # Safety
-/// As [`load`].
+/// As [`load_all`].
 #[inline(always)]
-unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition) {
+pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition) {
     // SAFETY: the caller's promise.
     unsafe {
         slb::load(page);
@@ -184,40 +158,52 @@ unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition) {
     }
 }
 
-/// Runs the guest; returns the vector of the interrupt that ended it.
+/// What the firmware itself changes and each entry loads anew: SRR0, SRR1, DEC, PPR, MMCR0, and the
+/// partition's LPCR. Returns the time base, as of now.
 ///
 /// # Safety
-/// [`load`] has put the page's guest into this thread.
+/// As [`load_all`], which has put the page's guest into this thread.
 #[inline(always)]
-pub unsafe fn enter(page: *mut VcpuPage) -> u64 {
-    // SAFETY: the caller's promise, and HV is off in the MSR given.
-    unsafe { asm::guest::guest_enter(page.cast(), guest_msr((*page).msr.get())) }
+pub unsafe fn load_always(page: *mut VcpuPage, lpcr: u64) -> u64 {
+    let now_tb = op::time_tb();
+    // SAFETY: the caller's promise.
+    unsafe {
+        let sprs = &(*page).sprs;
+        spr::write::<{ spr::SRR0 }>(sprs.srr0.get());
+        spr::write::<{ spr::SRR1 }>(sprs.srr1.get());
+        spr::write::<{ spr::MMCR0 }>(sprs.mmcr0.get());
+        spr::write::<{ spr::LPCR }>(lpcr);
+        spr::write::<{ spr::DEC }>(ticks_until(sprs.dec_expires_tb.get(), now_tb));
+        spr::write::<{ spr::PPR }>(sprs.ppr.get());
+    }
+    now_tb
 }
 
-/// Runs the guest on a thread that goes on in its area's `left` function.
+/// Runs the guest; the thread goes on in [`crate::thread::Entries::left`].
 ///
 /// # Safety
-/// As [`enter`]; nothing on this stack is needed any more.
+/// [`load_all`] and [`load_always`] have put the page's guest into this thread; nothing on this
+/// stack is needed any more.
 #[inline(always)]
-pub unsafe fn enter_for_good(page: *mut VcpuPage) -> ! {
-    // SAFETY: as above.
-    unsafe { asm::guest::guest_enter_for_good(page.cast(), guest_msr((*page).msr.get())) }
+pub unsafe fn enter(page: *mut VcpuPage) -> ! {
+    // SAFETY: the caller's promise, and HV is off in the MSR given.
+    unsafe { asm::guest::guest_enter(page.cast(), guest_msr((*page).msr.get())) }
 }
 
 /// Stores the guest's registers. The thread goes on holding them.
 ///
 /// # Safety
-/// As [`load`], which came before.
+/// As [`load_all`], which came before.
 #[inline(always)]
 pub unsafe fn save(page: *mut VcpuPage) {
-    // SAFETY: `load`'s caller has promised the page until here.
+    // SAFETY: `load_all`'s caller has promised the page until here.
     unsafe {
-        let fp = (*op::area()).fp != 0;
         // The interrupt has taken the facilities from the MSR.
-        facility::open(fp);
+        facility::open_tm();
         save_sprs(page);
         slb::save(page);
-        if fp {
+        if (*op::area()).fp != 0 {
+            facility::open(true);
             facility::save(page);
         }
     }
@@ -236,7 +222,16 @@ pub fn guest_msr(wanted: u64) -> u64 {
 #[must_use]
 pub fn ticks_until(deadline_tb: u64, now_tb: u64) -> u64 {
     let ticks = deadline_tb.wrapping_sub(now_tb) as i64;
-    ticks.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as u64 & 0xffff_ffff
+    if ticks == i64::from(ticks as i32) {
+        // A decrementer takes the lower 32 bits.
+        return ticks as u64;
+    }
+    out_of_reach(ticks)
+}
+
+#[cold]
+fn out_of_reach(ticks: i64) -> u64 {
+    if ticks < 0 { i32::MIN as u64 } else { i32::MAX as u64 }
 }
 
 /// # Safety

@@ -1,6 +1,6 @@
 //! Hardware threads: their areas and stacks, their wake-up, and who is running.
 extern crate alloc;
-use crate::tree::{MAX_CORES, MAX_THREADS};
+use crate::tree::MAX_THREADS;
 use crate::xics::Icp;
 use alloc::alloc::{Layout, alloc_zeroed};
 use asm::area::{Frame, ThreadArea};
@@ -16,39 +16,43 @@ const IDLE_LPCR: u64 = spr::lpcr::PECE_EXTERNAL;
 /// The functions that assembly calls.
 #[derive(Clone, Copy)]
 pub struct Entries {
-    /// A thread that has been called out of its nap.
+    /// A thread that has been called out of the nap of its reset; see [`wakes_in`].
     pub woken: extern "C" fn(srr1: u64) -> !,
     /// An interrupt in the firmware.
     pub fault: extern "C" fn(frame: &Frame, vector: u64) -> !,
     /// A hypercall 0xe0–0xe8: the guest's MSR, or 0 to leave.
     pub hypercall: extern "C" fn(page: *mut hcalls::VcpuPage) -> u64,
-    /// A secondary's guest has left: vector and vcpu page.
+    /// A guest has left: vector and vcpu page.
     pub left: extern "C" fn(vector: u64, page: *mut hcalls::VcpuPage) -> !,
     /// An OPAL call; results replace the arguments from the second on.
     pub opal: extern "C" fn(args: &mut [u64; 8], token: u64) -> i64,
+    /// The call with token [`opal::RUN_TOKEN`]: a status at once, or later by
+    /// [`opal::return_from_run`].
+    pub run: extern "C" fn(args: &mut [u64; 8]) -> i64,
 }
 
 /// One hardware thread.
 #[derive(Debug)]
 pub struct Thread {
     pub pir: u32,
-    ptid: usize,
-    core: usize,
+    ptid: u8,
     pub icp: Icp,
+    /// The address of whatever the caller of [`Thread::new`] keeps of its core.
+    pub core: usize,
 }
 
-const _: () = assert!(MAX_THREADS.is_power_of_two() && MAX_CORES.is_power_of_two());
+const _: () = assert!(MAX_THREADS.is_power_of_two());
 
 impl Thread {
-    /// Thread `ptid` of the core at place `core` of the list of cores.
+    /// Thread `ptid` of a core of which the caller keeps a record at `core`.
     #[must_use]
     pub const fn new(pir: u32, ptid: usize, core: usize, icp: Icp) -> Self {
-        assert!(ptid < MAX_THREADS && core < MAX_CORES);
+        assert!(ptid < MAX_THREADS);
         Self {
             pir,
-            ptid,
-            core,
+            ptid: ptid as u8,
             icp,
+            core,
         }
     }
 
@@ -57,14 +61,7 @@ impl Thread {
     #[must_use]
     pub const fn ptid(&self) -> usize {
         // The mask changes nothing; it spares a check wherever this is an index.
-        self.ptid & (MAX_THREADS - 1)
-    }
-
-    /// Its core's place in the list of cores.
-    #[inline(always)]
-    #[must_use]
-    pub const fn core(&self) -> usize {
-        self.core & (MAX_CORES - 1)
+        self.ptid as usize & (MAX_THREADS - 1)
     }
 
     /// Makes a thread's area, stacks and record, and tells the entry points of them.
@@ -79,16 +76,14 @@ impl Thread {
         unsafe {
             (*area).page = area as u64;
             (*area).stack_top = stack + STACK_BYTES as u64;
+            (*area).guest_sp = stack + STACK_BYTES as u64 - opal::CALL_FRAME_BYTES;
             (*area).fault_stack_top = fault_stack + FAULT_STACK_BYTES as u64;
             (*area).toc = (*op::area()).toc;
             (*area).woken = entries.woken as *const () as u64;
             (*area).fault = entries.fault as *const () as u64;
             (*area).hypercall = entries.hypercall as *const () as u64;
-            (*area).left = if thread.ptid() == 0 {
-                0
-            } else {
-                entries.left as *const () as u64
-            };
+            (*area).left = entries.left as *const () as u64;
+            (*area).run = entries.run as *const () as u64;
             (*area).opal = entries.opal as *const () as u64;
             (*area).pir = u64::from(thread.pir);
             (*area).thread = core::ptr::from_ref(thread) as u64;
@@ -154,7 +149,13 @@ pub fn settle() {
     }
 }
 
-/// Naps until somebody calls this thread, which then starts in `Entries::woken`.
+/// From now on this thread starts in `function` when it is called out of its nap.
+pub fn wakes_in(function: extern "C" fn(srr1: u64) -> !) {
+    // SAFETY: a field of this thread's own area.
+    unsafe { (*op::area()).woken = function as *const () as u64 }
+}
+
+/// Naps until somebody calls this thread, which then starts where [`wakes_in`] has said.
 pub fn idle() -> ! {
     // SAFETY: LPCR lets externals alone wake it, and those come from the firmware while HRMOR is
     // `BASE`; nothing on this stack is used again.

@@ -24,6 +24,12 @@ pub struct Host {
     msr: u64,
 }
 
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Registers of the host that are just stored and loaded.
 macro_rules! plain_registers {
     ($with:ident) => {
@@ -47,40 +53,56 @@ macro_rules! plain_registers {
 const CTRL: usize = 14;
 
 impl Host {
-    /// World in: this core's threads are the firmware's now, interrupts reach its vectors.
+    /// No host's.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            hid0: 0,
+            hrmor: 0,
+            lpcr: 0,
+            lpidr: 0,
+            sdr1: 0,
+            rmor: 0,
+            hfscr: 0,
+            hsprg0: 0,
+            hsprg1: 0,
+            dec_expires_tb: 0,
+            plain: [0; 15],
+            msr: 0,
+        }
+    }
+
+    /// World in: this core's threads are the firmware's now, interrupts reach its vectors. Returns
+    /// the time base.
     ///
     /// # Safety
     /// This is thread 0 of a core whose other threads nap for the firmware; r13 is its area.
     /// [`Host::back`] must follow, when all of them nap again.
     #[inline(always)]
-    pub unsafe fn leave(deadline_tb: u64, vtb: u64) -> Self {
-        let mut plain = [0; 15];
+    pub unsafe fn leave(&mut self, deadline_tb: u64, vtb: u64) -> u64 {
         macro_rules! save {
             ($index:literal, $spr:ident) => {
-                plain[$index] = spr::read::<{ spr::$spr }>();
+                self.plain[$index] = spr::read::<{ spr::$spr }>();
             };
         }
         plain_registers!(save);
         let now_tb = op::time_tb();
         let dec = spr::read::<{ spr::DEC }>() as i32;
-        let host = Self {
-            hid0: spr::read::<{ spr::HID0 }>(),
-            hrmor: spr::read::<{ spr::HRMOR }>(),
-            lpcr: spr::read::<{ spr::LPCR }>(),
-            lpidr: spr::read::<{ spr::LPIDR }>(),
-            sdr1: spr::read::<{ spr::SDR1 }>(),
-            rmor: spr::read::<{ spr::RMOR }>(),
-            hfscr: spr::read::<{ spr::HFSCR }>(),
-            hsprg0: spr::read::<{ spr::HSPRG0 }>(),
-            hsprg1: spr::read::<{ spr::HSPRG1 }>(),
-            dec_expires_tb: now_tb.wrapping_add(i64::from(dec) as u64),
-            plain,
-            msr: op::msr(),
-        };
+        self.dec_expires_tb = now_tb.wrapping_add(i64::from(dec) as u64);
+        self.hid0 = spr::read::<{ spr::HID0 }>();
+        self.hrmor = spr::read::<{ spr::HRMOR }>();
+        self.lpcr = spr::read::<{ spr::LPCR }>();
+        self.lpidr = spr::read::<{ spr::LPIDR }>();
+        self.sdr1 = spr::read::<{ spr::SDR1 }>();
+        self.rmor = spr::read::<{ spr::RMOR }>();
+        self.hfscr = spr::read::<{ spr::HFSCR }>();
+        self.hsprg0 = spr::read::<{ spr::HSPRG0 }>();
+        self.hsprg1 = spr::read::<{ spr::HSPRG1 }>();
+        self.msr = op::msr();
         // SAFETY: the caller's promise. Code, stack and data are reached past HRMOR throughout.
         unsafe {
-            if host.hid0 & spr::HID0_HILE != 0 {
-                write_hid0(host.hid0 & !spr::HID0_HILE);
+            if self.hid0 & spr::HID0_HILE != 0 {
+                write_hid0(self.hid0 & !spr::HID0_HILE);
             }
             spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
             spr::write::<{ spr::HRMOR }>(BASE);
@@ -91,7 +113,7 @@ impl Host {
             spr::write::<{ spr::VTB }>(vtb);
             spr::write::<{ spr::HDEC }>(crate::guest::ticks_until(deadline_tb, now_tb));
         }
-        host
+        now_tb
     }
 
     /// World out; returns the vcore's virtual time base.
@@ -99,7 +121,7 @@ impl Host {
     /// # Safety
     /// All siblings nap, and none of them will be called before the next [`Host::leave`].
     #[inline(always)]
-    pub unsafe fn back(self) -> u64 {
+    pub unsafe fn back(&self) -> u64 {
         let vtb = spr::read::<{ spr::VTB }>();
         // SAFETY: the caller's promise; every register gets the value that it had.
         unsafe {

@@ -2,11 +2,12 @@
 //!
 //! Register layout as POWER8's ICP has it (PAPR 6 and the XICS chapter of the POWER8 User's
 //! Manual): +0 poll, +4 XIRR, +12 MFRR. MFRR is a level: two IPIs can merge into one.
-use crate::mmio;
+use crate::{mmio, real};
+use core::sync::atomic::{Ordering::SeqCst, fence};
 
-const POLL: u64 = 0;
-const XIRR: u64 = 4;
-const MFRR: u64 = 12;
+const POLL: usize = 0;
+const XIRR: usize = 4;
+const MFRR: usize = 12;
 /// XISR of an interrupt that MFRR caused.
 pub const XISR_IPI: u32 = 2;
 const XISR_MASK: u32 = 0x00ff_ffff;
@@ -15,42 +16,55 @@ const MFRR_NONE: u8 = 0xff;
 /// The most favoured priority: passes every CPPR but 0.
 const MFRR_NOW: u8 = 0;
 
-/// A thread's ICP, by the real address of its page.
+/// A thread's ICP, by the effective address of its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Icp(u64);
+pub struct Icp(usize);
 
 impl Icp {
     /// # Safety
     /// `real` is the real address of an ICP page, from the device tree.
     #[must_use]
-    pub const unsafe fn new(real: u64) -> Self {
-        Self(real)
+    pub unsafe fn new(real: u64) -> Self {
+        Self(real::ptr(real).expose_provenance())
+    }
+
+    #[inline(always)]
+    fn register(self, offset: usize) -> *mut u8 {
+        core::ptr::with_exposed_provenance_mut(self.0 + offset)
     }
 
     /// Lets interrupts of every priority through.
     pub fn open(self) {
         // SAFETY: `self` names an ICP; CPPR is its thread's alone and changes no memory.
-        unsafe { mmio::write8(self.0 + XIRR, 0xff) }
+        unsafe { mmio::write8(self.register(XIRR), 0xff) }
     }
 
     /// Sends the thread an IPI; all earlier stores are seen before it.
+    #[inline(always)]
     pub fn send_ipi(self) {
-        // SAFETY: as above; `write8` orders earlier stores by `sync`.
-        unsafe { mmio::write8(self.0 + MFRR, MFRR_NOW) }
+        fence(SeqCst);
+        self.send_next_ipi();
+    }
+
+    /// The same, of stores that were made before an earlier IPI of this thread.
+    #[inline(always)]
+    pub fn send_next_ipi(self) {
+        // SAFETY: as above.
+        unsafe { mmio::next_write8(self.register(MFRR), MFRR_NOW) }
     }
 
     /// An IPI has been sent and not been taken.
     #[must_use]
     pub fn ipi_sent(self) -> bool {
         // SAFETY: reading MFRR has no effect.
-        unsafe { mmio::read8(self.0 + MFRR) != MFRR_NONE }
+        unsafe { mmio::read8(self.register(MFRR)) != MFRR_NONE }
     }
 
     /// What interrupt is presented, without accepting it; 0 for none.
     #[must_use]
     pub fn poll(self) -> u32 {
         // SAFETY: +0 is XIRR without the side effect.
-        unsafe { mmio::read32(self.0 + POLL) & XISR_MASK }
+        unsafe { mmio::read32(self.register(POLL)) & XISR_MASK }
     }
 
     /// The presented interrupt is an IPI.
@@ -60,18 +74,22 @@ impl Icp {
     }
 
     /// Takes this thread's own IPI: no other is wanted, accept what is presented, end it. An
-    /// interrupt from a device is left alone. False: there was no IPI.
+    /// interrupt from a device is left alone. False: there was no IPI. Memory that is read
+    /// afterwards is at least as new as what the IPI's sender saw before it.
+    #[inline(always)]
     pub fn take_ipi(self) -> bool {
         // SAFETY: `self` is the calling thread's ICP; its registers change no memory.
-        unsafe {
-            mmio::write8(self.0 + MFRR, MFRR_NONE);
-            if !self.ipi_presented() {
-                return false;
+        let taken = unsafe {
+            mmio::next_write8(self.register(MFRR), MFRR_NONE);
+            let presented = mmio::next_read32(self.register(POLL)) & XISR_MASK == XISR_IPI;
+            if presented {
+                let xirr = mmio::next_read32(self.register(XIRR));
+                mmio::next_write32(self.register(XIRR), xirr);
             }
-            let xirr = mmio::read32(self.0 + XIRR);
-            mmio::write32(self.0 + XIRR, xirr);
-        }
-        true
+            presented
+        };
+        fence(SeqCst);
+        taken
     }
 }
 

@@ -1,6 +1,6 @@
 //! XSCOM: the chip's internal registers, seen through one window of memory per chip.
 
-use crate::mmio;
+use crate::{mmio, real};
 
 /// Bytes of real address space that a chip's window takes.
 pub const WINDOW_LEN: u64 = 8 << 32;
@@ -35,14 +35,14 @@ impl Xscom {
     #[must_use]
     pub fn read(self, pcba: u32) -> u64 {
         // SAFETY: inside the window that `new` was promised.
-        unsafe { mmio::read64(self.address(pcba)) }
+        unsafe { mmio::read64(real::ptr(self.address(pcba))) }
     }
 
     /// Writes the 64-bit register `pcba`.
     #[inline]
     pub fn write(self, pcba: u32, value: u64) {
         // SAFETY: inside the window that `new` was promised.
-        unsafe { mmio::write64(self.address(pcba), value) }
+        unsafe { mmio::write64(real::ptr(self.address(pcba)), value) }
     }
 }
 

@@ -84,7 +84,7 @@ pub fn park(core: &Core, thread: &Thread) {
 /// OPAL_RETURN_CPU: the calling thread comes back to the firmware.
 pub fn give_back(_args: &mut Args) -> Status {
     let thread = thread::current();
-    let core = cores::core(thread.core());
+    let core = cores::of(thread);
     if thread.ptid() == 0 && core.state() != CoreState::Held {
         return Status::WrongState;
     }
@@ -118,14 +118,14 @@ pub fn query_status(args: &mut Args) -> Status {
 /// CORE_CLAIM: core's PIR, action → state. Status may be asked from anywhere; claiming and
 /// releasing is for the core's own thread 0.
 pub fn claim(args: &mut Args) -> Status {
-    let Some((index, core)) = u32::try_from(args[0]).ok().and_then(cores::by_pir) else {
+    let Some(core) = u32::try_from(args[0]).ok().and_then(cores::by_pir) else {
         return wrong(args, 1);
     };
     let Ok(action) = ClaimAction::try_from(args[1]) else {
         return wrong(args, 2);
     };
     let thread = thread::current();
-    let own = thread.core() == index && thread.ptid() == 0;
+    let own = core::ptr::eq(cores::of(thread), core) && thread.ptid() == 0;
     let status = match (action, core.state()) {
         (ClaimAction::Status, _)
         | (ClaimAction::Claim, CoreState::Held)

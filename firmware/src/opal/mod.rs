@@ -6,7 +6,6 @@ pub mod cpu;
 pub mod power;
 
 use crate::smt::calls::{self, Args};
-use crate::smt::run;
 use hcalls::{Status, Token};
 use skiboot_compat::calls::Token as Opal;
 
@@ -56,12 +55,7 @@ fn find(token: u64) -> Option<&'static Served> {
 
 /// From assembly, on the thread's own stack: `args` are r3–r10, and r4–r9 on return.
 pub extern "C" fn call(args: &mut [u64; 8], token: u64) -> i64 {
-    let status = if token == Token::VcoreRun as u64 {
-        run::run(args)
-    } else {
-        serve(args, token)
-    };
-    status as i64
+    serve(args, token) as i64
 }
 
 #[inline(never)]

@@ -7,6 +7,7 @@ use super::objects::{PARTITIONS, Refusal, Vcore};
 use crate::vcore::roster::{Change, State};
 use crate::vcore::{Mask, Slots, start};
 use core::sync::atomic::Ordering::Relaxed;
+use hcalls::exit::ExitReason;
 use hcalls::query::{self, Query};
 use hcalls::run::{JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
@@ -188,10 +189,7 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
         LowPriority::relax();
     }
     // The core is written before the word is opened. It is 0 again if the run is over.
-    let threads = match vcore.core.load(Relaxed).checked_sub(1) {
-        Some(index) => cores::core(index as usize).thread_mask(),
-        None => 0,
-    };
+    let threads = cores::at(vcore.core.load(Relaxed)).map_or(0, Core::thread_mask);
     let aligned = vcore.rules.aligned.load(Relaxed) != 0;
     vcore.entry.reserve(aligned.then_some(slot), threads)
 }
@@ -199,8 +197,9 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
 /// The thread is reserved; it gets its letter and its IPI. Thread 0 is the runner's, who looks
 /// into its mailbox while it waits.
 fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
-    let core = cores::core(vcore.core.load(Relaxed) as usize - 1);
+    let core = running_on(vcore);
     let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
+    core.reasons.set(ptid, ExitReason::None);
     core.seating.join(ptid, letter);
     if ptid != 0 {
         core.icp(ptid).send_ipi();
@@ -236,7 +235,7 @@ fn bring_out(vcore: &Vcore) {
 
 /// The core that runs a vcore whose entry word is open.
 fn running_on(vcore: &Vcore) -> &'static Core {
-    cores::core(vcore.core.load(Relaxed) as usize - 1)
+    cores::at(vcore.core.load(Relaxed)).expect("its word is open")
 }
 
 /// SMT_STATS: vcore, address of a `VcoreStats`, action.

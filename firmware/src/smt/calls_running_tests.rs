@@ -137,7 +137,7 @@ impl Test {
         let wanted = u64::from(joined) << JOINED_SHIFT | u64::from(queued) << QUEUED_SHIFT;
         assert_eq!(told, wanted | complete);
         let vcore = objects::vcore(handle).unwrap();
-        let core = cores::core(self.machine.core);
+        let core = self.machine.core;
         for (ptid, slot) in joiners {
             let letter = core::ptr::from_ref(vcore) as u64 | *slot as u64;
             assert_eq!(core.seating.seat(*ptid), letter);
@@ -256,7 +256,7 @@ impl Test {
                     .is_none()
             );
         }
-        vcore.core.store(self.machine.core as u64 + 1, Relaxed);
+        vcore.core.store(core::ptr::from_ref(self.machine.core) as u64, Relaxed);
         vcore.entry.open(queue.generation(), bits(seats.keys()));
         self.running = Some(Running {
             vcore: handle,

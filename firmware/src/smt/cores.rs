@@ -1,8 +1,14 @@
 //! What the firmware keeps of each core: who has its threads, and what they are to do.
-use crate::vcore::Seating;
+use super::objects::Vcore;
+use crate::vcore::{Mask, Seating};
+use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use hcalls::MAX_THREADS;
+use hcalls::exit::ExitReason;
 use hcalls::run::CoreState;
+use platform::guest::SavedSlb;
+use platform::thread::Thread;
+use platform::world::Host;
 use platform::xics::Icp;
 
 /// Most cores that the firmware can run on; as many as a tree may list.
@@ -11,7 +17,91 @@ pub const MAX_CORES: usize = platform::tree::MAX_CORES;
 /// No thread left first yet.
 pub const NOBODY: u32 = u32::MAX;
 
-/// One core. Its letters begin a cache line.
+/// A byte for each thread, which it writes by itself, and which the runner clears and reads in one.
+#[derive(Debug)]
+#[repr(align(8))]
+pub struct Reasons([AtomicU8; MAX_THREADS]);
+
+const _: () = assert!(size_of::<Reasons>() == size_of::<AtomicU64>());
+
+impl Reasons {
+    const fn new() -> Self {
+        Self([const { AtomicU8::new(0) }; MAX_THREADS])
+    }
+
+    #[inline(always)]
+    fn whole(&self) -> &AtomicU64 {
+        // SAFETY: eight bytes, aligned to eight, every value of which is valid both ways.
+        unsafe { &*core::ptr::from_ref(self).cast() }
+    }
+
+    /// Thread `ptid` came out with this reason.
+    #[inline(always)]
+    pub fn set(&self, ptid: usize, reason: ExitReason) {
+        self.0[ptid].store(reason as u8, Ordering::Relaxed);
+    }
+
+    /// Every thread's becomes [`ExitReason::None`]. Only while no thread is in a run.
+    #[inline(always)]
+    pub fn clear(&self) {
+        self.whole().store(0, Ordering::Relaxed);
+    }
+
+    /// By ptid, once all threads have reported.
+    #[inline(always)]
+    pub fn all(&self) -> [u8; MAX_THREADS] {
+        self.whole().load(Ordering::Relaxed).to_ne_bytes()
+    }
+}
+
+const _: () = assert!(ExitReason::None as u8 == 0);
+
+/// What a run keeps until its end: thread 0 leaves it here while a guest has its stack.
+#[derive(Debug)]
+pub struct Running {
+    pub vcore: Option<&'static Vcore>,
+    pub host: Host,
+    /// The host's SLB, if `keeps_slb`.
+    pub slb: SavedSlb,
+    pub keeps_slb: bool,
+    /// The call's arguments, which its results replace.
+    pub args: usize,
+    /// Threads called when the run began.
+    pub called: Mask,
+    pub started_tb: u64,
+}
+
+/// A core's [`Running`], which its thread 0 alone may touch.
+#[derive(Debug)]
+pub struct RunnersOwn(UnsafeCell<Running>);
+
+// SAFETY: only one thread of all ever reaches the content, as `get` demands.
+unsafe impl Sync for RunnersOwn {}
+
+impl RunnersOwn {
+    const fn new() -> Self {
+        Self(UnsafeCell::new(Running {
+            vcore: None,
+            host: Host::new(),
+            slb: SavedSlb::new(),
+            keeps_slb: false,
+            args: 0,
+            called: 0,
+            started_tb: 0,
+        }))
+    }
+
+    /// # Safety
+    /// The caller is this core's thread 0, and holds no other reference to it.
+    #[expect(clippy::mut_from_ref, reason = "the caller's promise makes it the only one")]
+    #[inline(always)]
+    pub unsafe fn get(&self) -> &mut Running {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+/// One core. Its mailboxes are one cache line, the rest another.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Core {
@@ -20,7 +110,7 @@ pub struct Core {
     /// By ptid: where the host wants the thread to start (`opal::cpu`); 0 for nowhere.
     pub host_starts: [AtomicU64; MAX_THREADS],
     /// By ptid: the [`hcalls::ExitReason`] with which the thread came out.
-    pub reasons: [AtomicU8; MAX_THREADS],
+    pub reasons: Reasons,
     /// A [`CoreState`].
     state: AtomicU8,
     /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
@@ -44,6 +134,7 @@ pub struct Core {
     pub owing: AtomicU64,
     /// Wake-ups that nobody had asked for.
     pub spurious: AtomicU64,
+    pub running: RunnersOwn,
     pub pir: AtomicU32,
     pub threads: AtomicU32,
     /// By ptid: real address of the thread's ICP.
@@ -55,7 +146,7 @@ impl Core {
         Self {
             seating: Seating::new(),
             host_starts: [const { AtomicU64::new(0) }; MAX_THREADS],
-            reasons: [const { AtomicU8::new(0) }; MAX_THREADS],
+            reasons: Reasons::new(),
             state: AtomicU8::new(CoreState::Held as u8),
             polling: AtomicU8::new(0),
             untouched: AtomicU8::new(0),
@@ -67,6 +158,7 @@ impl Core {
             parked: AtomicU8::new(0),
             owing: AtomicU64::new(0),
             spurious: AtomicU64::new(0),
+            running: RunnersOwn::new(),
             pir: AtomicU32::new(0),
             threads: AtomicU32::new(0),
             icps: [const { AtomicU64::new(0) }; MAX_THREADS],
@@ -105,7 +197,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Notes a core, in the machine's order: its first PIR and the real addresses of its threads'
 /// ICPs. The boot thread does this, once for each.
-pub fn register(pir: u32, icps: &[u64]) -> usize {
+pub fn register(pir: u32, icps: &[u64]) -> &'static Core {
     let index = COUNT.fetch_add(1, Ordering::Relaxed) as usize;
     CORES[index].pir.store(pir, Ordering::Relaxed);
     CORES[index]
@@ -114,13 +206,21 @@ pub fn register(pir: u32, icps: &[u64]) -> usize {
     for (place, icp) in CORES[index].icps.iter().zip(icps) {
         place.store(*icp, Ordering::Relaxed);
     }
-    index
+    &CORES[index]
 }
 
-/// The core at its place in the machine.
+/// The core of a thread.
 #[inline(always)]
-pub fn core(index: usize) -> &'static Core {
-    &CORES[index]
+pub fn of(thread: &Thread) -> &'static Core {
+    // SAFETY: every thread is made with the address of an element of `CORES`.
+    unsafe { &*(thread.core as *const Core) }
+}
+
+/// The core at an address that is not 0, as the field `core` of a vcore has it.
+#[inline(always)]
+pub fn at(address: u64) -> Option<&'static Core> {
+    // SAFETY: a vcore's `core` is 0 or the address of an element of `CORES`.
+    unsafe { (address as *const Core).as_ref() }
 }
 
 /// All cores.
@@ -128,10 +228,9 @@ pub fn all() -> &'static [Core] {
     &CORES[..COUNT.load(Ordering::Relaxed) as usize]
 }
 
-/// The core whose threads begin at `pir`, and its place.
-pub fn by_pir(pir: u32) -> Option<(usize, &'static Core)> {
+/// The core whose threads begin at `pir`.
+pub fn by_pir(pir: u32) -> Option<&'static Core> {
     all()
         .iter()
-        .enumerate()
-        .find(|(_, core)| core.pir.load(Ordering::Relaxed) == pir)
+        .find(|core| core.pir.load(Ordering::Relaxed) == pir)
 }

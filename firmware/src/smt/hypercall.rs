@@ -23,7 +23,7 @@ pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
         return LEAVE;
     }
     let thread = thread::current();
-    let core = cores::core(thread.core());
+    let core = cores::of(thread);
     let done = match vcpu.gpr[3].get() {
         papr::H_CEDE => return cede(&seat(thread, core), vcpu),
         papr::H_PROD => prod(&seat(thread, core), vcpu.gpr[4].get()),

@@ -38,23 +38,27 @@ unsafe fn pending(page: *mut VcpuPage) -> bool {
     u64::from_be(pending) & PENDING_EXTERNAL != 0
 }
 
-/// Before the guest's registers are loaded: how a pending interrupt can reach it later on.
+/// Before a run's first entry: a pending interrupt now, or a way for it to reach the guest later.
+/// The guest's registers are in this thread, but for pc and MSR.
 #[inline(always)]
-pub(super) fn prepare(seat: &Seat, page: *mut VcpuPage, lpcr: &mut u64) {
+pub(super) fn begin(seat: &Seat, page: *mut VcpuPage) {
     // SAFETY: this thread's page.
     if unsafe { pending(page) } {
-        prepare_pending(seat, lpcr);
+        begin_pending(*seat, page);
     }
 }
 
 #[inline(never)]
-fn prepare_pending(seat: &Seat, lpcr: &mut u64) {
+fn begin_pending(seat: Seat, page: *mut VcpuPage) {
     if MEDIATED.load(Relaxed) {
-        *lpcr |= spr::lpcr::MER;
+        let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
+        // SAFETY: the guest's own LPCR, with the bit that this interrupt wants.
+        unsafe { spr::write::<{ spr::LPCR }>(lpcr | spr::lpcr::MER) }
     } else {
         seat.core.polling.fetch_or(1 << seat.thread.ptid(), Relaxed);
-        arm_hdec(seat, seat.core.deadline_tb.load(Relaxed), op::time_tb());
+        arm_hdec(&seat, seat.core.deadline_tb.load(Relaxed), op::time_tb());
     }
+    deliver_pending(seat, page);
 }
 
 /// Before each entry: makes the interrupt if it is pending and the guest has it enabled. The
@@ -63,12 +67,12 @@ fn prepare_pending(seat: &Seat, lpcr: &mut u64) {
 pub(super) fn deliver(seat: &Seat, page: *mut VcpuPage) {
     // SAFETY: this thread's page.
     if unsafe { pending(page) } {
-        deliver_pending(seat, page);
+        deliver_pending(*seat, page);
     }
 }
 
 #[inline(never)]
-fn deliver_pending(seat: &Seat, page: *mut VcpuPage) {
+fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
     // SAFETY: this thread's page; its guest isn't running, so SRR0 and SRR1 are only its own.
     unsafe {
         let old = (*page).msr.get() & !msr::SRR1_CAUSE;

@@ -28,8 +28,7 @@ pub const PIR: u32 = 8;
 pub struct FakeMachine {
     pub base: u64,
     icps: u64,
-    /// Its place among the firmware's cores.
-    pub core: usize,
+    pub core: &'static cores::Core,
 }
 
 static MACHINE: OnceLock<Mutex<FakeMachine>> = OnceLock::new();

@@ -70,7 +70,7 @@ pub struct Vcore {
     /// Number within its partition.
     number: AtomicU64,
     partition: AtomicU64,
-    /// The core that runs it, plus 1; 0 for none (B22).
+    /// The core that runs it, by its address; 0 for none (B22).
     pub core: AtomicU64,
     /// Virtual time base, between runs.
     pub vtb: AtomicU64,

@@ -1,11 +1,12 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
 use super::calls::wrong;
-use super::cores::{self, Core, NOBODY};
+use super::cores::{self, Core, NOBODY, Running};
 use super::objects::{self, Vcore};
 use super::seat::{Seat, letter};
 use crate::vcore::roster::{Refusal, Snapshot};
-use crate::vcore::{Mask, Slots, start};
-use asm::op;
+use crate::vcore::{Mask, Slots, full_barrier, start};
+use asm::{op, opal};
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::run::{
@@ -13,34 +14,35 @@ use hcalls::run::{
     RUN_UNTOUCHED,
 };
 use hcalls::{Status, VcpuPage};
-use platform::guest::SavedSlb;
+use platform::real;
 use platform::thread::{self, Thread};
-use platform::{real, world};
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
 const PATIENCE_TB: u64 = 10 * 512_000_000;
 
-/// Arguments: vcore, runnable mask, blocked mask, deadline, flags. Answers: exited mask,
-/// did-not-run mask, ceded mask, who left first and why, earliest decrementer, generation.
-#[inline(always)]
-pub fn run(args: &mut [u64; 8]) -> Status {
+/// From assembly, on thread 0's own stack. Arguments: vcore, runnable mask, blocked mask, deadline,
+/// flags. Answers: exited mask, did-not-run mask, ceded mask, who left first and why, earliest
+/// decrementer, generation.
+///
+/// A run that begins doesn't return from here: [`finish`] ends the call.
+pub extern "C" fn run(args: &mut [u64; 8]) -> i64 {
     let thread = thread::current();
-    let core = cores::core(thread.core());
+    let core = cores::of(thread);
     if thread.ptid() != 0 || core.state() != CoreState::Held || !thread::msr_is_firmwares() {
-        return Status::WrongState;
+        return Status::WrongState as i64;
     }
     let Some(vcore) = objects::vcore(args[0]) else {
-        return wrong(args, 1);
+        return wrong(args, 1) as i64;
     };
-    let [_, runnable, blocked, deadline_tb, flags, ..] = *args;
+    let [_, runnable, blocked, _, flags, ..] = *args;
     if runnable > 0xff {
-        return wrong(args, 2);
+        return wrong(args, 2) as i64;
     }
     if blocked > 0xff {
-        return wrong(args, 3);
+        return wrong(args, 3) as i64;
     }
     if flags & !RUN_FLAGS != 0 {
-        return wrong(args, 5);
+        return wrong(args, 5) as i64;
     }
     let eager = vcore.rules.eager.load(Relaxed) != 0;
     match vcore.roster.begin(runnable as Mask, blocked as Mask, eager) {
@@ -49,9 +51,41 @@ pub fn run(args: &mut [u64; 8]) -> Status {
             core,
             vcore,
         }
-        .carry_out(queue, deadline_tb, flags, args),
-        Err(refusal) => refuse(vcore, refusal, args),
+        .carry_out(queue, args),
+        Err(refusal) => refuse(vcore, refusal, args) as i64,
     }
+}
+
+/// On thread 0, when its guest has reported, or when it had none: waits for the others, and gives
+/// the core back to the host.
+pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
+    // SAFETY: this is the core's thread 0, in a run.
+    let running = unsafe { core.running.get() };
+    // SAFETY: `run` has set it, with arguments that live in the frame of the host's call.
+    let (vcore, args) = unsafe {
+        let args = core::ptr::with_exposed_provenance_mut::<[u64; 8]>(running.args);
+        (running.vcore.unwrap_unchecked(), &mut *args)
+    };
+    let run = Run {
+        thread,
+        core,
+        vcore,
+    };
+    let lost = run.wait();
+    // SAFETY: all siblings have reported, and nap or are about to; nobody calls them before
+    // this core's next run. A lost one has lost this core.
+    let vtb = unsafe { running.host.back() };
+    if running.keeps_slb {
+        running.slb.put_back();
+    }
+    vcore.vtb.store(vtb, Relaxed);
+    let status = if lost != 0 {
+        run.fence(lost, args)
+    } else {
+        run.conclude(running, args)
+    };
+    // SAFETY: the call of the run that ends here, on its thread; the host's registers are back.
+    unsafe { opal::return_from_run(status as i64) }
 }
 
 #[cold]
@@ -89,40 +123,30 @@ struct Outcome {
 
 impl Run {
     #[inline(always)]
-    fn carry_out(
-        &self,
-        queue: Snapshot,
-        deadline_tb: u64,
-        flags: u64,
-        args: &mut [u64; 8],
-    ) -> Status {
-        let started_tb = op::time_tb();
+    fn carry_out(&self, queue: Snapshot, args: &mut [u64; 8]) -> ! {
+        let [_, _, _, deadline_tb, flags, ..] = *args;
         let flag = |flag| u8::from(flags & flag != 0);
         self.core.untouched.store(flag(RUN_UNTOUCHED), Relaxed);
         self.core.fp_clean.store(flag(RUN_FP_CLEAN), Relaxed);
         let seats = self.assign(queue, deadline_tb);
-        let slb = (flags & RUN_KEEP_SLB != 0).then(SavedSlb::take);
-        // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows below.
-        let host = unsafe { world::Host::leave(deadline_tb, self.vcore.vtb.load(Relaxed)) };
-        self.open(queue, seats);
-        for ptid in Slots(seats & !1) {
-            self.core.icp(ptid).send_ipi();
+        // SAFETY: this is the core's thread 0.
+        let running = unsafe { self.core.running.get() };
+        running.vcore = Some(self.vcore);
+        running.args = args.as_mut_ptr().expose_provenance();
+        running.called = seats;
+        running.keeps_slb = flags & RUN_KEEP_SLB != 0;
+        if running.keeps_slb {
+            running.slb.take();
         }
+        let vtb = self.vcore.vtb.load(Relaxed);
+        // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows in `finish`.
+        running.started_tb = unsafe { running.host.leave(deadline_tb, vtb) };
+        self.open(queue, seats);
+        self.call(seats & !1);
         if seats & 1 != 0 {
             self.sit();
         }
-        let lost = self.wait(deadline_tb);
-        // SAFETY: all siblings have reported, and nap or are about to; nobody calls them before
-        // this core's next run. A lost one has lost this core.
-        let vtb = unsafe { host.back() };
-        if let Some(slb) = slb {
-            slb.put_back();
-        }
-        self.vcore.vtb.store(vtb, Relaxed);
-        if lost != 0 {
-            return self.fence(lost, args);
-        }
-        self.conclude(queue, started_tb, args)
+        finish(self.thread, self.core)
     }
 
     /// Gives each queued vcpu its thread and writes the letters.
@@ -132,6 +156,7 @@ impl Run {
         core.deadline_tb.store(deadline_tb, Relaxed);
         core.first.store(NOBODY, Relaxed);
         core.polling.store(0, Relaxed);
+        core.reasons.clear();
         let mut seats: Mask = 0;
         let aligned = vcore.rules.aligned.load(Relaxed) != 0;
         for place in 0..queue.queue_len() {
@@ -142,7 +167,9 @@ impl Run {
             seats |= 1 << ptid;
         }
         core.seating.begin(seats);
-        vcore.core.store(self.thread.core() as u64 + 1, Relaxed);
+        vcore
+            .core
+            .store(core::ptr::from_ref(self.core) as u64, Relaxed);
         seats
     }
 
@@ -156,20 +183,35 @@ impl Run {
         }
     }
 
-    /// The runner enters by itself, without an IPI (B24).
+    /// An IPI for each secondary (B23).
     #[inline(always)]
-    fn sit(&self) {
-        let letter = self.core.seating.take_letter(0);
-        Seat::from_letter(self.thread, self.core, letter).run();
+    fn call(&self, secondaries: Mask) {
+        full_barrier();
+        for ptid in Slots(secondaries) {
+            self.core.icp(ptid).send_next_ipi();
+        }
     }
 
-    /// Waits until every thread of the run has reported (B31); answers those that never did. A
-    /// late joiner whose thread is this one is run here.
+    /// The runner enters by itself, without an IPI (B24).
     #[inline(always)]
-    fn wait(&self, deadline_tb: u64) -> Mask {
-        if self.vcore.entry.snapshot().outstanding() == 0 {
-            return 0;
+    fn sit(&self) -> ! {
+        let letter = self.core.seating.take_letter(0);
+        Seat::from_letter(self.thread, self.core, letter).run()
+    }
+
+    /// Waits until every thread of the run has reported (B31); answers those that never did.
+    #[inline(always)]
+    fn wait(&self) -> Mask {
+        match self.vcore.entry.snapshot().outstanding() {
+            0 => 0,
+            _ => self.wait_for_all(),
         }
+    }
+
+    /// A late joiner whose thread is this one is run here.
+    #[inline(never)]
+    fn wait_for_all(&self) -> Mask {
+        let deadline_tb = self.core.deadline_tb.load(Relaxed);
         let mut patience_tb = op::time_tb() + PATIENCE_TB;
         let mut leaving = false;
         loop {
@@ -182,7 +224,6 @@ impl Run {
             if now.outstanding() & 1 != 0 && self.core.seating.has_letter(0) {
                 op::unrelax();
                 self.sit();
-                continue;
             }
             let now_tb = op::time_tb();
             if now.leaving() && !leaving {
@@ -216,7 +257,7 @@ impl Run {
     }
 
     #[inline(always)]
-    fn conclude(&self, queue: Snapshot, started_tb: u64, args: &mut [u64; 8]) -> Status {
+    fn conclude(&self, running: &Running, args: &mut [u64; 8]) -> Status {
         let vcore = self.vcore;
         // All threads' writes were released by their reports.
         let entered = vcore.entry.snapshot().entered();
@@ -235,7 +276,7 @@ impl Run {
         };
         args[5] = outcome.earliest_tb;
         args[6] = vcore.counters.runs.load(Relaxed);
-        self.count(seats, entered, queue, started_tb);
+        self.count(seats, entered, running);
         Status::Success
     }
 
@@ -245,9 +286,10 @@ impl Run {
             earliest_tb: NO_DECREMENTER,
             ..Outcome::default()
         };
+        let reasons = self.core.reasons.all();
         for ptid in Slots(seats) {
-            let reason = self.core.reasons[ptid].load(Relaxed) & 15;
-            self.vcore.counters.exits[usize::from(reason)].fetch_add(1, Relaxed);
+            let reason = reasons[ptid] & 15;
+            add(&self.vcore.counters.exits[usize::from(reason)], 1);
             if stays_queued(reason) {
                 continue;
             }
@@ -268,22 +310,24 @@ impl Run {
     }
 
     #[inline(always)]
-    fn count(&self, seats: Mask, entered: Mask, queue: Snapshot, started_tb: u64) {
+    fn count(&self, seats: Mask, entered: Mask, running: &Running) {
         let counters = &self.vcore.counters;
-        let add = |counter: &core::sync::atomic::AtomicU64, more: u64| {
-            // Only the runner writes these, and a vcore has one runner.
-            counter.store(counter.load(Relaxed) + more, Relaxed);
-        };
         add(&counters.runs, 1);
         add(&counters.woken, u64::from((seats & !1).count_ones()));
         add(&counters.entries, u64::from(entered.count_ones()));
-        let queued = queue.queue_len() as u64;
-        add(
-            &counters.joined,
-            u64::from(seats.count_ones()).saturating_sub(queued),
-        );
-        add(&counters.run_tb, op::time_tb().wrapping_sub(started_tb));
+        let joined = seats & !running.called;
+        if joined != 0 {
+            add(&counters.joined, u64::from(joined.count_ones()));
+        }
+        let run_tb = op::time_tb().wrapping_sub(running.started_tb);
+        add(&counters.run_tb, run_tb);
     }
+}
+
+/// Only the runner writes these counters, and a vcore has one runner.
+#[inline(always)]
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
 /// Came out with nothing for the host to do for it: runs again with the next request (B36).

@@ -11,10 +11,13 @@ use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
 use hcalls::page::{FirmwareLine, OWNED};
 use hcalls::run::CoreState;
-use platform::guest::{self, Arrival, Partition};
+use platform::guest::{self, Partition};
 use platform::thread::Thread;
 use platform::xics::XISR_IPI;
 use platform::{real, world};
+
+/// The vector of the hypervisor decrementer, by which most threads come out.
+const HDEC: u64 = 0x980;
 
 /// The vcore's address is a multiple of 128, so the slot fits below it.
 const SLOT_MASK: u64 = 7;
@@ -54,32 +57,29 @@ impl Seat {
         real::ptr(self.vcore.pages[self.slot].load(Relaxed)).cast()
     }
 
-    /// Carries out the run on the runner, up to the report.
+    /// Into the guest, if the run still lets this thread in; [`left`] goes on.
     #[inline(always)]
-    pub fn run(&self) {
-        let page = self.page();
-        if !self.arrive(page) {
-            return self.report(page, false);
-        }
-        loop {
-            // SAFETY: `arrive` has loaded the page's guest.
-            let vector = unsafe { guest::enter(page) };
-            if let Some(reason) = self.reason(page, vector) {
-                return self.depart(page, vector, reason);
-            }
-            inject::deliver(self, page);
-        }
-    }
-
-    /// Carries out the run on a secondary, which naps afterwards.
-    #[inline(always)]
-    fn run_for_good(&self) -> ! {
+    pub fn run(self) -> ! {
         let page = self.page();
         if self.arrive(page) {
-            // SAFETY: `arrive` has loaded the page's guest; `left` goes on.
-            unsafe { guest::enter_for_good(page) }
+            // SAFETY: `arrive` has loaded the page's guest.
+            unsafe { guest::enter(page) }
         }
+        self.came_too_late(page)
+    }
+
+    #[cold]
+    fn came_too_late(self, page: *mut VcpuPage) -> ! {
         self.report(page, false);
+        self.done()
+    }
+
+    /// This thread has reported: a secondary naps, the runner sees to the rest of the run.
+    #[inline(always)]
+    fn done(&self) -> ! {
+        if self.thread.ptid() == 0 {
+            super::run::finish(self.thread, self.core)
+        }
         platform::thread::idle()
     }
 
@@ -93,7 +93,6 @@ impl Seat {
         firmware.owner.set(OWNED | u64::from(self.thread.pir));
         firmware.trap.set(0);
         firmware.reason.set(ExitReason::None as u32);
-        self.core.reasons[ptid].store(ExitReason::None as u8, Relaxed);
         if !self.vcore.entry.enter(ptid) {
             // A prod that came meanwhile is kept; none comes any more.
             if self.vcore.entry.snapshot().prodded() & 1 << ptid != 0 {
@@ -106,30 +105,44 @@ impl Seat {
             self.vcore.entry.note_prod(ptid);
         }
         self.load(page);
-        inject::deliver(self, page);
-        firmware.entered_tb.set(op::time_tb());
         true
     }
 
+    /// The guest's registers into this thread; the time from which it counts as in the guest.
     #[inline(always)]
     fn load(&self, page: *mut VcpuPage) {
-        let rules = &self.vcore.rules;
-        let mut partition = Partition {
-            lpid: rules.lpid.load(Relaxed),
-            lpcr: rules.lpcr.load(Relaxed),
-            rmor: rules.rmor.load(Relaxed),
-            sdr1: rules.sdr1.load(Relaxed),
-        };
-        inject::prepare(self, page, &mut partition.lpcr);
-        let arrival = Arrival {
-            key: self.vcore.keys[self.slot].load(Relaxed),
-            untouched: self.core.untouched.load(Relaxed) != 0,
-            after_host: self.thread.ptid() == 0,
-            fp_clean: self.thread.ptid() != 0 || self.core.fp_clean.load(Relaxed) != 0,
-        };
+        let key = self.vcore.keys[self.slot].load(Relaxed);
+        if self.core.untouched.load(Relaxed) == 0 || !guest::held(key) {
+            self.load_all(page);
+        } else if self.thread.ptid() == 0 {
+            // SAFETY: the page is this run's, and this thread's in it; the thread holds the rest.
+            unsafe { guest::load_after_host(page, &self.partition()) }
+        }
+        let lpcr = self.vcore.rules.lpcr.load(Relaxed);
+        // SAFETY: as above; `load_all` or an earlier run has loaded the others.
+        let now_tb = unsafe { guest::load_always(page, lpcr) };
+        // SAFETY: this thread's page.
+        unsafe { (*page).firmware.entered_tb.set(now_tb) };
+        inject::begin(self, page);
+    }
+
+    #[inline(never)]
+    fn load_all(self, page: *mut VcpuPage) {
+        let key = self.vcore.keys[self.slot].load(Relaxed);
+        let fp_clean = self.thread.ptid() != 0 || self.core.fp_clean.load(Relaxed) != 0;
         // SAFETY: the page is this run's, and this thread's in it; a runner has saved its host's
         // registers, a secondary has none.
-        unsafe { guest::load(page, &partition, arrival) }
+        unsafe { guest::load_all(page, &self.partition(), key, fp_clean) }
+    }
+
+    #[inline(always)]
+    fn partition(&self) -> Partition {
+        let rules = &self.vcore.rules;
+        Partition {
+            lpid: rules.lpid.load(Relaxed),
+            rmor: rules.rmor.load(Relaxed),
+            sdr1: rules.sdr1.load(Relaxed),
+        }
     }
 
     /// Out of the guest: the others out, too, the guest's registers to its page, and the report.
@@ -146,7 +159,7 @@ impl Seat {
             note_exit(page, vector, reason);
             guest::save(page);
         }
-        self.core.reasons[self.thread.ptid()].store(reason as u8, Relaxed);
+        self.core.reasons.set(self.thread.ptid(), reason);
         if self.core.polling.load(Relaxed) != 0 {
             self.core
                 .polling
@@ -170,6 +183,17 @@ impl Seat {
     /// Why the thread came out, or none to go back in.
     #[inline(always)]
     fn reason(&self, page: *mut VcpuPage, vector: u64) -> Option<ExitReason> {
+        if vector == HDEC {
+            return match self.vcore.entry.snapshot().leaving() {
+                true => Some(ExitReason::Pulled),
+                false => self.hdec(),
+            };
+        }
+        self.other_reason(page, vector)
+    }
+
+    #[inline(never)]
+    fn other_reason(self, page: *mut VcpuPage, vector: u64) -> Option<ExitReason> {
         Some(match vector {
             0xc00 => {
                 // SAFETY: this thread's page.
@@ -179,7 +203,6 @@ impl Seat {
                     false => ExitReason::try_from(told).unwrap_or(ExitReason::Unexpected),
                 }
             }
-            0x980 => return self.hdec(),
             0x500 => return self.external(),
             0xe80 => return None,
             0xe00 => ExitReason::DataStorage,
@@ -194,18 +217,16 @@ impl Seat {
         })
     }
 
-    /// The hypervisor decrementer: a sibling has left, the time is up, or it is an old one.
+    /// The hypervisor decrementer, with no sibling that has left: the time is up, or it is an old
+    /// one.
     #[inline(never)]
-    fn hdec(&self) -> Option<ExitReason> {
-        if self.vcore.entry.snapshot().leaving() {
-            return Some(ExitReason::Pulled);
-        }
+    fn hdec(self) -> Option<ExitReason> {
         let now_tb = op::time_tb();
         let deadline_tb = self.core.deadline_tb.load(Relaxed);
         if deadline_tb.wrapping_sub(now_tb) as i64 <= 0 {
             return Some(ExitReason::Deadline);
         }
-        inject::arm_hdec(self, deadline_tb, now_tb);
+        inject::arm_hdec(&self, deadline_tb, now_tb);
         self.vcore
             .entry
             .snapshot()
@@ -215,7 +236,7 @@ impl Seat {
 
     /// An external interrupt: an IPI from a kicker or a late one, or a device of the host's.
     #[inline(never)]
-    fn external(&self) -> Option<ExitReason> {
+    fn external(self) -> Option<ExitReason> {
         let ptid = self.thread.ptid();
         let entry = &self.vcore.entry;
         let (presented, called) = entry.polled(ptid, || self.thread.icp.poll());
@@ -235,7 +256,7 @@ impl Seat {
 
     /// Takes the IPI that somebody has sent, or is about to send, to this thread.
     #[inline(never)]
-    pub fn take_call(&self) {
+    pub fn take_call(self) {
         while !self.thread.icp.ipi_sent() {
             op::relax();
         }
@@ -256,7 +277,8 @@ impl Seat {
         leave
     }
 
-    fn pull(&self, in_guest: Mask, wake: Mask) {
+    #[inline(never)]
+    fn pull(self, in_guest: Mask, wake: Mask) {
         if in_guest != 0 {
             full_barrier();
             world::expire_hdec();
@@ -293,7 +315,7 @@ unsafe fn note_exit(page: *mut VcpuPage, vector: u64, reason: ExitReason) {
     firmware.srr0.set(pc);
     firmware.srr1.set(guest_msr.get());
     guest_msr.set(guest_msr.get() & !msr::SRR1_CAUSE);
-    if !matches!(vector, 0x980 | 0xc00) {
+    if !matches!(vector, HDEC | 0xc00) {
         note_fault(firmware, vector);
     }
     let left_tb = op::time_tb();
@@ -324,43 +346,52 @@ fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
     }
 }
 
-/// From assembly: a secondary's guest has left.
+/// From assembly: a guest has left.
 pub(crate) extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
     let thread = platform::thread::current();
-    let core = super::cores::core(thread.core());
+    let core = super::cores::of(thread);
     let seat = Seat::from_letter(thread, core, core.seating.seat(thread.ptid()));
-    match seat.reason(page, vector) {
-        Some(reason) => seat.depart(page, vector, reason),
-        None => {
-            inject::deliver(&seat, page);
-            // SAFETY: the page's guest is still in this thread.
-            unsafe { guest::enter_for_good(page) }
-        }
-    }
-    platform::thread::idle()
+    let Some(reason) = seat.reason(page, vector) else {
+        inject::deliver(&seat, page);
+        // SAFETY: the page's guest is still in this thread.
+        unsafe { guest::enter(page) }
+    };
+    seat.depart(page, vector, reason);
+    seat.done()
 }
 
 /// A secondary out of its nap: somebody has called it, or nobody.
 pub extern "C" fn woken(_srr1: u64) -> ! {
     let thread = platform::thread::current();
-    let core = super::cores::core(thread.core());
-    if core.awake.load(Relaxed) & 1 << thread.ptid() == 0 {
-        platform::thread::settle();
-    }
+    let core = super::cores::of(thread);
     thread.icp.take_ipi();
     let letter = core.seating.take_letter(thread.ptid());
-    if letter != 0 {
-        Seat::from_letter(thread, core, letter).run_for_good();
-    } else if thread.ptid() == 0 && core.host_starts[0].load(Acquire) != 0 {
+    if letter == 0 {
+        called_for_else(thread, core)
+    }
+    Seat::from_letter(thread, core, letter).run()
+}
+
+#[inline(never)]
+fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
+    if thread.ptid() == 0 && core.host_starts[0].load(Acquire) != 0 {
         cpu::start_if_asked(core, thread);
     } else if thread.ptid() != 0 && core.state() == CoreState::Released {
         cpu::park(core, thread);
-    } else if core.awake.fetch_or(1 << thread.ptid(), Release) & 1 << thread.ptid() != 0 {
+    } else {
         core.spurious.fetch_add(1, Relaxed);
     }
     platform::thread::idle()
 }
 
-const _: () = assert!(align_of::<Vcore>() as u64 > SLOT_MASK);
+/// A thread out of its first nap, into which it went at reset.
+pub extern "C" fn first_woken(_srr1: u64) -> ! {
+    let thread = platform::thread::current();
+    platform::thread::settle();
+    thread.icp.take_ipi();
+    platform::thread::wakes_in(woken);
+    super::cores::of(thread).awake.fetch_or(1 << thread.ptid(), Release);
+    platform::thread::idle()
+}
 
 const _: () = assert!(align_of::<Vcore>() as u64 > SLOT_MASK);

@@ -2,13 +2,13 @@
 //!
 //! | bits | field | meaning |
 //! | --- | --- | --- |
-//! | 0–7 | outstanding | called for this run, hasn't reported back |
-//! | 8–15 | entered | in the guest, or was |
-//! | 16–23 | exited | has begun to leave |
-//! | 24–31 | ceded | naps in H_CEDE |
-//! | 32–39 | called | an IPI to it is on its way |
-//! | 40–47 | prodded | its next H_CEDE returns at once |
-//! | 48 | request | somebody outside wants the vcore out |
+//! | 0–7 | exited | has begun to leave |
+//! | 8 | request | somebody outside wants the vcore out |
+//! | 9–16 | outstanding | called for this run, hasn't reported back |
+//! | 17–24 | entered | in the guest, or was |
+//! | 25–32 | ceded | naps in H_CEDE |
+//! | 33–40 | called | an IPI to it is on its way |
+//! | 41–48 | prodded | its next H_CEDE returns at once |
 //! | 49–63 | generation | which run this is |
 //!
 //! Two rules make it safe. *Entry is set only if nobody has begun to leave*, in one step. And
@@ -20,13 +20,15 @@ use super::sync::full_barrier;
 use super::word::Word;
 use super::{GENERATION_BITS, Generation};
 
-const OUTSTANDING: Field = Field(0);
-const ENTERED: Field = Field(8);
-const EXITED: Field = Field(16);
-const CEDED: Field = Field(24);
-const CALLED: Field = Field(32);
-const PRODDED: Field = Field(40);
-const REQUEST: u64 = 1 << 48;
+const EXITED: Field = Field(0);
+const REQUEST: u64 = 1 << 8;
+/// Exited and request, which are looked at together: one instruction's operand.
+const LEAVING: u64 = 0x1ff;
+const OUTSTANDING: Field = Field(9);
+const ENTERED: Field = Field(17);
+const CEDED: Field = Field(25);
+const CALLED: Field = Field(33);
+const PRODDED: Field = Field(41);
 const GENERATION_SHIFT: u32 = 49;
 
 /// The word.
@@ -61,7 +63,7 @@ impl Snapshot {
     }
     /// Somebody has begun to leave, or was asked to: nobody may enter any more.
     pub fn leaving(self) -> bool {
-        self.exited() != 0 || self.0 & REQUEST != 0
+        self.0 & LEAVING != 0
     }
     /// Threads that execute guest instructions, or are about to.
     fn in_guest(self) -> Mask {

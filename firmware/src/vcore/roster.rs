@@ -147,6 +147,45 @@ impl Snapshot {
     }
 }
 
+/// What a host asks for with a run.
+struct Wish {
+    runnable: Mask,
+    blocked: Mask,
+    eager: bool,
+}
+
+impl Wish {
+    /// The word with the run begun.
+    #[inline(always)]
+    fn admit(&self, now: Snapshot) -> Result<u64, Refusal> {
+        let &Self {
+            runnable, blocked, ..
+        } = self;
+        if now.0 & (RUNNING | DEAD | JOINING) != 0 {
+            return Err(match now.running() || now.0 & DEAD == 0 {
+                true => Refusal::Busy,
+                false => Refusal::Dead,
+            });
+        }
+        if runnable & blocked != 0 || (runnable | blocked) & !now.present() != 0 {
+            return Err(Refusal::NoSuchVcpu);
+        }
+        let kicked = now.kicked() & (now.runnable() | runnable) & !blocked;
+        if kicked != 0 {
+            return Err(Refusal::Kicked(kicked));
+        }
+        let mut new = now;
+        if blocked != 0 {
+            new = Snapshot(BLOCKED.set(new.dequeue(blocked).0, blocked));
+        }
+        new = new.enqueue(runnable);
+        if new.runnable() == 0 || !self.eager && !new.complete() {
+            return Err(Refusal::Constrained);
+        }
+        Ok((new.0 | RUNNING).wrapping_add(1 << GENERATION_SHIFT))
+    }
+}
+
 impl Default for Roster {
     fn default() -> Self {
         Self::new()
@@ -218,49 +257,32 @@ impl Roster {
 
     /// The host asks for a run with `runnable` made runnable and `blocked` made blocked. On
     /// success the vcore is running, and the answer's queue says who runs in which order.
+    #[inline(always)]
     pub fn begin(&self, runnable: Mask, blocked: Mask, eager: bool) -> Result<Snapshot, Refusal> {
-        self.update(|now| {
-            if now.running() {
-                return (None, Err(Refusal::Busy));
-            }
-            if now.0 & (DEAD | JOINING) != 0 {
-                let why = if now.0 & DEAD != 0 {
-                    Refusal::Dead
-                } else {
-                    Refusal::Busy
-                };
-                return (None, Err(why));
-            }
-            if runnable & blocked != 0 || (runnable | blocked) & !now.present() != 0 {
-                return (None, Err(Refusal::NoSuchVcpu));
-            }
-            let kicked = now.kicked() & (now.runnable() | runnable) & !blocked;
-            if kicked != 0 {
-                let left = now.dequeue(kicked & now.runnable()).0;
-                let word = KICKED.clear(BLOCKED.clear(left, kicked), kicked);
-                return (Some(word | RUNNING), Err(Refusal::Kicked(kicked)));
-            }
-            Self::admit(now, runnable, blocked, eager)
-        })
+        let wish = Wish {
+            runnable,
+            blocked,
+            eager,
+        };
+        match self.0.change(|word| wish.admit(Snapshot(word)).ok()) {
+            Some(word) => Ok(Snapshot(word)),
+            None => self.refuse(&wish),
+        }
     }
 
-    fn admit(
-        now: Snapshot,
-        runnable: Mask,
-        blocked: Mask,
-        eager: bool,
-    ) -> (Option<u64>, Result<Snapshot, Refusal>) {
-        let mut new = now;
-        if blocked != 0 {
-            new = new.dequeue(blocked & now.runnable());
-            new = Snapshot(BLOCKED.set(new.0, blocked));
-        }
-        new = new.enqueue(runnable);
-        if new.runnable() == 0 || !eager && !new.complete() {
-            return (None, Err(Refusal::Constrained));
-        }
-        let new = Snapshot((new.0 | RUNNING).wrapping_add(1 << GENERATION_SHIFT));
-        (Some(new.0), Ok(new))
+    /// A wish that was refused: why, unless it is granted after all, things having changed. Kicks
+    /// are answered by this.
+    #[cold]
+    fn refuse(&self, wish: &Wish) -> Result<Snapshot, Refusal> {
+        self.update(|now| match wish.admit(now) {
+            Ok(word) => (Some(word), Ok(Snapshot(word))),
+            Err(Refusal::Kicked(kicked)) => {
+                let left = now.dequeue(kicked & now.runnable()).0;
+                let word = KICKED.clear(BLOCKED.clear(left, kicked), kicked);
+                (Some(word | RUNNING), Err(Refusal::Kicked(kicked)))
+            }
+            Err(why) => (None, Err(why)),
+        })
     }
 
     /// Whose kicks have refused a run has been told of it: the vcore can run again.

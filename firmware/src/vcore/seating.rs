@@ -66,10 +66,15 @@ impl Seating {
         self.mailboxes[ptid].store(letter, Ordering::Release);
     }
 
-    /// The thread takes its letter; 0 if there is none.
+    /// The thread takes its letter; 0 if there is none. Nobody writes another until the thread has
+    /// reported.
     #[inline(always)]
     pub fn take_letter(&self, ptid: usize) -> u64 {
-        self.mailboxes[ptid].swap(0, Ordering::Acquire)
+        let letter = self.mailboxes[ptid].load(Ordering::Acquire);
+        if letter != 0 {
+            self.mailboxes[ptid].store(0, Ordering::Relaxed);
+        }
+        letter
     }
 
     /// There is a letter for the thread. It has to be taken before anything is made of it.

@@ -45,6 +45,23 @@ impl Word {
         self.0.fetch_sub(one, Ordering::AcqRel);
     }
 
+    /// Changes the word in one step to what `change` makes of it; that is the answer. `None`:
+    /// `change` refused.
+    pub fn change(&self, change: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+        // Relaxed: as in `update`.
+        let mut now = self.0.load(Ordering::Relaxed);
+        loop {
+            let new = change(now)?;
+            match self
+                .0
+                .compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return Some(new),
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
     /// Changes the word in one step; `change` may refuse, with an answer of its own.
     pub fn update<T>(&self, mut change: impl FnMut(u64) -> (Option<u64>, T)) -> T {
         // Relaxed: what is read here only counts if the exchange below, or a later one, finds it
@@ -55,7 +72,7 @@ impl Word {
             let Some(new) = new else { return answer };
             match self
                 .0
-                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => return answer,
                 Err(seen) => now = seen,

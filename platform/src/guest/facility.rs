@@ -15,6 +15,13 @@ pub fn open(fp: bool) {
     unsafe { op::set_msr(wanted) };
 }
 
+/// [`open`] for the TM registers alone.
+#[inline(always)]
+pub fn open_tm() {
+    // SAFETY: only a facility bit changes.
+    unsafe { op::set_msr(op::msr() | msr::TM) };
+}
+
 macro_rules! all_vsrs {
     ($one:literal) => {
         concat!(

@@ -91,13 +91,25 @@ unsafe fn save_valid(page: *mut VcpuPage) {
 }
 
 /// A host's SLB, kept over a run.
+#[derive(Debug)]
 pub struct SavedSlb([(u64, u64); SLB_ENTRIES]);
 
+impl Default for SavedSlb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SavedSlb {
+    /// No entries.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self([(0, 0); SLB_ENTRIES])
+    }
+
     /// Copies this thread's SLB.
-    pub fn take() -> Self {
-        let mut entries = [(0, 0); SLB_ENTRIES];
-        for (index, (esid, vsid)) in entries.iter_mut().enumerate() {
+    pub fn take(&mut self) {
+        for (index, (esid, vsid)) in self.0.iter_mut().enumerate() {
             // SAFETY: reads one entry.
             unsafe {
                 asm!("slbmfee {}, {}", out(reg) *esid, in(reg) index, options(nostack));
@@ -105,7 +117,6 @@ impl SavedSlb {
             }
             *esid |= index as u64;
         }
-        Self(entries)
     }
 
     /// Puts the valid entries back; the SLB is empty before.
