@@ -231,7 +231,11 @@ pub fn ticks_until(deadline_tb: u64, now_tb: u64) -> u64 {
 
 #[cold]
 fn out_of_reach(ticks: i64) -> u64 {
-    if ticks < 0 { i32::MIN as u64 } else { i32::MAX as u64 }
+    if ticks < 0 {
+        i32::MIN as u64
+    } else {
+        i32::MAX as u64
+    }
 }
 
 /// # Safety

@@ -76,17 +76,22 @@ macro_rules! access {
         /// `at` is an aligned address of live memory that may change.
         pub unsafe fn $write(at: *mut u8, value: $width) {
             // SAFETY: the caller vouches for the address.
-            unsafe {
-                at.cast::<$width>()
-                    .write_volatile(value.to_be())
-            }
+            unsafe { at.cast::<$width>().write_volatile(value.to_be()) }
         }
     };
 }
 
 macro_rules! ordered {
     ($width:ty, $read:ident, $load:literal, $write:ident, $store:literal) => {
-        access!($width, $read, $load, $write, $store, "sync", "twi 0, {value}, 0; isync");
+        access!(
+            $width,
+            $read,
+            $load,
+            $write,
+            $store,
+            "sync",
+            "twi 0, {value}, 0; isync"
+        );
     };
 }
 ordered!(u8, read8, "lbzcix", write8, "stbcix");

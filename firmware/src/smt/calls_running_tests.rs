@@ -256,7 +256,9 @@ impl Test {
                     .is_none()
             );
         }
-        vcore.core.store(core::ptr::from_ref(self.machine.core) as u64, Relaxed);
+        vcore
+            .core
+            .store(core::ptr::from_ref(self.machine.core) as u64, Relaxed);
         vcore.entry.open(queue.generation(), bits(seats.keys()));
         self.running = Some(Running {
             vcore: handle,

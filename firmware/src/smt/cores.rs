@@ -1,15 +1,13 @@
 //! What the firmware keeps of each core: who has its threads, and what they are to do.
-use super::objects::Vcore;
-use crate::vcore::{Mask, Seating};
-use core::cell::UnsafeCell;
+use crate::vcore::Seating;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use hcalls::MAX_THREADS;
 use hcalls::exit::ExitReason;
 use hcalls::run::CoreState;
-use platform::guest::SavedSlb;
-use platform::thread::Thread;
-use platform::world::Host;
 use platform::xics::Icp;
+
+#[cfg(target_arch = "powerpc64")]
+use super::running::RunnersOwn;
 
 /// Most cores that the firmware can run on; as many as a tree may list.
 pub const MAX_CORES: usize = platform::tree::MAX_CORES;
@@ -56,51 +54,6 @@ impl Reasons {
 
 const _: () = assert!(ExitReason::None as u8 == 0);
 
-/// What a run keeps until its end: thread 0 leaves it here while a guest has its stack.
-#[derive(Debug)]
-pub struct Running {
-    pub vcore: Option<&'static Vcore>,
-    pub host: Host,
-    /// The host's SLB, if `keeps_slb`.
-    pub slb: SavedSlb,
-    pub keeps_slb: bool,
-    /// The call's arguments, which its results replace.
-    pub args: usize,
-    /// Threads called when the run began.
-    pub called: Mask,
-    pub started_tb: u64,
-}
-
-/// A core's [`Running`], which its thread 0 alone may touch.
-#[derive(Debug)]
-pub struct RunnersOwn(UnsafeCell<Running>);
-
-// SAFETY: only one thread of all ever reaches the content, as `get` demands.
-unsafe impl Sync for RunnersOwn {}
-
-impl RunnersOwn {
-    const fn new() -> Self {
-        Self(UnsafeCell::new(Running {
-            vcore: None,
-            host: Host::new(),
-            slb: SavedSlb::new(),
-            keeps_slb: false,
-            args: 0,
-            called: 0,
-            started_tb: 0,
-        }))
-    }
-
-    /// # Safety
-    /// The caller is this core's thread 0, and holds no other reference to it.
-    #[expect(clippy::mut_from_ref, reason = "the caller's promise makes it the only one")]
-    #[inline(always)]
-    pub unsafe fn get(&self) -> &mut Running {
-        // SAFETY: the caller's promise.
-        unsafe { &mut *self.0.get() }
-    }
-}
-
 /// One core. Its mailboxes are one cache line, the rest another.
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -134,6 +87,7 @@ pub struct Core {
     pub owing: AtomicU64,
     /// Wake-ups that nobody had asked for.
     pub spurious: AtomicU64,
+    #[cfg(target_arch = "powerpc64")]
     pub running: RunnersOwn,
     pub pir: AtomicU32,
     pub threads: AtomicU32,
@@ -158,6 +112,7 @@ impl Core {
             parked: AtomicU8::new(0),
             owing: AtomicU64::new(0),
             spurious: AtomicU64::new(0),
+            #[cfg(target_arch = "powerpc64")]
             running: RunnersOwn::new(),
             pir: AtomicU32::new(0),
             threads: AtomicU32::new(0),
@@ -210,8 +165,9 @@ pub fn register(pir: u32, icps: &[u64]) -> &'static Core {
 }
 
 /// The core of a thread.
+#[cfg(target_arch = "powerpc64")]
 #[inline(always)]
-pub fn of(thread: &Thread) -> &'static Core {
+pub fn of(thread: &platform::thread::Thread) -> &'static Core {
     // SAFETY: every thread is made with the address of an element of `CORES`.
     unsafe { &*(thread.core as *const Core) }
 }

@@ -20,4 +20,6 @@ pub mod inject;
 #[cfg(target_arch = "powerpc64")]
 pub mod run;
 #[cfg(target_arch = "powerpc64")]
+pub mod running;
+#[cfg(target_arch = "powerpc64")]
 pub mod seat;

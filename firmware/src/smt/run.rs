@@ -1,7 +1,8 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
 use super::calls::wrong;
-use super::cores::{self, Core, NOBODY, Running};
+use super::cores::{self, Core, NOBODY};
 use super::objects::{self, Vcore};
+use super::running::Running;
 use super::seat::{Seat, letter};
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};

@@ -390,7 +390,9 @@ pub extern "C" fn first_woken(_srr1: u64) -> ! {
     platform::thread::settle();
     thread.icp.take_ipi();
     platform::thread::wakes_in(woken);
-    super::cores::of(thread).awake.fetch_or(1 << thread.ptid(), Release);
+    super::cores::of(thread)
+        .awake
+        .fetch_or(1 << thread.ptid(), Release);
     platform::thread::idle()
 }
 

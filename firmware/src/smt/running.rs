@@ -1,0 +1,54 @@
+//! What a run leaves with its core while guests have the core's threads.
+use super::objects::Vcore;
+use crate::vcore::Mask;
+use core::cell::UnsafeCell;
+use platform::guest::SavedSlb;
+use platform::world::Host;
+
+/// What a run keeps until its end: thread 0 leaves it here while a guest has its stack.
+#[derive(Debug)]
+pub struct Running {
+    pub vcore: Option<&'static Vcore>,
+    pub host: Host,
+    /// The host's SLB, if `keeps_slb`.
+    pub slb: SavedSlb,
+    pub keeps_slb: bool,
+    /// The call's arguments, which its results replace.
+    pub args: usize,
+    /// Threads called when the run began.
+    pub called: Mask,
+    pub started_tb: u64,
+}
+
+/// A core's [`Running`], which its thread 0 alone may touch.
+#[derive(Debug)]
+pub struct RunnersOwn(UnsafeCell<Running>);
+
+// SAFETY: only one thread of all ever reaches the content, as `get` demands.
+unsafe impl Sync for RunnersOwn {}
+
+impl RunnersOwn {
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(Running {
+            vcore: None,
+            host: Host::new(),
+            slb: SavedSlb::new(),
+            keeps_slb: false,
+            args: 0,
+            called: 0,
+            started_tb: 0,
+        }))
+    }
+
+    /// # Safety
+    /// The caller is this core's thread 0, and holds no other reference to it.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the caller's promise makes it the only one"
+    )]
+    #[inline(always)]
+    pub unsafe fn get(&self) -> &mut Running {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.0.get() }
+    }
+}
