@@ -10,6 +10,7 @@ use log::{LevelFilter, error, info, warn};
 use platform::bmc::{self, Power};
 use platform::log_ring::RING;
 use platform::memory::{MemoryMap, Owner};
+use platform::psi::Psi;
 use platform::region::Region;
 use platform::thread::{self, Entries, HostStart, Thread};
 use platform::tree::{self, LpcBus, Machine, TreeError, UartPort};
@@ -87,6 +88,8 @@ const USUAL_BUS: LpcBus = LpcBus {
         baud: 115_200,
     }),
     bt_port: None,
+    rtc_port: None,
+    psi_pcba: None,
 };
 
 fn start_console(bus: &LpcBus) {
@@ -191,12 +194,24 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
         .map(|core| core.threads)
         .min()
         .unwrap_or(1);
+    enable_interrupts(machine);
     let tree = host_tree(machine, fdt, threads_per_core)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
     Ok(HostStart {
         pc: payload.entry,
         args: [tree, 0, 0, R6, PAYLOAD_BYTES, BASE, asm::opal::entry_real()],
     })
+}
+
+/// The LPC bus's interrupts go to the host from now on, which tells of them.
+fn enable_interrupts(machine: &Machine) {
+    // SAFETY: the bus is as the machine's tree says.
+    let bridge = machine.lpc.and_then(|bus| unsafe { Psi::of(&bus) });
+    if let Some(bridge) = bridge {
+        bridge.init(thread::pir());
+        opal::xive::init(bridge);
+        console::enable_interrupts();
+    }
 }
 
 /// Builds the host's tree in the firmware's own memory; answers its real address.
@@ -227,8 +242,12 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
     Ok(real::address(Box::leak(words).as_ptr()))
 }
 
-/// The machine, once it has been read.
 static MACHINE: Once<Machine> = Once::new();
+
+/// The machine, once it has been read.
+pub fn machine() -> Option<&'static Machine> {
+    MACHINE.get()
+}
 
 /// Ends the machine, by the BMC if there is one.
 pub fn power_off() -> ! {
@@ -250,7 +269,7 @@ fn finish(power: Power, done: &str) -> ! {
         Err(why) => error!("catnap: the BMC refuses: {why}"),
     }
     if thread::try_current().is_some() {
-        thread::take_from_host();
+        thread::take_from_host(thread::current().ptid() == 0);
     }
     thread::stop()
 }

@@ -7,11 +7,13 @@ use dtoolkit::error::FdtParseError;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::memreserve::MemoryReservation;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
-use dtoolkit::{Property, ToPropertyValue};
+use dtoolkit::{Node, Property, ToPropertyValue};
 use platform::region::Region;
 use platform::tree::Machine;
-use skiboot_compat::tree::{WRITE_BUFFER_LEN, compatible, name, node, property, smt};
+use skiboot_compat::tree::{compatible, name, node, property};
 use thiserror::Error;
+
+mod opal;
 
 /// Where the header keeps the PIR of the thread that boots.
 const BOOT_CPUID_OFFSET: usize = 28;
@@ -68,7 +70,9 @@ pub fn build(
     keep_first_threads(&mut tree)?;
     reserve_uart(&mut tree, machine);
     point_to_console(&mut tree);
-    tree.root.add_child(opal(params));
+    let handles = Handles::free_in(&tree.root);
+    tree.root.add_child(xics(handles.xics));
+    tree.root.add_child(opal::node(machine, params, &handles));
     reserve_memory(&mut tree, params.reserved);
     let mut bytes = tree.to_dtb();
     bytes[BOOT_CPUID_OFFSET..][..4].copy_from_slice(&params.boot_pir.to_be_bytes());
@@ -114,56 +118,45 @@ fn point_to_console(tree: &mut DeviceTree) {
     }
 }
 
-fn opal(params: &HostTreeParams) -> DeviceTreeNode {
-    let mut opal = new_node(name::OPAL);
-    set_cells(&mut opal, 0, 0);
-    set(&mut opal, property::COMPATIBLE, compatible::OPAL);
-    set(&mut opal, property::OPAL_BASE, params.opal_base);
-    set(&mut opal, property::OPAL_ENTRY, params.opal_entry);
-    set(
-        &mut opal,
-        property::OPAL_RUNTIME_SIZE,
-        params.opal_runtime_len,
-    );
-    set(&mut opal, property::MEMCONS, params.memcons);
-    opal.add_child(consoles());
-    opal.add_child(firmware(params));
-    opal.add_child(smt_node(&params.smt));
-    opal
+/// Numbers by which nodes refer to each other.
+struct Handles {
+    xics: u32,
+    event: u32,
 }
 
-fn consoles() -> DeviceTreeNode {
-    let mut serial = new_node(name::SERIAL);
-    set(&mut serial, property::COMPATIBLE, compatible::CONSOLE);
-    set(&mut serial, "device_type", "serial");
-    set(&mut serial, "reg", 0_u32);
-    set(&mut serial, property::WRITE_BUFFER_SIZE, WRITE_BUFFER_LEN);
-    let mut consoles = new_node(name::CONSOLES);
-    set_cells(&mut consoles, 1, 0);
-    consoles.add_child(serial);
-    consoles
-}
-
-fn firmware(params: &HostTreeParams) -> DeviceTreeNode {
-    let mut exports = new_node(name::EXPORTS);
-    for (name, region) in params.exports {
-        set(&mut exports, name, range(region));
+impl Handles {
+    /// Numbers that no node has yet.
+    fn free_in(root: &DeviceTreeNode) -> Self {
+        let free = highest_handle(root).saturating_add(1);
+        Self {
+            xics: free,
+            event: free.wrapping_add(1),
+        }
     }
-    let mut firmware = new_node(name::FIRMWARE);
-    set(&mut firmware, property::COMPATIBLE, compatible::FIRMWARE);
-    set(&mut firmware, property::VERSION, params.version);
-    firmware.add_child(exports);
-    firmware
 }
 
-fn smt_node(params: &SmtParams) -> DeviceTreeNode {
-    let mut node = new_node(smt::NAME);
-    set(&mut node, property::COMPATIBLE, smt::COMPATIBLE);
-    set(&mut node, smt::VERSIONS, params.versions);
-    set(&mut node, smt::TOKENS, params.tokens);
-    set(&mut node, smt::WIDTHS, params.widths);
-    set(&mut node, smt::PAGE_BYTES, params.page_bytes);
-    set(&mut node, smt::FEATURES, params.features);
+fn highest_handle(node: &DeviceTreeNode) -> u32 {
+    let own = node.property(property::PHANDLE);
+    let own = own.and_then(|property| property.value_as().ok());
+    let below = node.children().map(highest_handle);
+    below.chain(own).max().unwrap_or(0)
+}
+
+/// The interrupt sources: Linux binds those of GET_XIVE and SET_XIVE to this node, and makes it
+/// the parent of all interrupts that name none.
+fn xics(handle: u32) -> DeviceTreeNode {
+    let mut node = new_node(name::XICS);
+    set(&mut node, property::COMPATIBLE, compatible::XICS);
+    set(
+        &mut node,
+        property::DEVICE_TYPE,
+        "PowerPC-Interrupt-Source-Controller",
+    );
+    set(&mut node, property::INTERRUPT_CONTROLLER, [0_u8; 0]);
+    set(&mut node, "#address-cells", 0_u32);
+    set(&mut node, property::INTERRUPT_CELLS, 2_u32);
+    set(&mut node, property::PHANDLE, handle);
+    set(&mut node, "reg", [0_u32; 4]);
     node
 }
 

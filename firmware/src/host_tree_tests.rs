@@ -1,9 +1,9 @@
 extern crate std;
 use super::*;
-use dtoolkit::Node;
 use dtoolkit::fdt::FdtNode;
 use platform::tree;
 use proptest::prelude::*;
+use skiboot_compat::tree::smt;
 
 const ONE_THREAD: &[u8] = include_bytes!("../../platform/tests/trees/one-thread.dtb");
 const TWO_CORES: &[u8] = include_bytes!("../../platform/tests/trees/two-cores.dtb");

@@ -1,4 +1,7 @@
 //! The console: the UART, and the lock that orders all use of the LPC bus.
+//!
+//! What is typed is taken out of the UART as soon as somebody looks, into a buffer of ours: a UART
+//! that interrupts goes on doing so until its bytes are taken, whether or not the host wants them.
 
 use crate::lock::{Lock, LockGuard};
 use crate::log_ring::RING;
@@ -14,12 +17,32 @@ pub struct Bus {
     uart: Option<Uart>,
     /// The UART took nothing for a long time; nobody waits for it again until it does.
     stuck: bool,
+    /// The UART's interrupts reach somebody.
+    interrupts: bool,
+    typed: Typed,
+}
+
+/// Bytes typed and not read yet.
+const TYPED_LEN: usize = 256;
+
+/// A ring of bytes.
+struct Typed {
+    bytes: [u8; TYPED_LEN],
+    /// Place of the oldest byte.
+    first: usize,
+    len: usize,
 }
 
 static BUS: Lock<Bus> = Lock::new(Bus {
     lpc: None,
     uart: None,
     stuck: false,
+    interrupts: false,
+    typed: Typed {
+        bytes: [0; TYPED_LEN],
+        first: 0,
+        len: 0,
+    },
 });
 /// What [`emergency_write`] needs, without the lock.
 static EMERGENCY: Once<(Lpc, u16)> = Once::new();
@@ -57,11 +80,29 @@ pub fn write(bytes: &[u8]) -> usize {
     }
 }
 
-/// Takes what has been typed; how many bytes that was.
-pub fn read(buffer: &mut [u8]) -> usize {
-    match &mut BUS.lock().uart {
-        Some(uart) => uart.receive(buffer),
-        None => 0,
+/// Takes what has been typed: how many bytes that was, and whether there are more.
+pub fn read(buffer: &mut [u8]) -> (usize, bool) {
+    let mut bus = BUS.lock();
+    bus.listen();
+    let taken = bus.typed.take(buffer);
+    // There is room again in a buffer that was full.
+    bus.listen();
+    (taken, bus.typed.len != 0)
+}
+
+/// Looks whether something has been typed.
+pub fn has_input() -> bool {
+    let mut bus = BUS.lock();
+    bus.listen();
+    bus.typed.len != 0
+}
+
+/// From now on the UART interrupts when something is typed.
+pub fn enable_interrupts() {
+    let mut bus = BUS.lock();
+    bus.interrupts = true;
+    if let Some(uart) = &mut bus.uart {
+        uart.interrupt(true);
     }
 }
 
@@ -84,7 +125,51 @@ fn send_text(uart: &mut Uart, bytes: &[u8]) -> bool {
     }
 }
 
+impl Typed {
+    fn room(&self) -> usize {
+        TYPED_LEN - self.len
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[(self.first + self.len) % TYPED_LEN] = byte;
+        self.len += 1;
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let len = buffer.len().min(self.len);
+        for byte in &mut buffer[..len] {
+            *byte = self.bytes[self.first];
+            self.first = (self.first + 1) % TYPED_LEN;
+        }
+        self.len -= len;
+        len
+    }
+}
+
 impl Bus {
+    /// Takes what the UART has received. While there is no room for more it doesn't interrupt.
+    fn listen(&mut self) {
+        let Some(uart) = &mut self.uart else {
+            return;
+        };
+        let was_full = self.typed.room() == 0;
+        let mut piece = [0; 16];
+        loop {
+            let room = self.typed.room().min(piece.len());
+            let received = uart.receive(&mut piece[..room]);
+            piece[..received]
+                .iter()
+                .for_each(|&byte| self.typed.push(byte));
+            if received == 0 || received < room {
+                break;
+            }
+        }
+        let is_full = self.typed.room() == 0;
+        if self.interrupts && was_full != is_full {
+            uart.interrupt(!is_full);
+        }
+    }
+
     /// Writes text of the log to the ring and, if it can be had, to the UART.
     pub(crate) fn log(&mut self, bytes: &[u8]) {
         RING.append(bytes);
@@ -95,5 +180,27 @@ impl Bus {
                 !send_text(uart, bytes)
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_comes_out_in_order() {
+        let mut typed = Typed {
+            bytes: [0; TYPED_LEN],
+            first: TYPED_LEN - 3,
+            len: 0,
+        };
+        (0..10).for_each(|byte| typed.push(byte));
+        assert_eq!(typed.room(), TYPED_LEN - 10);
+        let mut buffer = [0xff; 4];
+        assert_eq!((typed.take(&mut buffer), buffer), (4, [0, 1, 2, 3]));
+        let mut buffer = [0xff; 8];
+        assert_eq!(typed.take(&mut buffer), 6);
+        assert_eq!(buffer, [4, 5, 6, 7, 8, 9, 0xff, 0xff]);
+        assert_eq!(typed.take(&mut buffer), 0);
     }
 }

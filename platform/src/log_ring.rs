@@ -3,8 +3,8 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
-/// "f0igeras", what a reader looks for.
-pub const MAGIC: u64 = 0x6630_6967_6572_6173;
+/// "f0iegras", what a reader looks for.
+pub const MAGIC: u64 = 0x6630_6965_6772_6173;
 /// In `out_pos`: the text has wrapped, so the oldest byte is the one at the position.
 pub const WRAPPED: u32 = 0x8000_0000;
 /// Bytes of text kept. A power of two.
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_header_has_linux_layout() {
-        assert_eq!(&MAGIC.to_be_bytes(), b"f0igeras");
+        assert_eq!(&MAGIC.to_be_bytes(), b"f0iegras");
         assert_eq!(offset_of!(Memcons, obuf_phys), 8);
         assert_eq!(offset_of!(Memcons, ibuf_phys), 16);
         assert_eq!(offset_of!(Memcons, obuf_size), 24);

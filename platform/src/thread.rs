@@ -5,6 +5,7 @@ use crate::xics::Icp;
 use alloc::alloc::{Layout, alloc_zeroed};
 use asm::area::{Frame, ThreadArea};
 use asm::{msr, nap, op, opal, spr};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A thread's stack for OPAL calls and for its own work.
 const STACK_BYTES: usize = 16 * 1024;
@@ -189,11 +190,24 @@ pub struct HostStart {
 /// its own, both wake it from nap.
 const HOST_LPCR: u64 = spr::lpcr::PECE_EXTERNAL | spr::lpcr::PECE_DECREMENTER;
 
+/// The host wants its interrupts taken little-endian.
+static HOST_HILE: AtomicBool = AtomicBool::new(false);
+
+/// How the host wants its interrupts taken, on this thread's core now and on other cores when it
+/// gets their threads.
+pub fn set_host_hile(on: bool) {
+    HOST_HILE.store(on, Ordering::Relaxed);
+    // SAFETY: the calling thread is the host's; its siblings are too, or nap or wait awake until
+    // the firmware, which turns HILE off first, calls them.
+    unsafe { crate::world::set_hile(on) };
+}
+
 /// Gives this thread to the host.
 pub fn give_to_host(start: &HostStart) -> ! {
     // SAFETY: what the firmware needs of this thread from now on (area, OPAL stack) is found by
     // PIR; the host runs with HRMOR 0 and the registers that OPAL promises.
     unsafe {
+        crate::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
         spr::write::<{ spr::LPCR }>(HOST_LPCR);
         spr::write::<{ spr::HSPRG0 }>(0);
         spr::write::<{ spr::HFSCR }>(u64::MAX);
@@ -203,14 +217,16 @@ pub fn give_to_host(start: &HostStart) -> ! {
     }
 }
 
-/// Takes this thread from the host: its interrupts are the firmware's from here on. Thread 0 takes
-/// its core's vectors along; a secondary leaves those to the host.
-pub fn take_from_host() {
+/// Takes this thread from the host: its interrupts are the firmware's from here on. With the last
+/// thread of the host's on a core (`whole_core`) go the core's vectors; before that, the thread must
+/// stay awake.
+pub fn take_from_host(whole_core: bool) {
     settle();
-    // SAFETY: r13 is this thread's area. With thread 0 gone, no thread of its core is the host's.
+    // SAFETY: r13 is this thread's area, and the vectors are nobody else's by the caller's word.
     unsafe {
         spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
-        if current().ptid() == 0 {
+        if whole_core {
+            crate::world::set_hile(false);
             spr::write::<{ spr::HRMOR }>(asm::BASE);
             op::isync();
         }

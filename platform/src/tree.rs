@@ -87,6 +87,10 @@ pub struct LpcBus {
     pub uart: Option<UartPort>,
     /// First I/O port of the BMC's block-transfer interface.
     pub bt_port: Option<u16>,
+    /// First I/O port of the clock.
+    pub rtc_port: Option<u16>,
+    /// XSCOM address of the bridge that passes the bus's interrupts on.
+    pub psi_pcba: Option<u32>,
 }
 
 /// A UART on the LPC bus.

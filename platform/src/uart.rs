@@ -3,7 +3,7 @@
 use crate::lpc::Lpc;
 use thiserror::Error;
 use uart_16550::backend::Backend;
-use uart_16550::spec::registers::{LSR, offsets};
+use uart_16550::spec::registers::{IER, LSR, offsets};
 use uart_16550::{BaudRate, Config, InitError, Uart16550};
 
 /// Looks at the line status while the FIFO drains, before the UART counts as stuck. Sixteen bytes
@@ -118,6 +118,14 @@ impl Uart {
             }
         }
         false
+    }
+
+    /// Has the UART interrupt, or not, as long as it has received something.
+    pub fn interrupt(&mut self, on: bool) {
+        match on {
+            true => self.0.enable_interrupts(IER::DATA_READY),
+            false => self.0.disable_interrupts(IER::DATA_READY),
+        }
     }
 
     /// Takes what has been received; how many bytes that was.

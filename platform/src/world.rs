@@ -158,6 +158,19 @@ impl Host {
     }
 }
 
+/// Has this core's interrupts to the hypervisor taken little-endian, or big-endian.
+///
+/// # Safety
+/// No other thread of the core is woken, or interrupted in the firmware, before the matching
+/// change back.
+pub unsafe fn set_hile(on: bool) {
+    let hid0 = spr::read::<{ spr::HID0 }>();
+    if (hid0 & spr::HID0_HILE != 0) != on {
+        // SAFETY: the caller's promise.
+        unsafe { write_hid0(hid0 ^ spr::HID0_HILE) };
+    }
+}
+
 /// # Safety
 /// `value` is HID0 with only HILE changed.
 unsafe fn write_hid0(value: u64) {

@@ -11,6 +11,8 @@ pub const THREAD_UNAVAILABLE: u8 = 2;
 /// REINIT_CPUS flags: interrupts to the hypervisor come big-endian, or little-endian.
 pub const REINIT_HILE_BIG_ENDIAN: u64 = 1 << 0;
 pub const REINIT_HILE_LITTLE_ENDIAN: u64 = 1 << 1;
+/// REINIT_CPUS flag: page tables are hashed, which POWER8's always are.
+pub const REINIT_MMU_HASH: u64 = 1 << 2;
 
 /// Kinds of CEC_POWER_DOWN.
 pub const POWER_DOWN_NORMAL: u64 = 0;

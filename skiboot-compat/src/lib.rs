@@ -10,6 +10,8 @@ pub mod console;
 pub mod cpu;
 pub mod entry;
 pub mod memcons;
+pub mod message;
+pub mod rtc;
 pub mod status;
 pub mod tree;
 

@@ -4,7 +4,7 @@
 //! All fields are big-endian; offsets are in bytes.
 
 /// First field of a header.
-pub const MAGIC: u64 = 0x6630_6967_6572_6173;
+pub const MAGIC: u64 = 0x6630_6965_6772_6173;
 /// In the output position: the text has wrapped and the oldest byte is the one there.
 pub const OUT_POS_WRAPPED: u32 = 0x8000_0000;
 /// In the output position: offset of the next byte.

@@ -20,6 +20,13 @@ pub mod name {
     /// Regions listed here show up in Linux's /sys/firmware/opal/exports.
     pub const EXPORTS: &str = "exports";
     pub const RESERVED_MEMORY: &str = "reserved-memory";
+    /// Events, as interrupts of the host's.
+    pub const EVENT: &str = "event";
+    pub const RTC: &str = "rtc";
+    /// Power-saving states.
+    pub const POWER_MGT: &str = "power-mgt";
+    /// The interrupt sources that GET_XIVE and SET_XIVE know.
+    pub const XICS: &str = "interrupt-controller@0";
 }
 
 /// Names of properties.
@@ -39,6 +46,23 @@ pub mod property {
     pub const RESERVED_NAMES: &str = "reserved-names";
     pub const RESERVED_RANGES: &str = "reserved-ranges";
     pub const COMPATIBLE: &str = "compatible";
+    /// How often a host should poll for events, in milliseconds.
+    pub const HEARTBEAT_MS: &str = "ibm,heartbeat-ms";
+    /// Most bytes of a message.
+    pub const MSG_SIZE: &str = "opal-msg-size";
+    /// Calls that can be under way at a time.
+    pub const MSG_ASYNC_NUM: &str = "opal-msg-async-num";
+    /// Interrupts that the host passes on to OPAL_HANDLE_INTERRUPT, and what they are; then the
+    /// names that kernels before 4.17 look for.
+    pub const INTERRUPTS: &str = "interrupts";
+    pub const INTERRUPT_NAMES: &str = "interrupt-names";
+    pub const OPAL_INTERRUPTS: &str = "opal-interrupts";
+    pub const OPAL_INTERRUPT_NAMES: &str = "opal-interrupts-names";
+    pub const INTERRUPT_PARENT: &str = "interrupt-parent";
+    pub const INTERRUPT_CELLS: &str = "#interrupt-cells";
+    pub const INTERRUPT_CONTROLLER: &str = "interrupt-controller";
+    pub const PHANDLE: &str = "phandle";
+    pub const DEVICE_TYPE: &str = "device_type";
 }
 
 /// Values of `compatible`.
@@ -46,6 +70,24 @@ pub mod compatible {
     pub const OPAL: &[&str] = &["ibm,opal-v2", "ibm,opal-v3"];
     pub const CONSOLE: &str = "ibm,opal-console-raw";
     pub const FIRMWARE: &str = "ibm,opal-firmware";
+    pub const EVENT: &str = "ibm,opal-event";
+    pub const RTC: &str = "ibm,opal-rtc";
+    pub const XICS: &[&str] = &["IBM,ppc-xics", "IBM,opal-xics"];
+}
+
+/// Second cell of an interrupt: it is a level.
+pub const INTERRUPT_LEVEL: u32 = 1;
+
+/// `/ibm,opal/power-mgt`: power-saving states that the host may use (OPAL API
+/// "device-tree/ibm,opal/power-mgt"). Lists have an entry for each state.
+pub mod power_mgt {
+    pub const NAMES: &str = "ibm,cpu-idle-state-names";
+    pub const FLAGS: &str = "ibm,cpu-idle-state-flags";
+    pub const LATENCIES_NS: &str = "ibm,cpu-idle-state-latencies-ns";
+    pub const RESIDENCIES_NS: &str = "ibm,cpu-idle-state-residency-ns";
+    /// The state is nap; the general registers are lost in it.
+    pub const FLAG_NAP: u32 = 0x1_0000;
+    pub const FLAG_LOSES_USER_CONTEXT: u32 = 0x1000;
 }
 
 /// Bytes that a terminal takes at a time.

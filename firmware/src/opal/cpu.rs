@@ -85,12 +85,10 @@ pub fn park(core: &Core, thread: &Thread) {
 pub fn give_back(_args: &mut Args) -> Status {
     let thread = thread::current();
     let core = cores::of(thread);
-    if thread.ptid() == 0 && core.state() != CoreState::Held {
-        return Status::WrongState;
-    }
-    thread::take_from_host();
+    let whole_core = core.state() != CoreState::Released;
+    thread::take_from_host(whole_core);
     core.with_host.fetch_and(!(1 << thread.ptid()), Release);
-    if thread.ptid() != 0 {
+    if !whole_core {
         park(core, thread);
     }
     thread::idle()

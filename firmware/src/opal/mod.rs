@@ -3,7 +3,13 @@
 //! A vcore's run is dispatched before everything else; all other calls go by one table.
 pub mod console;
 pub mod cpu;
+pub mod event;
+pub mod host;
+mod host_memory;
+pub mod message;
 pub mod power;
+pub mod rtc;
+pub mod xive;
 
 use crate::smt::calls::{self, Args};
 use hcalls::{Status, Token};
@@ -14,11 +20,17 @@ use skiboot_compat::calls::Token as Opal;
 type Served = (u64, fn(&mut Args) -> Status);
 
 /// Every call that catnap serves, but for VCORE_RUN; sorted by token.
-const TABLE: [Served; 18] = [
+const TABLE: [Served; 29] = [
     (Opal::ConsoleWrite as u64, console::write),
     (Opal::ConsoleRead as u64, console::read),
+    (Opal::RtcRead as u64, rtc::read),
+    (Opal::RtcWrite as u64, rtc::write),
     (Opal::CecPowerDown as u64, power::down),
     (Opal::CecReboot as u64, power::reboot),
+    (Opal::HandleInterrupt as u64, event::handle_interrupt),
+    (Opal::PollEvents as u64, event::poll),
+    (Opal::SetXive as u64, xive::set),
+    (Opal::GetXive as u64, xive::get),
     (
         Opal::ConsoleWriteBufferSpace as u64,
         console::write_buffer_space,
@@ -26,7 +38,12 @@ const TABLE: [Served; 18] = [
     (Opal::StartCpu as u64, cpu::start),
     (Opal::QueryCpuStatus as u64, cpu::query_status),
     (Opal::ReturnCpu as u64, cpu::give_back),
+    (Opal::ReinitCpus as u64, host::reinit_cpus),
     (Opal::CheckToken as u64, check_token),
+    (Opal::GetMsg as u64, message::get),
+    (Opal::SyncHostReboot as u64, host::sync_reboot),
+    (Opal::CecReboot2 as u64, power::reboot2),
+    (Opal::ConsoleFlush as u64, console::flush),
     (Token::SmtQuery as u64, calls::smt_query),
     (Token::CoreClaim as u64, cpu::claim),
     (Token::PartitionCreate as u64, calls::partition_create),

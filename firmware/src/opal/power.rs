@@ -1,20 +1,34 @@
 //! The end: power off and reboot.
+use super::host;
 use crate::smt::calls::Args;
-use crate::smt::objects::PARTITIONS;
 use hcalls::Status;
 
 /// OPAL_CEC_POWER_DOWN: request.
 pub fn down(_args: &mut Args) -> Status {
-    if PARTITIONS.lock().destroy_all().is_err() {
-        return Status::Busy;
+    match host::end_guests() {
+        true => crate::boot::power_off(),
+        false => Status::Busy,
     }
-    crate::boot::power_off()
 }
 
 /// OPAL_CEC_REBOOT.
 pub fn reboot(_args: &mut Args) -> Status {
-    if PARTITIONS.lock().destroy_all().is_err() {
-        return Status::Busy;
+    match host::end_guests() {
+        true => crate::boot::reboot(),
+        false => Status::Busy,
     }
-    crate::boot::reboot()
+}
+
+/// OPAL_CEC_REBOOT2: kind, address of a text for the log.
+pub fn reboot2(args: &mut Args) -> Status {
+    use skiboot_compat::cpu::{REBOOT_FAST, REBOOT_FULL_IPL, REBOOT_NORMAL, REBOOT_PLATFORM_ERROR};
+    match args[0] {
+        // Every reboot here is a full one.
+        REBOOT_NORMAL | REBOOT_FULL_IPL | REBOOT_FAST => reboot(args),
+        REBOOT_PLATFORM_ERROR => {
+            log::error!("the host says that the machine is broken, and reboots it");
+            reboot(args)
+        }
+        _ => Status::Unsupported,
+    }
 }

@@ -225,6 +225,13 @@ pub fn vcore_kick(args: &mut Args) -> Status {
     Status::Success
 }
 
+/// Everybody out of a vcore, as if every vcpu were kicked.
+pub fn bring_out_all(vcore: &Vcore) {
+    if vcore.roster.kick(0).is_some_and(|kick| kick.running) {
+        bring_out(vcore);
+    }
+}
+
 /// Everybody out of a vcore whose roster says that a vcpu in the queue was kicked (B17): either
 /// the run's word is open and is asked here, or the runner sees the kick itself.
 fn bring_out(vcore: &Vcore) {

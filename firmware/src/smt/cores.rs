@@ -190,3 +190,12 @@ pub fn by_pir(pir: u32) -> Option<&'static Core> {
         .iter()
         .find(|core| core.pir.load(Ordering::Relaxed) == pir)
 }
+
+/// Whether the host has, or can have at any time, the thread with that interrupt server number.
+pub fn is_hosts(server: u32) -> bool {
+    all().iter().any(|core| {
+        let ptid = server.wrapping_sub(core.pir.load(Ordering::Relaxed));
+        ptid == 0
+            || ptid < core.threads.load(Ordering::Relaxed) && core.state() == CoreState::Released
+    })
+}

@@ -176,6 +176,11 @@ pub fn vcore(handle: u64) -> Option<&'static Vcore> {
     (handle >> KIND_SHIFT == VCORE_KIND && vcore.handle() == handle).then_some(vcore)
 }
 
+/// Every vcore that there is.
+pub fn all() -> impl Iterator<Item = &'static Vcore> {
+    VCORES.iter().filter(|vcore| vcore.handle() != 0)
+}
+
 /// A partition's configuration, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {

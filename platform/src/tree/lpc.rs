@@ -32,6 +32,8 @@ pub fn lpc_bus(node: &FdtNode, xscom_base: u64) -> Result<Option<LpcBus>, TreeEr
             .ok_or(missing("isa", "reg"))?,
         uart: None,
         bt_port: None,
+        rtc_port: None,
+        psi_pcba: None,
     };
     for device in node.children() {
         add_device(&mut bus, &device);
@@ -39,17 +41,32 @@ pub fn lpc_bus(node: &FdtNode, xscom_base: u64) -> Result<Option<LpcBus>, TreeEr
     Ok(Some(bus))
 }
 
-/// XSCOM addresses below this lie in a chip's window.
-const MAX_PCBA: u32 = 0x7fff_fff0;
+/// XSCOM addresses below this lie in a chip's window, with those of a device's further registers.
+const MAX_PCBA: u32 = 0x7fff_ff00;
+
+/// The bridge to the interrupts of the processor's service interface, LPC's among them.
+pub fn psi_pcba(node: &FdtNode) -> Option<u32> {
+    let (mut is_psi, mut pcba) = (false, None);
+    for property in node.properties() {
+        match property.name() {
+            "compatible" => is_psi = names(&property, b"ibm,power8-psihb-x"),
+            "reg" => pcba = value_of(&property).first_chunk().copied(),
+            _ => {}
+        }
+    }
+    let pcba = pcba.map(u32::from_be_bytes);
+    pcba.filter(|&pcba| is_psi && pcba < MAX_PCBA)
+}
 
 fn add_device(bus: &mut LpcBus, node: &FdtNode) {
-    let (mut is_uart, mut is_bt) = (false, false);
+    let (mut is_uart, mut is_bt, mut is_rtc) = (false, false, false);
     let (mut port, mut baud) = (None, DEFAULT_BAUD);
     for property in node.properties() {
         match property.name() {
             "compatible" => {
                 is_uart = names(&property, b"ns16550");
                 is_bt = names(&property, b"ipmi-bt");
+                is_rtc = names(&property, b"pnpPNP,b00");
             }
             "reg" => port = value_of(&property).first_chunk().and_then(io_port),
             "current-speed" => baud = cell(&property).unwrap_or(baud),
@@ -61,6 +78,7 @@ fn add_device(bus: &mut LpcBus, node: &FdtNode) {
             bus.uart = Some(UartPort { first_port, baud });
         }
         Some(port) if is_bt && bus.bt_port.is_none() => bus.bt_port = Some(port),
+        Some(port) if is_rtc && bus.rtc_port.is_none() => bus.rtc_port = Some(port),
         _ => {}
     }
 }

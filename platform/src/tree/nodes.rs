@@ -1,6 +1,6 @@
 //! What the nodes of the tree say, and putting it together.
 use super::cells::{address, cell, missing, names, pair, push, value_of, wide_pair};
-use super::lpc::lpc_bus;
+use super::lpc::{lpc_bus, psi_pcba};
 use super::{
     Chip, Core, LpcBus, MAX_CHIPS, MAX_CORES, MAX_PIR, MAX_RAM_REGIONS, MAX_REAL, MAX_THREADS,
     Machine, TreeError,
@@ -193,11 +193,19 @@ impl<'a> Found<'a> {
         let id = chip.ok_or(missing("xscom", "ibm,chip-id"))?;
         let xscom_base = base.ok_or(missing("xscom", "reg"))?;
         let mut has_primary_lpc = false;
+        let mut psi = None;
         for child in node.children() {
-            if self.lpc.is_none() && child.name_without_address() == "isa" {
-                self.lpc = lpc_bus(&child, xscom_base)?;
-                has_primary_lpc = self.lpc.is_some();
+            match child.name_without_address() {
+                "isa" if self.lpc.is_none() => {
+                    self.lpc = lpc_bus(&child, xscom_base)?;
+                    has_primary_lpc = self.lpc.is_some();
+                }
+                "psihb" => psi = psi.or(psi_pcba(&child)),
+                _ => {}
             }
+        }
+        if let Some(lpc) = self.lpc.as_mut().filter(|_| has_primary_lpc) {
+            lpc.psi_pcba = psi;
         }
         let chip = Chip {
             id,

@@ -1,0 +1,58 @@
+//! What the host should know of: event bits, and the interrupt that tells of new ones.
+//!
+//! An event bit is a level: it is set for as long as there is something to fetch. Whatever the
+//! firmware has to do now and then is done when a host asks for events, or tells of an interrupt.
+use super::host_memory::store;
+use super::message;
+use crate::smt::calls::Args;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use hcalls::Status;
+use platform::console;
+use platform::psi::{self, MASKED};
+use skiboot_compat::console::{EVENT_CONSOLE_INPUT, EVENT_MESSAGE};
+
+static EVENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Sets or clears an event.
+pub fn update(event: u64, on: bool) {
+    match on {
+        true => EVENTS.fetch_or(event, Relaxed),
+        false => EVENTS.fetch_and(!event, Relaxed),
+    };
+}
+
+/// Looks after the devices and answers all events.
+fn look() -> u64 {
+    update(EVENT_CONSOLE_INPUT, console::has_input());
+    update(EVENT_MESSAGE, message::is_pending());
+    EVENTS.load(Relaxed)
+}
+
+/// OPAL_POLL_EVENTS: address of an event mask, or 0.
+pub fn poll(args: &mut Args) -> Status {
+    let events = look();
+    match args[0] == 0 || store(args[0], events.to_be_bytes()).is_some() {
+        true => Status::Success,
+        false => Status::Parameter,
+    }
+}
+
+/// OPAL_HANDLE_INTERRUPT: interrupt, address of an event mask or 0. An interrupt that stays on
+/// and has nobody who could end it is masked.
+pub fn handle_interrupt(args: &mut Args) -> Status {
+    let Some(source) = psi::source(args[0]) else {
+        return Status::Parameter;
+    };
+    if source != psi::EXTERNAL
+        && let Some(bridge) = super::xive::bridge()
+    {
+        let mut xive = bridge.xive(source);
+        if xive.priority != MASKED {
+            xive.priority = MASKED;
+            bridge.set_xive(source, xive);
+            log::info!("interrupt {:#x} is masked: nobody knows it", args[0]);
+        }
+    }
+    args[0] = args[1];
+    poll(args)
+}

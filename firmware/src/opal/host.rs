@@ -1,0 +1,66 @@
+//! A host begins, and a host ends: how its interrupts are taken, and what becomes of its guests.
+use crate::smt::calls::{self, Args};
+use crate::smt::cores;
+use crate::smt::objects::{self, PARTITIONS};
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use hcalls::Status;
+use platform::thread;
+use skiboot_compat::cpu::{REINIT_HILE_BIG_ENDIAN, REINIT_HILE_LITTLE_ENDIAN, REINIT_MMU_HASH};
+
+/// OPAL_REINIT_CPUS: what to set up differently. WRONG_STATE: another thread is the host's, and
+/// can have interrupts at any time.
+pub fn reinit_cpus(args: &mut Args) -> Status {
+    let flags = args[0];
+    let hile = flags & (REINIT_HILE_BIG_ENDIAN | REINIT_HILE_LITTLE_ENDIAN);
+    if hile.count_ones() > 1 {
+        return Status::Parameter;
+    }
+    if flags & !(hile | REINIT_MMU_HASH) != 0 {
+        return Status::Unsupported;
+    }
+    if !is_alone() {
+        return Status::WrongState;
+    }
+    // A host that begins has no guests. What an earlier one, which went down without a word, has
+    // left behind is nobody's.
+    end_guests();
+    if hile != 0 {
+        thread::set_host_hile(hile == REINIT_HILE_LITTLE_ENDIAN);
+    }
+    Status::Success
+}
+
+/// Whether the calling thread is the only one that the host has.
+fn is_alone() -> bool {
+    let with_host = cores::all()
+        .iter()
+        .map(|core| core.with_host.load(Acquire).count_ones());
+    with_host.sum::<u32>() <= 1
+}
+
+/// OPAL_SYNC_HOST_REBOOT: the host is about to start another kernel, or to go down. BUSY: a vcore
+/// is on its way out; ask again.
+pub fn sync_reboot(_args: &mut Args) -> Status {
+    match end_guests() {
+        true => Status::Success,
+        false => Status::Busy,
+    }
+}
+
+/// Brings every vcore out and ends all partitions. False: some still run, and have been asked to
+/// come out. What a fenced core never gave back stays as it is.
+pub fn end_guests() -> bool {
+    let running = |vcore: &&objects::Vcore| vcore.roster.snapshot().running();
+    for vcore in objects::all().filter(running) {
+        calls::bring_out_all(vcore);
+    }
+    if PARTITIONS.lock().destroy_all().is_ok() {
+        return true;
+    }
+    let is_lost = |vcore: &objects::Vcore| {
+        let address = core::ptr::from_ref(vcore) as u64;
+        let mut owing = cores::all().iter().map(|core| core.owing.load(Relaxed));
+        owing.any(|owed| owed == address)
+    };
+    objects::all().filter(running).all(is_lost)
+}

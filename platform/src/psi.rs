@@ -1,0 +1,153 @@
+//! The PSI host bridge: a chip's interrupts that no PCI bridge raises, LPC's among them.
+//!
+//! Each of its sources has an XIVR, which names the thread to interrupt and the priority. All
+//! registers are reached through XSCOM, counted from the bridge's own address.
+use crate::tree::LpcBus;
+use crate::xscom::Xscom;
+use asm::{ibm, ibm_field};
+
+/// Interrupts of the bridge, by number from [`FIRST_ISN`] on.
+pub const SOURCES: usize = 6;
+/// What the sources are called in the host's tree, in their order.
+pub const SOURCE_NAMES: [&str; SOURCES] = ["fsp", "occ", "fsi", "lpchc", "local_err", "external"];
+/// Global number of the first source.
+pub const FIRST_ISN: u32 = 0x10;
+/// The source of everything that hangs on the LPC bus: the UART, the BMC.
+pub const EXTERNAL: usize = 5;
+
+/// Priority of an interrupt that is off.
+pub const MASKED: u8 = 0xff;
+
+/// XIVRs by source.
+const XIVRS: [u32; SOURCES] = [0x10, 0x16, 0x17, 0x18, 0x19, 0x1a];
+const SERVER_SHIFT: u32 = 40;
+const PRIORITY_SHIFT: u32 = 32;
+const SOURCE_SHIFT: u32 = 29;
+/// Which numbers the bridge's sources have, and that they go out.
+const IRSN: u32 = 0x1b;
+const IRSN_COMPARE_SHIFT: u32 = 45;
+/// All bits of a number but those of the source within the bridge.
+const IRSN_MASK: u64 = ibm_field(32, 47);
+const IRSN_ENABLE: u64 = ibm(30) | ibm(31);
+
+/// Whom a source interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Xive {
+    /// Interrupt server number, shifted left by two: the low bits are a link that nobody uses.
+    pub server: u16,
+    /// 0 is the most favoured; [`MASKED`] is none.
+    pub priority: u8,
+}
+
+/// The bridge.
+#[derive(Clone, Copy, Debug)]
+pub struct Psi {
+    xscom: Xscom,
+    pcba: u32,
+}
+
+impl Psi {
+    /// The bridge of the chip with the machine's LPC bus, if the tree has one.
+    ///
+    /// # Safety
+    /// `bus` is what the machine's tree says.
+    #[must_use]
+    pub unsafe fn of(bus: &LpcBus) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        let xscom = unsafe { Xscom::new(bus.xscom_base) };
+        bus.psi_pcba.map(|pcba| Self { xscom, pcba })
+    }
+
+    /// Gives the sources their numbers and masks them all; `server` is a thread that exists.
+    pub fn init(&self, server: u32) {
+        let irsn = u64::from(FIRST_ISN) << IRSN_COMPARE_SHIFT | IRSN_MASK | IRSN_ENABLE;
+        self.xscom.write(self.pcba + IRSN, irsn);
+        for source in 0..SOURCES {
+            let server = (server << 2) as u16;
+            let priority = MASKED;
+            self.set_xive(source, Xive { server, priority });
+        }
+    }
+
+    /// Says whom a source interrupts.
+    #[inline]
+    pub fn set_xive(&self, source: usize, xive: Xive) {
+        let value = u64::from(xive.server) << SERVER_SHIFT
+            | u64::from(xive.priority) << PRIORITY_SHIFT
+            | (source as u64) << SOURCE_SHIFT;
+        self.xscom.write(self.pcba + XIVRS[source], value);
+    }
+
+    /// Whom a source interrupts.
+    #[inline]
+    #[must_use]
+    pub fn xive(&self, source: usize) -> Xive {
+        let value = self.xscom.read(self.pcba + XIVRS[source]);
+        Xive {
+            server: (value >> SERVER_SHIFT) as u16,
+            priority: (value >> PRIORITY_SHIFT) as u8,
+        }
+    }
+}
+
+/// The source with a global number.
+#[inline]
+#[must_use]
+pub fn source(isn: u64) -> Option<usize> {
+    let source = isn.wrapping_sub(u64::from(FIRST_ISN));
+    (source < SOURCES as u64).then_some(source as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Registers 0x10 to 0x1f in memory, each where XSCOM's spread addresses put it.
+    fn bridge(registers: &mut [u64; 48]) -> Psi {
+        let base = crate::real::address(registers.as_mut_ptr());
+        // SAFETY: `registers` outlives the bridge in each test, and all that is touched lies in it.
+        let xscom = unsafe { Xscom::new(base) };
+        Psi { xscom, pcba: 0 }
+    }
+
+    /// Where a register is: see [`Xscom`].
+    fn place(register: u32) -> usize {
+        ((register & !0xf) << 1 | (register & 0xf)) as usize
+    }
+
+    #[test]
+    fn sources_get_their_numbers_and_are_masked() {
+        let mut registers = [0; 48];
+        let psi = bridge(&mut registers);
+        psi.init(8);
+        let xive = Xive {
+            server: 8 << 2,
+            priority: MASKED,
+        };
+        assert!((0..SOURCES).all(|source| psi.xive(source) == xive));
+        let at = |register| u64::from_be(registers[place(register)]);
+        assert_eq!(at(IRSN), 0x0002_0003_ffff_0000);
+        assert_eq!(at(0x1a), 0x0000_20ff_a000_0000);
+    }
+
+    #[test]
+    fn a_server_and_a_priority_come_back() {
+        let mut registers = [0; 48];
+        let psi = bridge(&mut registers);
+        let xive = Xive {
+            server: 0x88 << 2,
+            priority: 5,
+        };
+        psi.set_xive(EXTERNAL, xive);
+        assert_eq!(psi.xive(EXTERNAL), xive);
+    }
+
+    #[test]
+    fn numbers_lead_to_sources() {
+        assert_eq!(source(0x10), Some(0));
+        assert_eq!(source(0x15), Some(EXTERNAL));
+        for other in [0, 0xf, 0x16, u64::MAX] {
+            assert_eq!(source(other), None);
+        }
+    }
+}
