@@ -29,6 +29,8 @@ pub mod exits {
     pub const SET_HV: u64 = 14;
     /// The same by `rfid`.
     pub const RFID_TO_HV: u64 = 15;
+    /// It spins.
+    pub const SPIN: u64 = 16;
 
     pub const STEP: u64 = 0x1234;
     /// In the range of the platform's own calls, but no one's.

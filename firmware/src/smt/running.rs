@@ -28,7 +28,7 @@ pub struct RunnersOwn(UnsafeCell<Running>);
 unsafe impl Sync for RunnersOwn {}
 
 impl RunnersOwn {
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(UnsafeCell::new(Running {
             vcore: None,
             host: Host::new(),

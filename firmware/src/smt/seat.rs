@@ -341,7 +341,12 @@ fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
             unsafe { spr::write::<{ spr::HMER }>(0) };
         }
         0xf80 => firmware.fault.set(spr::read::<{ spr::HFSCR }>() >> 56),
-        0x200 => firmware.fault.set(spr::read::<{ spr::DSISR }>()),
+        0x200 => {
+            firmware.fault.set(spr::read::<{ spr::DSISR }>());
+            // SAFETY: the interrupt has turned machine checks off; the next one, in the firmware,
+            // is to be told of, too.
+            unsafe { op::set_msr(op::msr() | msr::ME) };
+        }
         _ => {}
     }
 }

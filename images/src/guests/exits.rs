@@ -2,7 +2,7 @@
 //! (`images::behaviour::exits`).
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 use images::behaviour::exits::*;
-use images::guest_runtime::{Vcpu, hcall};
+use images::guest_runtime::{Vcpu, hcall, spr};
 
 images::guest!(exit);
 
@@ -12,6 +12,9 @@ fn exit(vcpu: Vcpu) -> ! {
         UNKNOWN_HYPERCALL => drop(hcall::report(STEP, &[hcall::call(UNKNOWN_NUMBER, &[])])),
         SET_HV => drop(hcall::report(STEP, &[cause::msr_with_hv()])),
         RFID_TO_HV => drop(hcall::report(STEP, &[cause::rfid_to_hv()])),
+        SPIN => loop {
+            spr::relax();
+        },
         other => cause::exception(other),
     }
     loop {
@@ -23,7 +26,6 @@ fn exit(vcpu: Vcpu) -> ! {
 mod cause {
     use super::*;
     use core::arch::asm;
-    use images::guest_runtime::spr;
 
     const MSR_HV: u64 = 1 << (63 - 3);
     /// Where no guest of 256 MiB has memory.

@@ -3,7 +3,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use hcalls::partition::Policy;
+use hcalls::partition::{MemoryMode, Policy};
 use hcalls::stats::VcoreStats;
 use images::boot_args::HostOptions;
 use images::guest_calls::DIGEST_BYTES;
@@ -60,6 +60,7 @@ impl Job {
             lpid: index as u32 + 1,
             vcpus: vcpus as u32,
             ptid_mode: options.ptid_mode,
+            memory_mode: MemoryMode::Rmor,
             policy: Policy::Complete,
             uses_fp,
         };

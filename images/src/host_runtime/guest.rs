@@ -8,6 +8,7 @@ use hcalls::page::{FLAG_FP, PAGE_BYTES, VcpuPage};
 use hcalls::partition::{LPCR_ILE, MemoryMode, PartitionConfig, Policy, PtidMode};
 
 use super::calls::{self, Partition, Refusal, Vcore};
+use super::hpt::{self, PageTable};
 use super::{cpu, real_memory};
 use crate::guest_image::{self, BadImage, GuestImage};
 use crate::ram::Ram;
@@ -32,6 +33,8 @@ pub struct Setup {
     pub vcpus: u32,
     pub ptid_mode: PtidMode,
     pub policy: Policy,
+    /// RMOR, or VRMA by a page table that maps the same memory to the same addresses.
+    pub memory_mode: MemoryMode,
     /// The guest uses floating point or vectors.
     pub uses_fp: bool,
 }
@@ -59,8 +62,11 @@ pub struct Guest {
     pub partition: Partition,
     pub vcore: Vcore,
     pub image: GuestImage,
+    lpid: u32,
     /// Real addresses of the guest's memory.
     memory: Range<u64>,
+    /// In VRMA mode.
+    table: Option<PageTable>,
     /// Real addresses of the vcpu pages, by vcpu.
     pages: Vec<u64>,
     /// Slot in the vcore, by vcpu; as many as there are pages.
@@ -80,13 +86,25 @@ impl Guest {
         // SAFETY: just taken, and used by nobody else.
         let bytes = unsafe { real_memory(memory.clone()) };
         let image = guest_image::load(file, bytes).map_err(SetupError::Image)?;
-        let partition = calls::partition_create(&config(setup, &memory, image.little_endian))
+        let table = match setup.memory_mode {
+            MemoryMode::Rmor => None,
+            MemoryMode::Vrma => Some(table(&memory, ram)?),
+        };
+        let mut config = config(setup, &memory, image.little_endian);
+        if let Some(table) = &table {
+            config.memory_mode = u32::from(MemoryMode::Vrma).into();
+            config.base = table.sdr1().into();
+            config.rm_len_bytes = hpt::VRMASD.into();
+        }
+        let partition = calls::partition_create(&config)
             .map_err(|refusal| SetupError::Call("PARTITION_CREATE", refusal))?;
         let mut guest = Self {
             partition,
             vcore: Vcore(0),
             image,
+            lpid: setup.lpid,
             memory,
+            table,
             pages: Vec::new(),
             slots: [0; MAX_THREADS],
         };
@@ -129,6 +147,11 @@ impl Guest {
         page.sprs
             .dec_expires_tb
             .set(cpu::time_base() + DECREMENTER_MOST_TB);
+    }
+
+    /// The partition's LPID.
+    pub fn lpid(&self) -> u32 {
+        self.lpid
     }
 
     /// How many vcpus there are.
@@ -177,6 +200,11 @@ impl Guest {
         self.memory.clone()
     }
 
+    /// The page table of a guest in VRMA mode.
+    pub fn table(&mut self) -> Option<&mut PageTable> {
+        self.table.as_mut()
+    }
+
     /// `len_bytes` of the guest's memory at guest real `address`: none unless all of them are there.
     pub fn bytes(&mut self, address: u64, len_bytes: u64) -> Option<&mut [u8]> {
         let start = self.memory.start.checked_add(address)?;
@@ -201,6 +229,20 @@ impl Guest {
     pub fn destroy(self) -> calls::Result<()> {
         calls::partition_destroy(self.partition)
     }
+}
+
+/// A page table that maps `memory` to guest real 0 and on.
+fn table(memory: &Range<u64>, ram: &mut Ram) -> Result<PageTable, SetupError> {
+    let range = ram
+        .take(hpt::TABLE_BYTES, hpt::TABLE_BYTES)
+        .ok_or(SetupError::NoMemory)?;
+    // SAFETY: just taken, and used by nobody else.
+    let mut table = PageTable::new(range.clone(), unsafe { real_memory(range) });
+    for real in memory.clone().step_by(hpt::PAGE_BYTES as usize) {
+        let mapped = table.map(real - memory.start, real);
+        assert!(mapped, "a group for each page");
+    }
+    Ok(table)
 }
 
 /// A partition in RMOR mode whose real 0 is where `memory` begins.

@@ -11,7 +11,9 @@ pub mod fatal;
 pub mod guest;
 #[cfg(target_arch = "powerpc64")]
 mod heap;
+pub mod hpt;
 pub mod icp;
+pub mod mmu;
 pub mod opal;
 pub mod sync;
 

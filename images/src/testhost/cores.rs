@@ -18,10 +18,10 @@ use crate::lab::{self, Lab, MS_TB, Wanted};
 
 /// What the other core is to do, and to whom.
 #[derive(Clone, Copy)]
-struct Errand {
+pub struct Errand {
     work: fn(&Errand) -> Outcome,
-    vcore: Vcore,
-    partition: Partition,
+    pub vcore: Vcore,
+    pub partition: Partition,
 }
 
 /// For the other core: taken, done, answered. It is started once, and stays.
@@ -43,7 +43,7 @@ fn serve(_pir: u32) {
 }
 
 /// Gives the other core an errand that it begins at once.
-fn send(lab: &Lab, guest: &Guest, work: fn(&Errand) -> Outcome) -> Outcome {
+pub fn send(lab: &Lab, guest: &Guest, work: fn(&Errand) -> Outcome) -> Outcome {
     if OTHER.load(Ordering::Acquire) == 0 {
         let other = lab
             .machine
@@ -64,7 +64,7 @@ fn send(lab: &Lab, guest: &Guest, work: fn(&Errand) -> Outcome) -> Outcome {
 }
 
 /// What the errand came to.
-fn answer() -> Outcome {
+pub fn answer() -> Outcome {
     let limit_tb = cpu::time_base() + 5000 * MS_TB;
     loop {
         if let Some(answer) = ANSWER.lock().take() {

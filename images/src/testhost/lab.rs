@@ -3,7 +3,7 @@ use alloc::string::String;
 use core::ops::Range;
 
 use hcalls::exit::ExitReason;
-use hcalls::partition::{Policy, PtidMode};
+use hcalls::partition::{MemoryMode, Policy, PtidMode};
 use hcalls::run::RUN_FP_CLEAN;
 use images::cpio;
 use images::guest_calls::{H_PANIC, H_UNEXPECTED};
@@ -36,11 +36,12 @@ pub struct Wanted<'a> {
     pub little_endian: bool,
     pub ptid_mode: PtidMode,
     pub policy: Policy,
+    pub memory_mode: MemoryMode,
     pub uses_fp: bool,
 }
 
 impl<'a> Wanted<'a> {
-    /// Big-endian, packed, complete, without floating point.
+    /// Big-endian, packed, complete, by RMOR, without floating point.
     pub fn new(name: &'a str, vcpus: u32) -> Self {
         Self {
             name,
@@ -48,6 +49,7 @@ impl<'a> Wanted<'a> {
             little_endian: false,
             ptid_mode: PtidMode::Packed,
             policy: Policy::Complete,
+            memory_mode: MemoryMode::Rmor,
             uses_fp: false,
         }
     }
@@ -114,6 +116,7 @@ impl Lab {
             vcpus: wanted.vcpus,
             ptid_mode: wanted.ptid_mode,
             policy: wanted.policy,
+            memory_mode: wanted.memory_mode,
             uses_fp: wanted.uses_fp,
         }
     }

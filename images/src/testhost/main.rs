@@ -11,6 +11,7 @@ mod arguments;
 mod bench;
 mod cores;
 mod lab;
+mod memory;
 mod objects;
 mod query;
 mod registers;
@@ -35,6 +36,11 @@ const TESTS: &[Test] = &[
     ("limits", objects::limits),
     ("vcores", objects::vcores),
     ("memory", objects::memory),
+    ("vrma", memory::vrma),
+    ("vrma_beside_rmor", memory::vrma_beside_rmor),
+    ("page_faults", memory::page_faults),
+    ("machine_check", memory::machine_check),
+    ("keep_slb", registers::keep_slb),
     ("bad_arguments", arguments::bad_arguments),
     ("random_arguments", arguments::random_arguments),
     ("run1", running::run1),

@@ -1,14 +1,15 @@
 //! What guests find in their registers.
 use hcalls::exit::ExitReason;
 use hcalls::page::{SLB_ENTRIES, VcpuPage};
+use hcalls::run::{RUN_FP_CLEAN, RUN_KEEP_SLB};
 use images::behaviour::{exits, registers};
 use images::guest_calls::{H_DONE, H_REPORT};
-use images::host_runtime::cpu;
 use images::host_runtime::guest::Guest;
+use images::host_runtime::{cpu, mmu};
 use zerocopy::big_endian::U64;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::check::{Outcome, same};
+use crate::check::{Outcome, accepted, same};
 use crate::lab::{self, Lab, MS_TB, Wanted};
 use crate::objects;
 
@@ -137,6 +138,41 @@ fn one_instruction(guest: &mut Guest, seed: u64) -> Outcome {
             left &= !guest.slot_mask(vcpu);
         }
     }
+    Ok(())
+}
+
+/// The host's SLB is back in its places after a run with the flag, whatever its guests had in
+/// theirs; without the flag it comes back empty, and a guest finds nothing of it either way.
+pub fn keep_slb(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted {
+        uses_fp: true,
+        ..Wanted::new("registers", 1)
+    })?;
+    lab::start_all(&mut guest, [0x5555_6666, 0]);
+    // Entries 3 and 17 aren't valid.
+    let own: [[u64; 2]; SLB_ENTRIES] = core::array::from_fn(|index| match index {
+        3 | 17 => [0, 0],
+        _ => [
+            (index as u64 + 0x100) << 28 | SLB_VALID,
+            (index as u64 + 0x55_0000) << 12,
+        ],
+    });
+    for flag in [RUN_KEEP_SLB, 0, RUN_KEEP_SLB, RUN_KEEP_SLB, 0] {
+        mmu::set_slb(&own);
+        let run = guest.run(1, 0, cpu::time_base() + 1000 * MS_TB, RUN_FP_CLEAN | flag);
+        let after = core::array::from_fn(mmu::slb_entry);
+        accepted("VCORE_RUN", run)?;
+        let (_, [step, ..]) = lab::hypercall(&guest, 0)?;
+        same("the guest's own registers", step, registers::STEP_FULL)?;
+        let count = guest.page(0).slb_count.get();
+        same("the guest's SLB entries", count, SLB_ENTRIES as u64)?;
+        let wanted = match flag {
+            RUN_KEEP_SLB => own,
+            _ => [[0; 2]; SLB_ENTRIES],
+        };
+        same("the host's SLB", after, wanted)?;
+    }
+    mmu::set_slb(&[[0; 2]; SLB_ENTRIES]);
     Ok(())
 }
 
