@@ -1,7 +1,7 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
 use crate::smt::{calls, check, cores, hypercall, inject, run, seat};
-use crate::{epitaph, heap, opal};
+use crate::{epitaph, heap, opal, symbol_map};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use asm::{BASE, op};
@@ -217,6 +217,8 @@ fn enable_interrupts(machine: &Machine) {
 /// Builds the host's tree in the firmware's own memory; answers its real address.
 fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, String> {
     let firmware = Region::new(BASE, heap::REGION_BYTES).ok_or("the region wraps around")?;
+    let symbols = symbol_map::keep();
+    let exports = symbols.map(|region| ("symbol_map", region));
     let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
     let params = HostTreeParams {
         boot_pir: thread::pir(),
@@ -224,9 +226,10 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
         opal_entry: asm::opal::entry_real(),
         opal_runtime_len: heap::REGION_BYTES,
         memcons: RING.memcons_address(),
-        version: env!("CARGO_PKG_VERSION"),
+        version: concat!("catnap-", env!("CARGO_PKG_VERSION")),
         reserved: &[("catnap-firmware", firmware)],
-        exports: &[],
+        symbol_map: symbols,
+        exports: exports.as_slice(),
         smt: SmtParams {
             versions: [hcalls::VERSION; 2],
             tokens: [hcalls::token::FIRST as u32, hcalls::token::LAST as u32],

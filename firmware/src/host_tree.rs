@@ -39,6 +39,8 @@ pub struct HostTreeParams<'a> {
     pub version: &'a str,
     /// Memory that the host must keep out of, each with a node's name.
     pub reserved: &'a [(&'a str, Region)],
+    /// The firmware's symbols, as text.
+    pub symbol_map: Option<Region>,
     /// Memory that a host can read as files.
     pub exports: &'a [(&'a str, Region)],
     pub smt: SmtParams<'a>,

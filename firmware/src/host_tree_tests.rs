@@ -30,6 +30,7 @@ fn built(fdt: &[u8], machine: &Machine) -> Result<Vec<u8>, HostTreeError> {
             ("catnap", region(0x3000_0000, 16 << 20)),
             ("catnap-trace", region(0x1_2345_6000, 0x1000)),
         ],
+        symbol_map: Some(region(0x3030_0000, 0x6543)),
         exports: &[("smt_stats", region(0x3020_0000, 0x2000))],
         smt: SmtParams {
             versions: [1, 1],
@@ -82,6 +83,7 @@ fn opal_is_where_the_firmware_says() {
     assert_eq!(cells(&opal, "ibm,opal-memcons"), [0, 0x3012_3450]);
     let firmware = opal.child("firmware").unwrap();
     assert_eq!(text(&firmware, "version"), "catnap-0.1.0\0");
+    assert_eq!(cells(&firmware, "symbol-map"), [0, 0x3030_0000, 0, 0x6543]);
     let exports = firmware.child("exports").unwrap();
     assert_eq!(cells(&exports, "smt_stats"), [0, 0x3020_0000, 0, 0x2000]);
 }

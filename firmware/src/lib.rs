@@ -22,3 +22,5 @@ pub mod epitaph;
 pub mod heap;
 #[cfg(target_arch = "powerpc64")]
 pub mod opal;
+#[cfg(target_arch = "powerpc64")]
+mod symbol_map;

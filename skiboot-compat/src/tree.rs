@@ -37,6 +37,8 @@ pub mod property {
     pub const MEMCONS: &str = "ibm,opal-memcons";
     pub const WRITE_BUFFER_SIZE: &str = "#write-buffer-size";
     pub const VERSION: &str = "version";
+    /// Address and length of a text with the firmware's symbols.
+    pub const SYMBOL_MAP: &str = "symbol-map";
     /// Interrupt server numbers of a core's threads: those that the host has.
     pub const INTERRUPT_SERVERS: &str = "ibm,ppc-interrupt-server#s";
     pub const STDOUT_PATH: &str = "stdout-path";

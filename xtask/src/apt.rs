@@ -35,12 +35,15 @@ impl Source {
         }
     }
 
-    fn line(&self, keyring: Option<&str>) -> String {
-        let key = keyring
-            .map(|path| format!(" signed-by={path}"))
-            .unwrap_or_default();
+    fn line(&self, keyring: Option<&str>, architecture: Option<&str>) -> String {
+        let option = |name: &str, value: Option<&str>| {
+            value
+                .map(|value| format!(" {name}={value}"))
+                .unwrap_or_default()
+        };
+        let (key, arch) = (option("signed-by", keyring), option("arch", architecture));
         format!(
-            "deb [target=Packages{key}] {} {} {}\n",
+            "deb [target=Packages{key}{arch}] {} {} {}\n",
             self.uri, self.suite, self.component
         )
     }
@@ -75,10 +78,22 @@ impl Candidate {
 /// apt with a folder of its own.
 pub struct Apt {
     dir: PathBuf,
+    /// Whose packages; those of this machine if `None`.
+    architecture: Option<&'static str>,
 }
 
 impl Apt {
+    /// For packages of this machine's architecture.
     pub fn new(dir: &Path) -> Result<Self> {
+        Self::of(dir, None)
+    }
+
+    /// For packages of another architecture, which this machine needn't know.
+    pub fn foreign(dir: &Path, architecture: &'static str) -> Result<Self> {
+        Self::of(dir, Some(architecture))
+    }
+
+    fn of(dir: &Path, architecture: Option<&'static str>) -> Result<Self> {
         for sub in ["lists/partial", "cache/archives/partial"] {
             let sub = dir.join(sub);
             fs::create_dir_all(&sub).with_context(|| format!("creating {}", sub.display()))?;
@@ -86,6 +101,7 @@ impl Apt {
         fs::write(dir.join("sources.list"), "")?;
         Ok(Self {
             dir: dir.to_path_buf(),
+            architecture,
         })
     }
 
@@ -100,6 +116,10 @@ impl Apt {
             ("Dir::Etc::SourceParts", "-".to_string()),
         ] {
             options.extend(["-o".to_string(), format!("{name}={value}")]);
+        }
+        for name in ["APT::Architecture", "APT::Architectures::"] {
+            let option = |value| ["-o".to_string(), format!("{name}={value}")];
+            options.extend(self.architecture.map(option).into_iter().flatten());
         }
         options
     }
@@ -135,7 +155,10 @@ impl Apt {
     /// Use these sources from now on.
     pub fn fetch_lists(&self, sources: &[Source]) -> Result<()> {
         let keyring = KEYRINGS.into_iter().find(|path| Path::new(path).is_file());
-        let lines: String = sources.iter().map(|source| source.line(keyring)).collect();
+        let lines: String = sources
+            .iter()
+            .map(|source| source.line(keyring, self.architecture))
+            .collect();
         fs::write(self.dir.join("sources.list"), lines)?;
         let suites: Vec<_> = sources.iter().map(|source| source.suite.as_str()).collect();
         let topic = format!("apt-get update ({})", suites.join(", "));
@@ -151,6 +174,14 @@ impl Apt {
         let mut madison = tool("apt-cache");
         madison.args(self.options()).args(["madison", package]);
         Ok(candidates(&process::output(&mut madison)?))
+    }
+
+    /// The packages that a version of a package depends on: those that its first alternatives name.
+    pub fn depends(&self, package: &str, version: &str) -> Result<Vec<String>> {
+        let mut show = tool("apt-cache");
+        show.args(self.options());
+        show.args(["show", &format!("{package}={version}")]);
+        Ok(depends(&process::output(&mut show)?))
     }
 
     /// Fetch a package's archive into a folder; its path.
@@ -230,6 +261,18 @@ fn candidates(madison: &str) -> Vec<Candidate> {
         .collect()
 }
 
+/// Names in the line `Depends: one (= 1), two | three`.
+fn depends(description: &str) -> Vec<String> {
+    let line = description
+        .lines()
+        .find_map(|line| line.strip_prefix("Depends: "));
+    let name = |part: &str| part.split_whitespace().next().map(str::to_string);
+    line.unwrap_or_default()
+        .split(',')
+        .filter_map(name)
+        .collect()
+}
+
 /// A value of /etc/os-release.
 fn os_release(name: &str) -> Result<String> {
     let text = fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
@@ -275,10 +318,28 @@ Packages|Someone|http://else.invalid/|bookworm|main
     fn a_suite_beside_it_has_the_same_archive() {
         let backports = sources(TARGETS, "bookworm")[0].sibling("bookworm-backports");
         assert_eq!(
-            backports.line(Some("/keys")),
+            backports.line(Some("/keys"), None),
             "deb [target=Packages signed-by=/keys] http://archive.invalid/debian/ \
              bookworm-backports main\n"
         );
+        assert_eq!(
+            backports.line(None, Some("ppc64el")),
+            "deb [target=Packages arch=ppc64el] http://archive.invalid/debian/ \
+             bookworm-backports main\n"
+        );
+    }
+
+    #[test]
+    fn dependencies_are_named() {
+        let description = "\
+Package: linux-image-powerpc64le
+Depends: linux-image-6.12.95-powerpc64le (= 6.12.95-1), kmod | module-init-tools
+";
+        assert_eq!(
+            depends(description),
+            ["linux-image-6.12.95-powerpc64le", "kmod"]
+        );
+        assert!(depends("Package: libc6\n").is_empty());
     }
 
     #[test]

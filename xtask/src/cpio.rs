@@ -4,22 +4,70 @@
 //! closing NUL, and the content; name and content are each padded to a multiple of four bytes.
 //! The entry "TRAILER!!!" ends the archive.
 
-/// A regular file, readable by all.
-const MODE_FILE: u32 = 0o100_644;
+/// What an archive can hold.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// A regular file, readable by all.
+    File(&'a [u8]),
+    /// The same, and executable.
+    Program(&'a [u8]),
+    Folder,
+    /// A symbolic link to this path.
+    Link(&'a str),
+    /// A character device with these numbers.
+    Device(u32, u32),
+}
+
+impl<'a> Content<'a> {
+    const fn mode(&self) -> u32 {
+        match self {
+            Self::File(_) => 0o100_644,
+            Self::Program(_) => 0o100_755,
+            Self::Folder => 0o40_755,
+            Self::Link(_) => 0o120_777,
+            Self::Device(..) => 0o20_600,
+        }
+    }
+
+    const fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::File(bytes) | Self::Program(bytes) => bytes,
+            Self::Link(path) => path.as_bytes(),
+            Self::Folder | Self::Device(..) => &[],
+        }
+    }
+
+    const fn device(&self) -> (u32, u32) {
+        match self {
+            Self::Device(major, minor) => (*major, *minor),
+            _ => (0, 0),
+        }
+    }
+}
 
 /// Pack files, in this order.
 pub fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let files = entries
+        .iter()
+        .map(|(name, bytes)| (*name, Content::File(bytes)));
+    pack(files)
+}
+
+/// Pack anything, in this order; folders come before what is in them.
+pub fn pack<'a>(entries: impl Iterator<Item = (&'a str, Content<'a>)>) -> Vec<u8> {
     let mut out = Vec::new();
-    for (index, (name, content)) in entries.iter().enumerate() {
-        push(&mut out, index as u32 + 1, MODE_FILE, name, content);
+    for (inode, (name, content)) in (1..).zip(entries) {
+        push(&mut out, inode, content.mode(), name, &content);
     }
-    push(&mut out, 0, 0, "TRAILER!!!", &[]);
+    push(&mut out, 0, 0, "TRAILER!!!", &Content::File(&[]));
     out
 }
 
-fn push(out: &mut Vec<u8>, inode: u32, mode: u32, name: &str, content: &[u8]) {
+fn push(out: &mut Vec<u8>, inode: u32, mode: u32, name: &str, content: &Content) {
     let links = 1;
     let name_bytes = name.len() as u32 + 1;
+    let (major, minor) = content.device();
+    let content = content.bytes();
     // inode, mode, uid, gid, links, mtime, size, device (2), special device (2), name, check
     let fields = [
         inode,
@@ -31,8 +79,8 @@ fn push(out: &mut Vec<u8>, inode: u32, mode: u32, name: &str, content: &[u8]) {
         content.len() as u32,
         0,
         0,
-        0,
-        0,
+        major,
+        minor,
         name_bytes,
         0,
     ];
@@ -83,6 +131,29 @@ mod tests {
                 assert_eq!(&made[trailer..trailer + 6], b"070701");
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_file_has_its_own_mode() {
+        let entries = [
+            ("d", Content::Folder),
+            ("l", Content::Link("busybox")),
+            ("c", Content::Device(5, 1)),
+        ];
+        let made = pack(entries.into_iter());
+        let field = |entry: usize, n: usize| {
+            let from = [0, 112, 232][entry] + 6 + 8 * n;
+            str::from_utf8(&made[from..from + 8]).unwrap()
+        };
+        assert_eq!(
+            [field(0, 1), field(1, 1), field(2, 1)],
+            ["000041ed", "0000a1ff", "00002180"]
+        );
+        assert_eq!(
+            (field(1, 6), &made[224..231]),
+            ("00000007", &b"busybox"[..])
+        );
+        assert_eq!((field(2, 9), field(2, 10)), ("00000005", "00000001"));
     }
 
     /// A reader that follows sizes alone ends exactly at the end.

@@ -1,15 +1,43 @@
 //! The flat image: what QEMU's `-bios`, or a flash partition, takes.
 use anyhow::{Context, Result, bail, ensure};
-use object::Endianness;
 use object::elf::{EM_PPC64, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, Object, ObjectSymbol};
 
 /// The image may not be larger.
 pub const LIMIT_BYTES: usize = 512 * 1024;
 
+/// The firmware's variable with the symbol map's place: offset and length, four bytes each.
+const MAP_PLACE: &str = "SYMBOL_MAP_PLACE";
+
+/// Put the symbol map behind an image of this ELF file, and its place into the firmware's variable.
+pub fn append_map(image: &mut Vec<u8>, elf: &[u8], map: &[u8]) -> Result<()> {
+    let end = image.len() + map.len();
+    if end > LIMIT_BYTES {
+        bail!("image and symbol map are {end} bytes long, more than {LIMIT_BYTES}");
+    }
+    let base = segments(elf)?
+        .iter()
+        .map(|segment| segment.virtual_address)
+        .min();
+    let file = object::File::parse(elf).context("not an object file")?;
+    let place = file
+        .symbols()
+        .find(|symbol| symbol.name() == Ok(MAP_PLACE))
+        .and_then(|symbol| symbol.address().checked_sub(base?))
+        .and_then(|offset| image.get_mut(offset as usize..)?.get_mut(..8))
+        .with_context(|| format!("the firmware's image has no {MAP_PLACE}"))?;
+    let offset = u32::try_from(end - map.len())?;
+    place[..4].copy_from_slice(&offset.to_be_bytes());
+    place[4..].copy_from_slice(&u32::try_from(map.len())?.to_be_bytes());
+    image.extend_from_slice(map);
+    Ok(())
+}
+
 /// One loadable segment's bytes and the physical address where they belong.
 struct Segment<'a> {
     address: u64,
+    virtual_address: u64,
     bytes: &'a [u8],
 }
 
@@ -61,7 +89,11 @@ fn segments(elf: &[u8]) -> Result<Vec<Segment<'_>>> {
         let Ok(bytes) = segment.data(endian, elf) else {
             bail!("the segment at {address:#x} reaches past the end of the file");
         };
-        found.push(Segment { address, bytes });
+        found.push(Segment {
+            address,
+            virtual_address: segment.p_vaddr(endian),
+            bytes,
+        });
     }
     Ok(found)
 }
@@ -127,6 +159,17 @@ mod tests {
     fn overlap_is_refused() {
         let error = image(&elf(&[(0, b"code", 4), (2, b"data", 4)])).unwrap_err();
         assert!(error.to_string().contains("overlap"), "{error}");
+    }
+
+    #[test]
+    fn a_map_wants_a_place_and_room() {
+        let whole = elf(&[(0, b"code", 4)]);
+        let mut made = image(&whole).unwrap();
+        let error = append_map(&mut made, &whole, b"map").unwrap_err();
+        assert!(error.to_string().contains(MAP_PLACE), "{error}");
+        let error = append_map(&mut made, &whole, &vec![b'm'; LIMIT_BYTES]).unwrap_err();
+        assert!(error.to_string().contains("524292 bytes"), "{error}");
+        assert_eq!(made, b"code");
     }
 
     #[test]

@@ -114,11 +114,13 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 /// catnap.elf, catnap.lid and catnap.map.
 fn firmware_files(built: &Path, dir: &Path) -> Result<()> {
     let elf = fs::read(built).with_context(|| format!("reading {}", built.display()))?;
-    let lid =
+    let map = symbols::map(&elf)?;
+    let mut lid =
         flat::image(&elf).with_context(|| format!("making an image of {}", built.display()))?;
+    flat::append_map(&mut lid, &elf, map.as_bytes())?;
     write_if_changed(&dir.join("catnap.elf"), &elf)?;
     write_if_changed(&dir.join("catnap.lid"), &lid)?;
-    write_if_changed(&dir.join("catnap.map"), symbols::map(&elf)?.as_bytes())?;
+    write_if_changed(&dir.join("catnap.map"), map.as_bytes())?;
     let percent = lid.len() * 100 / flat::LIMIT_BYTES;
     eprintln!(
         "image: catnap.lid has {} bytes, {percent} % of what it may have",

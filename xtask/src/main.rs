@@ -38,6 +38,11 @@ enum Command {
     /// The console is shown as it comes. All digests are computed again here: the run fails if
     /// one differs or is missing, if a byte of the file was left out, or if the firmware panics.
     Run(RunOptions),
+    /// Boot a Debian kernel on catnap in QEMU, with a shell; or with checks.
+    ///
+    /// Kernel, busybox and kexec come from the Debian archive that this machine's apt uses, for
+    /// little-endian POWER; they are kept in target/linux.
+    Linux(xtask::linux::LinuxOptions),
     /// Check the format and the lints, then run every test, on the build host and in QEMU.
     ///
     /// The last line is `N passed, N failed`.
@@ -72,6 +77,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Setup(options) => xtask::setup::setup(&options),
         Command::Image(options) => xtask::image::command(options.verbose),
         Command::Run(options) => xtask::run::run(&options),
+        Command::Linux(options) => xtask::linux::linux(&options),
         Command::Test(options) => xtask::test::test(&options),
         Command::Debug(options) => xtask::debug::debug(&options),
         Command::Deny => xtask::deny::deny(),

@@ -12,6 +12,9 @@ pub const PROGRAM: &str = "qemu-system-ppc64";
 /// Older ones know no cores whose threads share special-purpose registers.
 pub const MINIMUM: u32 = 10;
 
+const DEFAULT_CORES: u32 = 2;
+const DEFAULT_THREADS: u32 = 8;
+
 /// The machine to boot.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Machine {
@@ -24,6 +27,12 @@ pub struct Machine {
     /// Chips of the machine [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
     pub chips: Option<u32>,
+    /// QEMU's own form of cores and threads, instead of the above.
+    #[arg(long, value_name = "SMP", conflicts_with_all = ["cores", "threads", "chips"])]
+    pub smp: Option<String>,
+    /// All devices that QEMU's machine has by itself, a BMC and PCI among them.
+    #[arg(long, conflicts_with = "no_bmc")]
+    pub default_devices: bool,
     /// Leave out the BMC, which is what can switch the machine off.
     #[arg(long)]
     pub no_bmc: bool,
@@ -55,6 +64,8 @@ pub struct Boot<'a> {
     pub payload: &'a Path,
     pub initrd: &'a Path,
     pub bootargs: &'a str,
+    /// The terminal is the machine's, with QEMU's monitor behind Ctrl-A.
+    pub interactive: bool,
 }
 
 impl Machine {
@@ -64,8 +75,19 @@ impl Machine {
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", PROGRAM]);
         qemu.args(["-machine", "powernv8", "-smp", &self.smp(), "-m", "2G"]);
-        qemu.args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
-        if !self.no_bmc {
+        if !self.default_devices {
+            qemu.arg("-nodefaults");
+        }
+        let serial = if boot.interactive {
+            "mon:stdio"
+        } else {
+            "stdio"
+        };
+        qemu.args(["-display", "none", "-serial", serial]);
+        if self.default_devices && !boot.interactive {
+            qemu.args(["-monitor", "none"]);
+        }
+        if !self.no_bmc && !self.default_devices {
             qemu.args(["-device", "ipmi-bmc-sim,id=bmc0"]);
             qemu.args(["-device", "isa-ipmi-bt,bmc=bmc0,irq=10"]);
         }
@@ -87,9 +109,31 @@ impl Machine {
         qemu
     }
 
+    /// Threads that a host has: one of each core, or all.
+    pub fn cpus(&self, all: bool) -> u32 {
+        let part = |name: &str| {
+            let parts = self.smp.as_deref().unwrap_or_default().split(',');
+            let value = |part: &str| part.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
+            parts.map(str::trim).find_map(value)
+        };
+        let chips = part("sockets").or(self.chips).unwrap_or(1);
+        let default_cores = if self.smp.is_some() { 1 } else { DEFAULT_CORES };
+        let cores = part("cores").or(self.cores).unwrap_or(default_cores);
+        let default_threads = if self.smp.is_some() {
+            1
+        } else {
+            DEFAULT_THREADS
+        };
+        let threads = part("threads").or(self.threads).unwrap_or(default_threads);
+        chips * cores * if all { threads } else { 1 }
+    }
+
     fn smp(&self) -> String {
-        let (chips, cores) = (self.chips.unwrap_or(1), self.cores.unwrap_or(2));
-        let threads = self.threads.unwrap_or(8);
+        if let Some(smp) = &self.smp {
+            return smp.clone();
+        }
+        let (chips, cores) = (self.chips.unwrap_or(1), self.cores.unwrap_or(DEFAULT_CORES));
+        let threads = self.threads.unwrap_or(DEFAULT_THREADS);
         let all = chips * cores * threads;
         format!("{all},sockets={chips},cores={cores},threads={threads}")
     }
@@ -137,7 +181,21 @@ mod tests {
             payload,
             initrd,
             bootargs,
+            interactive: false,
         }))
+    }
+
+    #[test]
+    fn hosts_have_a_thread_of_each_core_or_all() {
+        let machine = Machine::default();
+        assert_eq!((machine.cpus(false), machine.cpus(true)), (2, 16));
+        let of = |smp: &str| Machine {
+            smp: Some(smp.into()),
+            ..Machine::default()
+        };
+        let two_chips = of("8,sockets=2,cores=1,threads=4");
+        assert_eq!((two_chips.cpus(false), two_chips.cpus(true)), (2, 8));
+        assert_eq!((of("1").cpus(false), of("1").cpus(true)), (1, 1));
     }
 
     #[test]

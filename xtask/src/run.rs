@@ -95,6 +95,7 @@ impl RunOptions {
             payload: &images.payload(self.payload()),
             initrd: &initrd,
             bootargs: &self.bootargs(),
+            interactive: false,
         });
         if self.verbose {
             eprintln!("run: {}", qemu::typed(&qemu));

@@ -91,7 +91,7 @@ fn consoles(handles: &Handles) -> DeviceTreeNode {
     consoles
 }
 
-/// Linux shows the version at boot, and `exports` as files.
+/// Linux shows the version at boot, and the symbols and `exports` as files.
 fn firmware(params: &HostTreeParams) -> DeviceTreeNode {
     let mut exports = new_node(name::EXPORTS);
     for (name, region) in params.exports {
@@ -100,6 +100,9 @@ fn firmware(params: &HostTreeParams) -> DeviceTreeNode {
     let mut firmware = new_node(name::FIRMWARE);
     set(&mut firmware, property::COMPATIBLE, compatible::FIRMWARE);
     set(&mut firmware, property::VERSION, params.version);
+    if let Some(symbols) = &params.symbol_map {
+        set(&mut firmware, property::SYMBOL_MAP, range(symbols));
+    }
     firmware.add_child(exports);
     firmware
 }

@@ -1,0 +1,260 @@
+//! `cargo xtask linux`: a Debian kernel on catnap, with a shell or with checks.
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::console::{self, End, Limits};
+use crate::cpio::{self, Content};
+use crate::debian::{Files, MODULES, Release};
+use crate::qemu::{self, Boot, Machine};
+use crate::{image, setup};
+
+const INIT: &str = include_str!("linux/init.sh");
+const CHECK: &str = include_str!("linux/check.sh");
+
+/// The checks' last line.
+pub const DONE: &str = "check: done";
+/// No good boot says one of these.
+pub const FORBIDDEN: [&str; 12] = [
+    "check: FAILED",
+    "WARNING: ",
+    "BUG: ",
+    "Oops: ",
+    "Call Trace:",
+    "Kernel panic",
+    "Unable to handle kernel",
+    "OPAL Error",
+    "rcu_sched detected stalls",
+    "soft lockup",
+    " WARN ",
+    " ERROR ",
+];
+
+/// Word of the command line that gives all threads to the host.
+const ALL_THREADS: &str = "catnap.threads=host";
+
+#[derive(Args)]
+pub struct LinuxOptions {
+    /// Boot this kernel: an ELF file such as Debian's /boot/vmlinux-*.
+    #[arg(long, value_name = "VMLINUX", conflicts_with = "debian")]
+    kernel: Option<PathBuf>,
+    /// Boot this kernel of Debian's; it is fetched by apt.
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "6.12")]
+    debian: Release,
+    /// Boot with this initial RAM disk instead of busybox's.
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// More words for the kernel's command line.
+    #[arg(long, value_name = "WORDS")]
+    append: Option<String>,
+    /// Run checks instead of a shell, switch off, and judge all that was said.
+    #[arg(long)]
+    check: bool,
+    /// End checks after so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    time_limit: u64,
+    /// Show each cargo command and QEMU's.
+    #[arg(short, long)]
+    verbose: bool,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// The command.
+pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
+    setup::quick()?;
+    let files = Files::ensure()?;
+    let images = image::build(options.verbose)?;
+    let kernel = match &options.kernel {
+        Some(kernel) => kernel.clone(),
+        None => files.kernel(options.debian),
+    };
+    let initrd = match &options.initrd {
+        Some(initrd) => initrd.clone(),
+        None => options.write_initrd(&files)?,
+    };
+    let mut qemu = options.machine.command(&Boot {
+        firmware: &images.lid(),
+        payload: &kernel,
+        initrd: &initrd,
+        bootargs: &options.bootargs(),
+        interactive: !options.check,
+    });
+    if options.verbose {
+        eprintln!("linux: {}", qemu::typed(&qemu));
+    }
+    match options.check {
+        true => check(options, &mut qemu),
+        false => shell(&mut qemu),
+    }
+}
+
+impl LinuxOptions {
+    /// Modules are there for Debian's own kernels alone.
+    fn write_initrd(&self, files: &Files) -> Result<PathBuf> {
+        let release = self.kernel.is_none().then_some(self.debian);
+        let name = release.map_or("other", Release::name);
+        let path = files.dir().join(format!("initrd-{name}.cpio"));
+        crate::project::write_if_changed(&path, &initrd(files, release)?)?;
+        Ok(path)
+    }
+
+    fn bootargs(&self) -> String {
+        let mut words = vec!["console=hvc0".to_string()];
+        words.extend(self.append.clone());
+        if self.check {
+            let all = words.iter().any(|words| words.contains(ALL_THREADS));
+            words.push(check_words(self.machine.cpus(all)));
+        }
+        words.join(" ")
+    }
+}
+
+/// What the checks are told of a machine on which the host has that many threads.
+pub fn check_words(cpus: u32) -> String {
+    format!("catnap.check check.cpus={cpus} check.rtc")
+}
+
+/// An initial RAM disk with busybox, kexec, the checks, and a kernel's modules.
+pub fn initrd(files: &Files, release: Option<Release>) -> Result<Vec<u8>> {
+    pack(files, release, &[])
+}
+
+/// The same with a kernel for kexec, which gets the plain one as its own.
+pub fn initrd_for_kexec(files: &Files, release: Release) -> Result<Vec<u8>> {
+    let kernel = read(&files.kernel(release))?;
+    let inner = initrd(files, Some(release))?;
+    pack(
+        files,
+        Some(release),
+        &[("vmlinux", &kernel), ("initrd", &inner)],
+    )
+}
+
+fn pack(files: &Files, release: Option<Release>, more: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+    let tool = |name: &str| read(&files.tool(name));
+    let (busybox, kexec) = (tool("busybox")?, tool("kexec")?);
+    let (libc, loader) = (tool("libc.so.6")?, tool("ld64.so.2")?);
+    let modules = modules(files, release)?;
+    let order = MODULES.join("\n");
+
+    let folders = "bin sbin dev etc lib lib64 modules proc sys tmp".split(' ');
+    let mut entries: Vec<_> = folders.map(|name| (name, Content::Folder)).collect();
+    entries.extend([
+        ("dev/console", Content::Device(5, 1)),
+        ("init", Content::Program(INIT.as_bytes())),
+        ("check.sh", Content::File(CHECK.as_bytes())),
+        ("bin/busybox", Content::Program(&busybox)),
+        ("sbin/kexec", Content::Program(&kexec)),
+        ("lib64/ld64.so.2", Content::Program(&loader)),
+        ("lib64/libc.so.6", Content::Program(&libc)),
+    ]);
+    if !modules.is_empty() {
+        entries.push(("modules/order", Content::File(order.as_bytes())));
+    }
+    let files = modules.iter().map(|(name, bytes)| (&**name, &**bytes));
+    let files = files.chain(more.iter().copied());
+    entries.extend(files.map(|(name, bytes)| (name, Content::File(bytes))));
+    Ok(cpio::pack(entries.into_iter()))
+}
+
+/// Names in the archive, and bytes.
+fn modules(files: &Files, release: Option<Release>) -> Result<Vec<(String, Vec<u8>)>> {
+    let paths = MODULES
+        .iter()
+        .filter_map(|name| files.module(release?, name));
+    paths
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Ok((format!("modules/{name}"), read(&path)?))
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// The terminal is the machine's until QEMU ends.
+fn shell(qemu: &mut Command) -> Result<ExitCode> {
+    println!("linux: Ctrl-A X ends the machine, Ctrl-A C is QEMU's monitor");
+    let status = crate::process::spawn(qemu)?.wait()?;
+    Ok(match status.success() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn check(options: &LinuxOptions, qemu: &mut Command) -> Result<ExitCode> {
+    let started = Instant::now();
+    let limits = Limits {
+        run: Duration::from_secs(options.time_limit),
+        switch_off: Duration::from_secs(if options.machine.no_bmc { 0 } else { 10 }),
+    };
+    let mut lines = Vec::new();
+    let note = |line: &str| lines.push(line.to_string());
+    let end = console::watch(qemu, limits, &mut io::stdout(), note)?;
+    let mut faults = faults(&lines);
+    match end {
+        End::Exited(Some(0)) => {}
+        End::PoweredOff if options.machine.no_bmc => {}
+        other => faults.push(format!("it should switch off; instead: {other:?}")),
+    }
+    for fault in &faults {
+        println!("linux: {fault}");
+    }
+    let seconds = started.elapsed().as_secs_f32();
+    let (verdict, code) = match faults.is_empty() {
+        true => ("PASSED", ExitCode::SUCCESS),
+        false => ("FAILED", ExitCode::FAILURE),
+    };
+    println!("linux: {verdict} in {seconds:.1} s");
+    Ok(code)
+}
+
+/// What is wrong with the lines of a boot with checks.
+fn faults(lines: &[String]) -> Vec<String> {
+    let is_bad = |line: &&String| FORBIDDEN.iter().any(|part| line.contains(part));
+    let bad = lines.iter().filter(is_bad);
+    let mut faults: Vec<String> = bad
+        .map(|line| format!("must not be said: {line}"))
+        .collect();
+    if !lines.iter().any(|line| line.contains(DONE)) {
+        faults.push(format!("the checks never said `{DONE}`"));
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_is_judged_by_what_it_says() {
+        let lines = |text: &str| text.lines().map(String::from).collect::<Vec<_>>();
+        assert!(faults(&lines("check: ok cpus\ncheck: done")).is_empty());
+        assert_eq!(faults(&lines("check: ok cpus")).len(), 1);
+        assert_eq!(
+            faults(&lines("[1.0] Oops: Exception\ncheck: done")).len(),
+            1
+        );
+        assert_eq!(
+            faults(&lines("check: FAILED cpus: is 1\ncheck: done")).len(),
+            1
+        );
+    }
+
+    /// The shell that runs them isn't this machine's, but their syntax is every shell's.
+    #[test]
+    fn scripts_are_well_formed() {
+        for script in [INIT, CHECK] {
+            let mut shell = Command::new("sh");
+            crate::process::output(shell.args(["-n", "-c", script])).unwrap();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+# Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
+# Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.end=WORD.
+
+ok() { echo "check: ok $1"; }
+failed() { echo "check: FAILED $1: $2"; }
+same() { if [ "$2" = "$3" ]; then ok "$1"; else failed "$1" "is '$2', should be '$3'"; fi; }
+has() { if grep -q "$3" "$2"; then ok "$1"; else failed "$1" "no '$3' in $2"; fi; }
+word() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p"; }
+is_asked() { tr ' ' '\n' </proc/cmdline | grep -qx "$1"; }
+
+opal=/sys/firmware/opal
+tree=/proc/device-tree
+echo "check: Linux $(uname -r)"
+
+same cpus "$(nproc)" "$(word check.cpus)"
+same online "$(grep -c ^processor /proc/cpuinfo)" "$(word check.cpus)"
+has version $tree/ibm,opal/firmware/version '^catnap-'
+has msglog $opal/msglog 'catnap: to the host'
+has symbols $opal/symbol_map ' opal_entry$'
+has exports $opal/exports/symbol_map ' opal_entry$'
+has interrupts /proc/interrupts 'opal-psi'
+has nap /sys/devices/system/cpu/cpuidle/current_driver powernv_idle
+has console /proc/interrupts hvc_console
+
+if is_asked check.rtc; then
+    if hwclock -u -s; then ok clock-read; else failed clock-read hwclock; fi
+    date -u -s '2031-02-03 04:05:06' >/dev/null
+    if hwclock -u -w; then ok clock-write; else failed clock-write hwclock; fi
+    same clock "$(cut -d: -f1,2 /sys/class/rtc/rtc0/time)" 04:05
+fi
+if is_asked check.ipmi; then
+    if [ -c /dev/ipmi0 ]; then ok ipmi; else failed ipmi 'no /dev/ipmi0'; fi
+fi
+
+if dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|OPAL Error|opal:.*[Ee]rror'; then
+    failed kernel-log 'see above'
+else
+    ok kernel-log
+fi
+echo "check: done"
+
+case $(word check.end) in
+reboot) reboot -f ;;
+halt) halt -f ;;
+kexec)
+    kexec -l /vmlinux --initrd=/initrd --append="$(sed 's/check.end=kexec/check.end=off/' /proc/cmdline)" &&
+        kexec -e
+    failed kexec 'came back'
+    ;;
+esac

@@ -1,0 +1,24 @@
+#!/bin/busybox sh
+# The first program of a Linux host on catnap: sets up what every host has, then a shell or, with
+# `catnap.check` in the command line, the checks.
+export PATH=/bin:/sbin HOME=/
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+for module in $(cat /modules/order 2>/dev/null); do
+    file=/modules/$module.ko
+    [ -e $file ] || { unxz -c $file.xz >/tmp/module.ko && file=/tmp/module.ko; }
+    insmod $file || echo "module $module can't be loaded"
+done
+if grep -qw catnap.check /proc/cmdline; then
+    sh /check.sh
+else
+    echo
+    echo "Linux $(uname -r) on $(tr -d '\0' </proc/device-tree/ibm,opal/firmware/version)."
+    echo "The firmware's log: cat /sys/firmware/opal/msglog. To leave: exit, or Ctrl-A X."
+    cd /
+    setsid cttyhack sh
+fi
+poweroff -f
+sleep 1000
