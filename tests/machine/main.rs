@@ -6,6 +6,7 @@ mod behaviours;
 mod boot;
 mod budgets;
 mod job;
+mod linux;
 mod payloads;
 mod trees;
 
@@ -32,6 +33,7 @@ fn main() {
         payloads::trials(),
         trees::trials(),
         budgets::trials(),
+        linux::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, table.into_iter().flatten().collect());
     images::remove_scratch();

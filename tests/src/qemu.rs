@@ -1,7 +1,8 @@
 //! QEMU as a process: a machine's command line, its console, and its end.
-use std::io::Read;
+use std::collections::VecDeque;
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub struct Boot {
     pub payload: Option<PathBuf>,
     pub initrd: Option<PathBuf>,
     pub bootargs: String,
+    /// What is typed, each after the console has said something since the last.
+    pub talk: Vec<(String, String)>,
     pub extra: Vec<String>,
     /// When to give up.
     pub limit: Duration,
@@ -59,6 +62,7 @@ impl Boot {
             payload: None,
             initrd: None,
             bootargs: String::new(),
+            talk: Vec::new(),
             extra: Vec::new(),
             limit: Duration::from_secs(120),
         }
@@ -78,14 +82,23 @@ impl Boot {
     /// QEMU can't be started.
     pub fn start(&self) -> Running {
         let mut command = self.command();
-        command.stdin(Stdio::null());
+        command.stdin(match self.talk.is_empty() {
+            true => Stdio::null(),
+            false => Stdio::piped(),
+        });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process::spawn(&mut command).unwrap_or_else(|error| panic!("{error:#}"));
         let (sender, output) = mpsc::channel();
         pass_on(child.stdout.take().expect("piped"), sender.clone());
         pass_on(child.stderr.take().expect("piped"), sender);
+        let keyboard = child.stdin.take().map(|input| Keyboard {
+            input,
+            talk: self.talk.clone().into(),
+            heard: Vec::new(),
+        });
         Running {
             child,
+            keyboard,
             output,
             command: qemu::typed(&command),
             limit: self.limit,
@@ -143,6 +156,7 @@ pub enum End {
 /// A machine at work. Ends when dropped.
 pub struct Running {
     child: Child,
+    keyboard: Option<Keyboard>,
     output: Receiver<Vec<u8>>,
     command: String,
     limit: Duration,
@@ -176,6 +190,9 @@ impl Running {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
                 Ok(bytes) if !left.is_zero() => {
+                    if let Some(keyboard) = &mut self.keyboard {
+                        keyboard.hear(&bytes);
+                    }
                     let more = cutter.push(&bytes);
                     if !lingers && more.iter().any(|line| is_last(line)) {
                         lingers = true;
@@ -213,6 +230,34 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// Somebody who types when the console has said something.
+struct Keyboard {
+    input: ChildStdin,
+    talk: VecDeque<(String, String)>,
+    /// Bytes of the console since the last answer.
+    heard: Vec<u8>,
+}
+
+impl Keyboard {
+    fn hear(&mut self, bytes: &[u8]) {
+        self.heard.extend_from_slice(bytes);
+        while let Some((wanted, answer)) = self.talk.front() {
+            let wanted = wanted.as_bytes();
+            let Some(at) = self
+                .heard
+                .windows(wanted.len())
+                .position(|part| part == wanted)
+            else {
+                return;
+            };
+            // A machine that has ended hears nothing; its console tells why.
+            let _ = self.input.write_all(answer.as_bytes());
+            self.heard.drain(..at + wanted.len());
+            self.talk.pop_front();
+        }
     }
 }
 

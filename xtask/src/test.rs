@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cross::{self, Endian};
+use crate::debian::Files;
 use crate::{image, process, project, setup, toolchain};
 
 /// Packages whose tests run on the build host.
@@ -121,6 +122,11 @@ fn host_tests(filter: Option<&str>) -> Command {
 }
 
 fn tests_in_qemu(filter: Option<&str>) -> Result<Count> {
+    heading("kernels");
+    if let Err(error) = Files::ensure() {
+        println!("test: kernels: FAILED: {error:#}");
+        return Ok(Count::one(false));
+    }
     heading("images");
     let images = match image::build(false) {
         Ok(images) => images,

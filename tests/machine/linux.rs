@@ -1,0 +1,126 @@
+//! A stock Linux: Debian's kernels come up, pass their checks, and end as they should.
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use tests::console::Expected;
+use tests::images;
+use tests::qemu::{Boot, End, Tcg};
+use xtask::debian::{Files, Release};
+use xtask::linux;
+
+use crate::{Outcome, trial};
+
+const LIMIT: Duration = Duration::from_secs(240);
+/// The shell's prompt.
+const PROMPT: &str = "/ # ";
+
+/// Name, kernel, chips, cores of each, threads of each.
+const SHAPES: [(&str, Release, u32, u32, u32); 4] = [
+    ("6.12-on-1-thread", Release::V6_12, 1, 1, 1),
+    ("6.12-on-2-cores-of-8-threads", Release::V6_12, 1, 2, 8),
+    ("6.1-on-1-core-of-8-threads", Release::V6_1, 1, 1, 8),
+    ("6.1-on-2-chips-of-2-threads", Release::V6_1, 2, 1, 2),
+];
+
+pub fn trials() -> Vec<Trial> {
+    let mut trials: Vec<Trial> = SHAPES
+        .into_iter()
+        .map(|(name, release, chips, cores, threads)| {
+            let run = move || {
+                let boot = Boot {
+                    chips,
+                    ..Boot::new(cores, threads)
+                };
+                passes(release, boot, &End::Off)
+            };
+            trial(format!("linux::{name}"), run)
+        })
+        .collect();
+    trials.push(trial("linux::without-bmc", || {
+        let boot = Boot {
+            bmc: false,
+            ..Boot::new(1, 2)
+        };
+        passes(Release::V6_12, boot, &End::Stops("catnap: powered off"))
+    }));
+    trials.push(trial("linux::default-devices", || {
+        let boot = Boot {
+            default_devices: true,
+            ..Boot::new(1, 4)
+        };
+        passes(Release::V6_12, boot, &End::Off)
+    }));
+    trials.push(trial("linux::counting-with-8-threads", || {
+        let boot = Boot {
+            tcg: Tcg::Counting,
+            ..Boot::new(1, 8)
+        };
+        passes(Release::V6_12, boot, &End::Off)
+    }));
+    trials.push(trial("linux::typing", typing));
+    trials
+}
+
+/// Boots with the checks.
+fn passes(release: Release, boot: Boot, end: &End) -> Outcome {
+    let words = linux::check_words(boot.chips * boot.cores);
+    let boot = with_kernel(release, boot, &words);
+    boot.check(end, &checks()).map(drop)
+}
+
+fn with_kernel(release: Release, boot: Boot, words: &str) -> Boot {
+    Boot {
+        payload: Some(files().kernel(release)),
+        initrd: Some(initrd(release)),
+        bootargs: format!("console=hvc0 {words}"),
+        limit: LIMIT,
+        ..boot
+    }
+}
+
+fn checks() -> Expected {
+    faultless(Expected::lines([
+        "catnap: to the host",
+        "check: ok msglog",
+        linux::DONE,
+    ]))
+}
+
+fn faultless(expected: Expected) -> Expected {
+    linux::FORBIDDEN
+        .into_iter()
+        .fold(expected, Expected::forbid)
+}
+
+/// What is typed comes by interrupt, is echoed, and does what it says.
+fn typing() -> Outcome {
+    let commands = [
+        "grep -c catnap: /sys/firmware/opal/msglog",
+        "awk '/psi:external/ { print $2 + $3 > 0 ? \"by interrupt\" : \"by polling\" }' /proc/interrupts",
+        "exit",
+    ];
+    let talk = commands.map(|command| (PROMPT.to_string(), format!("{command}\n")));
+    let boot = Boot {
+        talk: talk.into(),
+        ..with_kernel(Release::V6_12, Boot::new(2, 2), "")
+    };
+    let expected = Expected::lines(["Linux 6.12", "3", "by interrupt", "reboot: Power down"]);
+    boot.check(&End::Off, &faultless(expected)).map(drop)
+}
+
+fn files() -> Files {
+    Files::present().unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The initial RAM disk for a kernel, written once.
+fn initrd(release: Release) -> PathBuf {
+    static PATHS: [OnceLock<PathBuf>; Release::ALL.len()] = [const { OnceLock::new() }; 2];
+    let path = PATHS[release as usize].get_or_init(|| {
+        let archive = linux::initrd(&files(), Some(release));
+        let archive = archive.unwrap_or_else(|error| panic!("{error:#}: run `cargo xtask linux`"));
+        images::scratch_file(&format!("linux-{}.cpio", release.name()), &archive)
+    });
+    path.clone()
+}
