@@ -257,14 +257,9 @@ pub fn smt_stats(args: &mut Args) -> Status {
     let Ok(action) = StatsAction::try_from(args[2]) else {
         return wrong(args, 3);
     };
-    let served = vcore.served(action == StatsAction::Reset);
-    vcore.counters.served.store(served, Relaxed);
     let out = real::ptr(real).cast::<U64>();
-    for (place, counter) in vcore.counters.all().enumerate() {
-        let value = match action {
-            StatsAction::Snapshot => counter.load(Relaxed),
-            StatsAction::Reset => counter.swap(0, Relaxed),
-        };
+    let stats = vcore.stats(action == StatsAction::Reset);
+    for (place, value) in stats.into_iter().enumerate() {
         // SAFETY: `place` is below the number of the structure's fields, all in the host's RAM.
         unsafe { out.add(place).write_volatile(U64::new(value)) };
     }

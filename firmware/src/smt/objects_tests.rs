@@ -1,6 +1,7 @@
 //! The tables as tests see them: all that a refused call must leave alone, and what always holds.
 extern crate std;
 use super::*;
+use core::sync::atomic::Ordering::Relaxed;
 use std::collections::BTreeSet;
 use std::format;
 use std::string::String;
