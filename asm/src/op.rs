@@ -17,6 +17,8 @@ instruction! {
     lwsync = "lwsync";
     /// What follows is fetched and executed in the new context.
     isync = "isync";
+    /// Forgets where branches went (`clrbhrb`).
+    clear_branch_history = ".long 0x7c00035c";
     /// Low priority, and a yield of the emulator's time slice: for loops that wait.
     relax = "or 1,1,1; or 27,27,27";
     /// Back to medium priority after [`relax`].

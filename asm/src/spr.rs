@@ -40,6 +40,7 @@ sprs! {
     SPRG2 = 274;
     SPRG3 = 275;
     TBU40 = 286;
+    EAR = 282;
     PVR = 287;
     HSPRG0 = 304: "The thread area while the thread is the firmware's.";
     HSPRG1 = 305: "Scratch of the interrupt stubs.";
@@ -58,6 +59,7 @@ sprs! {
     HEIR = 339;
     AMOR = 349;
     TIR = 446;
+    USIER = 768;
     SIER = 784;
     MMCR2 = 785;
     MMCRA = 786;
@@ -71,6 +73,8 @@ sprs! {
     SIAR = 796;
     SDAR = 797;
     MMCR1 = 798;
+    BESCRS = 800;
+    BESCRR = 802;
     EBBHR = 804;
     EBBRR = 805;
     BESCR = 806;

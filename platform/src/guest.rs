@@ -118,6 +118,7 @@ pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_
             facility::clear();
         }
         (*area).holds = key;
+        forget_others();
         macro_rules! load {
             ($spr:ident, $field:expr) => {
                 spr::write::<{ spr::$spr }>($field.get());
@@ -125,6 +126,20 @@ pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_
         }
         lost_registers!(load, (*page).sprs);
         load_after_host(page, partition);
+    }
+}
+
+/// Clears what a guest can write, though its page doesn't keep it, lest the next one reads it: the
+/// branch history, and registers that are others' names on POWER8 but have a content of their own on
+/// QEMU. Where they have none, writing 0 changes nothing.
+fn forget_others() {
+    op::clear_branch_history();
+    // SAFETY: no code depends on them; BESCRS and BESCRR change the bits of BESCR that are 1 here.
+    unsafe {
+        spr::write::<{ spr::EAR }>(0);
+        spr::write::<{ spr::USIER }>(0);
+        spr::write::<{ spr::BESCRS }>(0);
+        spr::write::<{ spr::BESCRR }>(0);
     }
 }
 

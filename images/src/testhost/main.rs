@@ -10,6 +10,7 @@ mod check;
 mod arguments;
 mod bench;
 mod cores;
+mod hostile;
 mod lab;
 mod memory;
 mod objects;
@@ -41,6 +42,7 @@ const TESTS: &[Test] = &[
     ("page_faults", memory::page_faults),
     ("machine_check", memory::machine_check),
     ("keep_slb", registers::keep_slb),
+    ("forbidden", hostile::forbidden),
     ("bad_arguments", arguments::bad_arguments),
     ("random_arguments", arguments::random_arguments),
     ("run1", running::run1),

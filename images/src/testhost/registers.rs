@@ -102,7 +102,7 @@ pub fn page_round_trip(lab: &mut Lab) -> Outcome {
 }
 
 /// `sc 1` with registers filled from `seed`, on all vcpus.
-fn one_instruction(guest: &mut Guest, seed: u64) -> Outcome {
+pub fn one_instruction(guest: &mut Guest, seed: u64) -> Outcome {
     const PLACE: u64 = 0x1f00;
     let little_endian = guest.image.little_endian;
     let hypercall = 0x4400_0022u32;
@@ -177,7 +177,7 @@ pub fn keep_slb(lab: &mut Lab) -> Outcome {
 }
 
 /// Fills a page's registers; in those that don't take every value, the bits that do.
-fn fill(page: &mut VcpuPage, start: &VcpuPage, seed: u64) {
+pub fn fill(page: &mut VcpuPage, start: &VcpuPage, seed: u64) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut draw = |bits: u64| {
         state = state
