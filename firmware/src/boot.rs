@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use asm::{BASE, op};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use hcalls::run::CoreState;
 use log::{LevelFilter, error, info, warn};
 use platform::bmc::{self, Power};
 use platform::log_ring::RING;
@@ -169,7 +170,7 @@ fn call_others(boot_thread: &Thread) {
         if missing != 0 {
             let pir = core.pir.load(Relaxed);
             error!("catnap: core {pir:#x}: threads {missing:#04x} don't answer");
-            core.set_state(hcalls::run::CoreState::Fenced);
+            core.set_state(CoreState::Fenced);
         }
     }
 }
@@ -195,12 +196,34 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
         .min()
         .unwrap_or(1);
     enable_interrupts(machine);
+    if hosts_threads(machine) == ThreadsOf::Host {
+        info!("catnap: the host has all threads");
+        opal::cpu::release_all(thread::current());
+    }
     let tree = host_tree(machine, fdt, threads_per_core)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
     Ok(HostStart {
         pc: payload.entry,
         args: [tree, 0, 0, R6, PAYLOAD_BYTES, BASE, asm::opal::entry_real()],
     })
+}
+
+/// Whose the secondary threads are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ThreadsOf {
+    /// They nap, and run guests.
+    Firmware,
+    /// They are started by OPAL_START_CPU, as with other OPAL firmware.
+    Host,
+}
+
+/// The owner's choice, in the payload's command line.
+fn hosts_threads(machine: &Machine) -> ThreadsOf {
+    let mut words = machine.bootargs.split_ascii_whitespace();
+    match words.rfind(|word| word.starts_with("catnap.threads=")) {
+        Some("catnap.threads=host") => ThreadsOf::Host,
+        _ => ThreadsOf::Firmware,
+    }
 }
 
 /// The LPC bus's interrupts go to the host from now on, which tells of them.
@@ -222,6 +245,7 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
     let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
     let params = HostTreeParams {
         boot_pir: thread::pir(),
+        all_threads: hosts_threads(machine) == ThreadsOf::Host,
         opal_base: BASE,
         opal_entry: asm::opal::entry_real(),
         opal_runtime_len: heap::REGION_BYTES,
@@ -272,7 +296,8 @@ fn finish(power: Power, done: &str) -> ! {
         Err(why) => error!("catnap: the BMC refuses: {why}"),
     }
     if thread::try_current().is_some() {
-        thread::take_from_host(thread::current().ptid() == 0);
+        let core = cores::of(thread::current());
+        thread::take_from_host(core.state() != CoreState::Released);
     }
     thread::stop()
 }

@@ -31,6 +31,8 @@ pub enum HostTreeError {
 pub struct HostTreeParams<'a> {
     /// PIR of the thread on which the host is entered.
     pub boot_pir: u32,
+    /// The host has every thread, instead of one of each core.
+    pub all_threads: bool,
     pub opal_base: u64,
     pub opal_entry: u64,
     pub opal_runtime_len: u64,
@@ -69,7 +71,9 @@ pub fn build(
     params: &HostTreeParams,
 ) -> Result<Vec<u8>, HostTreeError> {
     let mut tree = DeviceTree::from_fdt(&Fdt::new(fdt)?);
-    keep_first_threads(&mut tree)?;
+    if !params.all_threads {
+        keep_first_threads(&mut tree)?;
+    }
     reserve_uart(&mut tree, machine);
     point_to_console(&mut tree);
     let handles = Handles::free_in(&tree.root);

@@ -19,8 +19,13 @@ fn host_tree(fdt: &[u8]) -> Vec<u8> {
 }
 
 fn built(fdt: &[u8], machine: &Machine) -> Result<Vec<u8>, HostTreeError> {
+    built_for(fdt, machine, false)
+}
+
+fn built_for(fdt: &[u8], machine: &Machine, all_threads: bool) -> Result<Vec<u8>, HostTreeError> {
     let params = HostTreeParams {
         boot_pir: machine.cores[0].pir,
+        all_threads,
         opal_base: 0x3000_0000,
         opal_entry: 0x3000_4000,
         opal_runtime_len: 16 << 20,
@@ -70,6 +75,13 @@ fn the_host_has_one_thread_of_each_core() {
         servers.sort();
         assert_eq!(servers.concat(), pirs);
     }
+}
+
+#[test]
+fn the_host_can_have_all_threads() {
+    let machine = tree::read(TWO_CORES).unwrap();
+    let bytes = built_for(TWO_CORES, &machine, true).unwrap();
+    assert_eq!(tree::read(&bytes).unwrap().cores, machine.cores);
 }
 
 #[test]

@@ -24,6 +24,12 @@ const SHAPES: [(&str, Release, u32, u32, u32); 4] = [
     ("6.1-on-2-chips-of-2-threads", Release::V6_1, 2, 1, 2),
 ];
 
+/// All threads are the host's: name, kernel, cores, threads of each.
+const ALL_THREADS: [(&str, Release, u32, u32); 2] = [
+    ("6.12-with-all-8-threads", Release::V6_12, 1, 8),
+    ("6.1-with-all-of-2-cores", Release::V6_1, 2, 2),
+];
+
 pub fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = SHAPES
         .into_iter()
@@ -59,7 +65,22 @@ pub fn trials() -> Vec<Trial> {
         };
         passes(Release::V6_12, boot, &End::Off)
     }));
+    for (name, release, cores, threads) in ALL_THREADS {
+        trials.push(trial(format!("linux::{name}"), move || {
+            let words = "catnap.threads=host ".to_string() + &linux::check_words(cores * threads);
+            let boot = with_kernel(release, Boot::new(cores, threads), &words);
+            boot.check(&End::Off, &checks()).map(drop)
+        }));
+    }
     trials.push(trial("linux::typing", typing));
+    trials.push(trial("linux::reboot", reboot));
+    for (name, words, cpus) in [
+        ("kexec", "", 2),
+        ("kexec-of-all-threads", "catnap.threads=host ", 4),
+    ] {
+        let run = move || kexec(name, words, cpus);
+        trials.push(trial(format!("linux::{name}"), run));
+    }
     trials
 }
 
@@ -108,6 +129,38 @@ fn typing() -> Outcome {
     };
     let expected = Expected::lines(["Linux 6.12", "3", "by interrupt", "reboot: Power down"]);
     boot.check(&End::Off, &faultless(expected)).map(drop)
+}
+
+/// After a reboot everything is as before. The clock tells the second boot, which switches off.
+fn reboot() -> Outcome {
+    let words = linux::check_words(1) + " check.end=reboot";
+    let boot = with_kernel(Release::V6_12, Boot::new(1, 2), &words);
+    let expected = checks()
+        .then("reboot: Restarting system")
+        .then("catnap: to the host")
+        .then("check: ok msglog")
+        .then(linux::DONE)
+        .then("reboot: Power down");
+    boot.check(&End::Off, &expected).map(drop)
+}
+
+/// The second kernel finds the firmware as the first did, and the same threads.
+fn kexec(name: &str, words: &str, cpus: u32) -> Outcome {
+    let release = Release::V6_12;
+    let words = format!("{words}{} check.end=kexec", linux::check_words(cpus));
+    let archive = linux::initrd_for_kexec(&files(), release);
+    let archive = archive.map_err(|error| format!("{error:#}"))?;
+    let boot = Boot {
+        initrd: Some(images::scratch_file(&format!("{name}.cpio"), &archive)),
+        ..with_kernel(release, Boot::new(2, 2), &words)
+    };
+    let expected = checks()
+        .then("kexec_core: Starting new kernel")
+        .then("Linux version 6.12")
+        .then("check: ok cpus")
+        .then(linux::DONE)
+        .then("reboot: Power down");
+    boot.check(&End::Off, &expected).map(drop)
 }
 
 fn files() -> Files {

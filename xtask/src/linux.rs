@@ -152,7 +152,7 @@ fn pack(files: &Files, release: Option<Release>, more: &[(&str, &[u8])]) -> Resu
         ("bin/busybox", Content::Program(&busybox)),
         ("sbin/kexec", Content::Program(&kexec)),
         ("lib64/ld64.so.2", Content::Program(&loader)),
-        ("lib64/libc.so.6", Content::Program(&libc)),
+        ("lib/libc.so.6", Content::Program(&libc)),
     ]);
     if !modules.is_empty() {
         entries.push(("modules/order", Content::File(order.as_bytes())));

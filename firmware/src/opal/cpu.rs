@@ -5,19 +5,19 @@ use crate::smt::cores::{self, Core};
 use crate::smt::objects::Vcore;
 use crate::smt::run;
 use crate::vcore::Slots;
+use alloc::vec::Vec;
 use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::Status;
 use hcalls::run::{ClaimAction, CoreState};
 use platform::thread::{self, HostStart, Thread};
 use platform::{real, world};
+use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
 
-/// OPAL_QUERY_CPU_STATUS: a thread that the firmware has.
-const THREAD_INACTIVE: u8 = 0;
-/// OPAL_QUERY_CPU_STATUS: a thread that runs the host.
-const THREAD_STARTED: u8 = 1;
 /// How long CORE_CLAIM waits for threads to answer: 100 ms.
 const PATIENCE_TB: u64 = 51_200_000;
+/// How long the boot waits for all threads to be parked: 10 s.
+const BOOT_PATIENCE_TB: u64 = 10 * 512_000_000;
 
 /// The core and thread with that server number.
 fn thread_of(server: u64) -> Option<(&'static Core, usize)> {
@@ -43,8 +43,8 @@ pub fn start(args: &mut Args) -> Status {
         return Status::WrongState;
     }
     core.host_starts[ptid].store(pc | START, Release);
-    // A core's thread 0 naps under the firmware's HRMOR until then; secondaries are parked, awake.
-    if ptid == 0 {
+    // Thread 0 of a held core naps under the firmware's HRMOR; threads of others are parked, awake.
+    if core.state() != CoreState::Released {
         core.icp(ptid).send_ipi();
     }
     Status::Success
@@ -65,7 +65,7 @@ pub fn start_if_asked(core: &Core, thread: &Thread) {
     }
 }
 
-/// A secondary of a core that the host has: awake, since a nap would end in the host's vectors.
+/// A thread of a core that the host has: awake, since a nap would end in the host's vectors.
 pub fn park(core: &Core, thread: &Thread) {
     let me = 1 << thread.ptid();
     core.parked.fetch_or(me, Release);
@@ -103,10 +103,11 @@ pub fn query_status(args: &mut Args) -> Status {
         return Status::Parameter;
     };
     let started = core.with_host.load(Acquire) & 1 << ptid != 0;
-    let status = if started {
-        THREAD_STARTED
-    } else {
-        THREAD_INACTIVE
+    let startable = ptid == 0 || core.state() == CoreState::Released;
+    let status = match (started, startable) {
+        (true, _) => THREAD_STARTED,
+        (false, true) => THREAD_INACTIVE,
+        (false, false) => THREAD_UNAVAILABLE,
     };
     // SAFETY: a byte of the host's RAM.
     unsafe { real::ptr(real).write_volatile(status) };
@@ -139,8 +140,8 @@ pub fn claim(args: &mut Args) -> Status {
 }
 
 /// Waits until `done`, but not for ever.
-fn wait_until(done: impl Fn() -> bool) -> bool {
-    let limit_tb = op::time_tb() + PATIENCE_TB;
+fn wait_until(patience_tb: u64, done: impl Fn() -> bool) -> bool {
+    let limit_tb = op::time_tb() + patience_tb;
     while !done() && op::time_tb() < limit_tb {
         op::relax();
     }
@@ -152,6 +153,30 @@ fn secondaries(core: &Core) -> u8 {
     core.thread_mask() & !1
 }
 
+/// Gives every thread of the machine to the host, which is about to be entered on the calling
+/// one: all others leave their nap, under the firmware's vectors, and wait for OPAL_START_CPU awake.
+pub fn release_all(me: &Thread) {
+    let mine = |core: &Core| core::ptr::eq(core, cores::of(me));
+    let others = |core: &Core| match mine(core) {
+        true => core.thread_mask() & !(1 << me.ptid()),
+        false => core.thread_mask(),
+    };
+    let held = |core: &&Core| core.state() == CoreState::Held;
+    let called: Vec<&Core> = cores::all().iter().filter(held).collect();
+    for core in &called {
+        core.set_state(CoreState::Released);
+        Slots(others(core)).for_each(|ptid| core.icp(ptid).send_ipi());
+    }
+    for core in called {
+        let parked = || core.parked.load(Acquire) == others(core);
+        if !wait_until(BOOT_PATIENCE_TB, parked) {
+            let missing = others(core) & !core.parked.load(Acquire);
+            let pir = core.pir.load(Relaxed);
+            log::error!("core {pir:#x}: threads {missing:#04x} don't come for the host");
+        }
+    }
+}
+
 /// The secondaries leave their nap, under the firmware's vectors, and wait for the host awake.
 fn release(core: &Core) -> Status {
     core.set_state(CoreState::Released);
@@ -160,7 +185,7 @@ fn release(core: &Core) -> Status {
     let answered = unsafe {
         world::with_firmware_vectors(|| {
             Slots(all).for_each(|ptid| core.icp(ptid).send_ipi());
-            wait_until(|| core.parked.load(Acquire) == all)
+            wait_until(PATIENCE_TB, || core.parked.load(Acquire) == all)
         })
     };
     if answered {
@@ -176,7 +201,7 @@ fn take_back(core: &Core) -> Status {
         return Status::Busy;
     }
     core.set_state(CoreState::Held);
-    if wait_until(|| core.parked.load(Acquire) == 0) {
+    if wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0) {
         return Status::Success;
     }
     core.set_state(CoreState::Fenced);
@@ -198,7 +223,7 @@ fn end_fence(core: &Core, args: &mut Args) -> Status {
             world::expire_hdec();
             let lost = vcore.entry.snapshot().outstanding();
             Slots(lost & !1).for_each(|ptid| core.icp(ptid).send_ipi());
-            wait_until(|| vcore.entry.snapshot().outstanding() == 0)
+            wait_until(PATIENCE_TB, || vcore.entry.snapshot().outstanding() == 0)
         })
     };
     if !back {

@@ -381,7 +381,7 @@ pub extern "C" fn woken(_srr1: u64) -> ! {
 fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
     if thread.ptid() == 0 && core.host_starts[0].load(Acquire) != 0 {
         cpu::start_if_asked(core, thread);
-    } else if thread.ptid() != 0 && core.state() == CoreState::Released {
+    } else if core.state() == CoreState::Released {
         cpu::park(core, thread);
     } else {
         core.spurious.fetch_add(1, Relaxed);

@@ -11,6 +11,8 @@ is_asked() { tr ' ' '\n' </proc/cmdline | grep -qx "$1"; }
 opal=/sys/firmware/opal
 tree=/proc/device-tree
 echo "check: Linux $(uname -r)"
+# The clock tells a second boot: the first one sets it.
+first_year=$(cut -d- -f1 /sys/class/rtc/rtc0/date 2>/dev/null)
 
 same cpus "$(nproc)" "$(word check.cpus)"
 same online "$(grep -c ^processor /proc/cpuinfo)" "$(word check.cpus)"
@@ -40,7 +42,7 @@ fi
 echo "check: done"
 
 case $(word check.end) in
-reboot) reboot -f ;;
+reboot) [ "$first_year" = 2031 ] || reboot -f ;;
 halt) halt -f ;;
 kexec)
     kexec -l /vmlinux --initrd=/initrd --append="$(sed 's/check.end=kexec/check.end=off/' /proc/cmdline)" &&
