@@ -14,8 +14,9 @@ use platform::thread::{self, HostStart, Thread};
 use platform::{real, world};
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
 
-/// How long CORE_CLAIM waits for threads to answer: 100 ms.
-const PATIENCE_TB: u64 = 51_200_000;
+/// How long CORE_CLAIM waits for threads to answer: 1 s. An emulator with more threads than
+/// processors can take a good part of it.
+const PATIENCE_TB: u64 = 512_000_000;
 /// How long the boot waits for all threads to be parked: 10 s.
 const BOOT_PATIENCE_TB: u64 = 10 * 512_000_000;
 
