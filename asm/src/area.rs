@@ -51,7 +51,7 @@ pub struct ThreadArea {
     pub woken: u64,
     /// `extern "C" fn(frame: &Frame, vector: u64) -> !` for interrupts taken in the firmware.
     pub fault: u64,
-    /// `extern "C" fn(page) -> u64` for hypercalls 0xe0–0xe8: the MSR to go on with, or 0 to leave.
+    /// `extern "C" fn(page) -> u64` for hypercalls 0xe0–0xe8: not 0 to go on, 0 to leave.
     pub hypercall: u64,
     /// `extern "C" fn(args: &mut [u64; 8], token: u64) -> i64`.
     pub opal: u64,
@@ -67,7 +67,9 @@ pub struct ThreadArea {
     pub holds: u64,
     /// The guest on this thread has floating point, VMX and VSX of its own.
     pub fp: u64,
-    pub reserved: [u64; 9],
+    /// [`crate::msr::GUEST`]: loading it is cheaper than making it.
+    pub guest_msr: u64,
+    pub reserved: [u64; 8],
     pub frame: Frame,
 }
 
@@ -101,6 +103,7 @@ offsets! {
     OPAL = opal;
     LEFT = left;
     RUN = run;
+    GUEST_MSR = guest_msr;
     GPR = frame.gpr;
     PC = frame.pc;
     MSR = frame.msr;

@@ -10,13 +10,14 @@ unsafe extern "C" {
     /// firmware doesn't serve itself ends it, the thread goes on in its area's `left` function, at
     /// its area's `guest_sp`, with r3 = vector and r4 = page.
     ///
-    /// In: r3 = vcpu page, r4 = the guest's MSR, r13 = thread area. SRR0 and SRR1 are the guest's.
+    /// In: r3 = vcpu page, r13 = thread area. SRR0 and SRR1 are the guest's. Its MSR is the page's,
+    /// but never with what [`crate::msr::GUEST`] forbids.
     ///
     /// # Safety
     /// HRMOR is `BASE`; the partition's registers (LPCR, LPIDR, RMOR or SDR1) are set so that the
-    /// guest reaches its own memory alone; `msr` has HV off; `page` is the vcpu's own; nothing on
-    /// the present stack is needed any more.
-    pub fn guest_enter(page: *mut u8, msr: u64) -> !;
+    /// guest reaches its own memory alone; `page` is the vcpu's own; nothing on the present stack is
+    /// needed any more.
+    pub fn guest_enter(page: *mut u8) -> !;
 }
 
 global_asm!(
@@ -43,11 +44,15 @@ global_asm!(
     "    ld 30, {GPR}+240(3)",
     "    ld 31, {GPR}+248(3)",
     //
-    // r3 = page, r4 = MSR; r14–r31 are the guest's already.
+    // r3 = page; r14–r31 are the guest's already.
     "guest_resume:",
     "    std 3, {PAGE}(13)",
     "    ld 5, {PC}(3)",
     "    mtspr 314, 5",
+    "    ld 4, {MSR}(3)",
+    "    ld 5, {GUEST_MSR}(13)",
+    "    and 4, 4, 5",
+    "    ori 4, 4, {ME}",
     "    mtspr 315, 4",
     "    ld 5, {LR}(3)",
     "    mtlr 5",
@@ -90,7 +95,7 @@ global_asm!(
     "    bctrl",
     "    ld 11, 32(1)",
     "    li 12, 0xc00",
-    "    mr. 4, 3",
+    "    cmpldi 3, 0",
     "    mr 3, 11",
     "    bne guest_resume",
     "1:  std 14, {GPR}+112(11)",
@@ -122,6 +127,9 @@ global_asm!(
     LEFT = const a::LEFT,
     GPR = const a::GPR,
     PC = const a::PC,
+    MSR = const a::MSR,
+    GUEST_MSR = const a::GUEST_MSR,
+    ME = const crate::msr::ME,
     CR = const a::CR,
     LR = const a::LR,
     CTR = const a::CTR,

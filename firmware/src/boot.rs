@@ -1,6 +1,6 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
-use crate::smt::{calls, check, cores, hypercall, inject, run, seat};
+use crate::smt::{calls, check, cores, hypercall, inject, leave, run, seat};
 use crate::{epitaph, heap, opal, symbol_map};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -30,7 +30,7 @@ const ENTRIES: Entries = Entries {
     woken: seat::first_woken,
     fault: epitaph::fault,
     hypercall: hypercall::serve,
-    left: seat::left,
+    left: leave::left,
     opal: opal::call,
     run: run::run,
 };

@@ -10,8 +10,12 @@ pub const RUN_FP_CLEAN: u64 = 1 << 1;
 /// run, and on this thread none of the registers that a run loses. A thread that still holds a
 /// vcpu's other registers then doesn't load them again.
 pub const RUN_UNTOUCHED: u64 = 1 << 2;
+/// VCORE_RUN r7: the host has nothing in SPRG0-3, FSCR, DSCR, TAR, PSPB, UAMOR, AMR, IAMR, PID and
+/// VRSAVE that it needs back: this run loses them, too. With [`RUN_UNTOUCHED`] it has not written
+/// them on this thread since the last run that lost them, either.
+pub const RUN_SPRS_LOST: u64 = 1 << 3;
 /// All flags of this version; any other is refused.
-pub const RUN_FLAGS: u64 = RUN_KEEP_SLB | RUN_FP_CLEAN | RUN_UNTOUCHED;
+pub const RUN_FLAGS: u64 = RUN_KEEP_SLB | RUN_FP_CLEAN | RUN_UNTOUCHED | RUN_SPRS_LOST;
 
 /// A vcpu's state (B7), VCPU_SET_STATE r5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]

@@ -2,7 +2,7 @@
 //!
 //! All of the guest's state lies in its vcpu page; loading and storing go through one list of
 //! registers, so that none can be saved and not restored.
-use asm::{ibm, msr, op, spr};
+use asm::{ibm, op, spr};
 use hcalls::VcpuPage;
 use hcalls::page::{FLAG_FP, SLB_ENTRIES};
 
@@ -17,6 +17,9 @@ pub struct Partition {
     pub lpid: u64,
     pub rmor: u64,
     pub sdr1: u64,
+    /// Its guests have a page table, and so a use for the SLB: it is kept for them. Others find it
+    /// empty, or as they left it on this thread.
+    pub segments: bool,
 }
 
 /// HFSCR: every facility but floating point, VMX and VSX.
@@ -96,7 +99,7 @@ pub fn held(key: u64) -> bool {
 }
 
 /// Puts the guest's registers into this thread, but for the general ones and those that
-/// [`load_always`] loads. `key` tells this vcpu from all others that ever were; `fp_clean`: the
+/// [`load_always`] loads. `key` tells this vcpu (upper half), and since this load, from all others; `fp_clean`: the
 /// thread's floating-point, VMX and VSX registers hold nothing that a guest may not see.
 ///
 /// # Safety
@@ -113,7 +116,7 @@ pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_
         facility::open(fp || !fp_clean);
         if fp {
             facility::load(page);
-        } else if !fp_clean || (*area).holds != key {
+        } else if !fp_clean || (*area).holds >> 32 != key >> 32 {
             facility::open(true);
             facility::clear();
         }
@@ -125,7 +128,7 @@ pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_
             };
         }
         lost_registers!(load, (*page).sprs);
-        load_after_host(page, partition);
+        load_after_host(page, partition, true);
     }
 }
 
@@ -144,22 +147,28 @@ fn forget_others() {
 }
 
 /// The part of [`load_all`] that is owed on a thread that holds the guest but on which a host has
-/// run since: what a run keeps for the host.
+/// run since: what a run keeps for the host, of which the registers of [`kept_registers`] only if
+/// the host had them (`kept`).
 ///
 /// # Safety
 /// As [`load_all`].
 #[inline(always)]
-pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition) {
+pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: bool) {
     // SAFETY: the caller's promise.
     unsafe {
-        slb::load(page);
+        op::slbia();
+        if partition.segments {
+            slb::load(page);
+        }
         let sprs = &(*page).sprs;
         macro_rules! load {
             ($spr:ident, $field:expr) => {
                 spr::write::<{ spr::$spr }>($field.get());
             };
         }
-        kept_registers!(load, sprs);
+        if kept {
+            kept_registers!(load, sprs);
+        }
         spr::write::<{ spr::DAWRX }>(sprs.dawrx.get() & !DAWRX_HYP);
         let ciabr = sprs.ciabr.get();
         let hypervisor = ciabr & CIABR_PRIV == CIABR_PRIV;
@@ -201,35 +210,63 @@ pub unsafe fn load_always(page: *mut VcpuPage, lpcr: u64) -> u64 {
 /// stack is needed any more.
 #[inline(always)]
 pub unsafe fn enter(page: *mut VcpuPage) -> ! {
-    // SAFETY: the caller's promise, and HV is off in the MSR given.
-    unsafe { asm::guest::guest_enter(page.cast(), guest_msr((*page).msr.get())) }
+    // SAFETY: the caller's promise.
+    unsafe { asm::guest::guest_enter(page.cast()) }
 }
 
-/// Stores the guest's registers. The thread goes on holding them.
+/// What [`save`] leaves to [`save_more`].
+#[derive(Clone, Copy, Debug)]
+pub struct More {
+    slb: bool,
+    fp: bool,
+}
+
+impl More {
+    /// There is anything.
+    #[inline(always)]
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.slb || self.fp
+    }
+}
+
+/// Stores the guest's registers, but for those that only some guests have. The thread goes on
+/// holding them.
 ///
 /// # Safety
 /// As [`load_all`], which came before.
 #[inline(always)]
-pub unsafe fn save(page: *mut VcpuPage) {
+pub unsafe fn save(page: *mut VcpuPage, segments: bool) -> More {
     // SAFETY: `load_all`'s caller has promised the page until here.
     unsafe {
         // The interrupt has taken the facilities from the MSR.
         facility::open_tm();
         save_sprs(page);
-        slb::save(page);
-        if (*op::area()).fp != 0 {
-            facility::open(true);
-            facility::save(page);
+        if segments {
+            (*page).slb_count.set(0);
+        }
+        More {
+            slb: segments && slb::any_valid(),
+            fp: (*op::area()).fp != 0,
         }
     }
 }
 
-/// What a guest may run with: never in hypervisor state, always with machine checks enabled, in
-/// 64-bit mode where the hypervisor's interrupts find it.
-#[inline(always)]
-#[must_use]
-pub fn guest_msr(wanted: u64) -> u64 {
-    wanted & !(msr::HV | msr::SRR1_CAUSE | msr::TS) | msr::ME
+/// Stores what only some guests have: SLB entries, floating point, VMX and VSX.
+///
+/// # Safety
+/// As [`save`], which came before.
+pub unsafe fn save_more(page: *mut VcpuPage, more: More) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if more.slb {
+            slb::save(page);
+        }
+        if more.fp {
+            facility::open(true);
+            facility::save(page);
+        }
+    }
 }
 
 /// The decrementer for a deadline: the distance, as far as 32 bits reach.

@@ -86,6 +86,7 @@ impl Thread {
             (*area).left = entries.left as *const () as u64;
             (*area).run = entries.run as *const () as u64;
             (*area).opal = entries.opal as *const () as u64;
+            (*area).guest_msr = msr::GUEST;
             (*area).pir = u64::from(thread.pir);
             (*area).thread = core::ptr::from_ref(thread) as u64;
             opal::register_area(thread.pir as usize, area);
@@ -157,6 +158,7 @@ pub fn wakes_in(function: extern "C" fn(srr1: u64) -> !) {
 }
 
 /// Naps until somebody calls this thread, which then starts where [`wakes_in`] has said.
+#[inline(always)]
 pub fn idle() -> ! {
     // SAFETY: LPCR lets externals alone wake it, and those come from the firmware while HRMOR is
     // `BASE`; nothing on this stack is used again.

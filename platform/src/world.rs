@@ -20,8 +20,12 @@ pub struct Host {
     hsprg0: u64,
     hsprg1: u64,
     dec_expires_tb: u64,
-    plain: [u64; 15],
     msr: u64,
+    pcr: u64,
+    ctrl: u64,
+    /// `sprs` are the host's, who needs them back.
+    keeps_sprs: bool,
+    sprs: [u64; 13],
 }
 
 impl Default for Host {
@@ -30,8 +34,8 @@ impl Default for Host {
     }
 }
 
-/// Registers of the host that are just stored and loaded.
-macro_rules! plain_registers {
+/// Registers of the host that are just stored and loaded, unless it needs none of them.
+macro_rules! host_sprs {
     ($with:ident) => {
         $with!(0, FSCR);
         $with!(1, DSCR);
@@ -46,11 +50,8 @@ macro_rules! plain_registers {
         $with!(10, SPRG1);
         $with!(11, SPRG2);
         $with!(12, SPRG3);
-        $with!(13, PCR);
-        $with!(14, CTRL_READ);
     };
 }
-const CTRL: usize = 14;
 
 impl Host {
     /// No host's.
@@ -67,9 +68,19 @@ impl Host {
             hsprg0: 0,
             hsprg1: 0,
             dec_expires_tb: 0,
-            plain: [0; 15],
             msr: 0,
+            pcr: 0,
+            ctrl: 0,
+            keeps_sprs: false,
+            sprs: [0; 13],
         }
+    }
+
+    /// As it was given to the last [`Host::leave`].
+    #[inline(always)]
+    #[must_use]
+    pub fn keeps_sprs(&self) -> bool {
+        self.keeps_sprs
     }
 
     /// World in: this core's threads are the firmware's now, interrupts reach its vectors. Returns
@@ -79,13 +90,18 @@ impl Host {
     /// This is thread 0 of a core whose other threads nap for the firmware; r13 is its area.
     /// [`Host::back`] must follow, when all of them nap again.
     #[inline(always)]
-    pub unsafe fn leave(&mut self, deadline_tb: u64, vtb: u64) -> u64 {
+    pub unsafe fn leave(&mut self, deadline_tb: u64, vtb: u64, keeps_sprs: bool) -> u64 {
         macro_rules! save {
             ($index:literal, $spr:ident) => {
-                self.plain[$index] = spr::read::<{ spr::$spr }>();
+                self.sprs[$index] = spr::read::<{ spr::$spr }>();
             };
         }
-        plain_registers!(save);
+        self.keeps_sprs = keeps_sprs;
+        if keeps_sprs {
+            host_sprs!(save);
+        }
+        self.pcr = spr::read::<{ spr::PCR }>();
+        self.ctrl = spr::read::<{ spr::CTRL_READ }>();
         let now_tb = op::time_tb();
         let dec = spr::read::<{ spr::DEC }>() as i32;
         self.dec_expires_tb = now_tb.wrapping_add(i64::from(dec) as u64);
@@ -130,14 +146,15 @@ impl Host {
             spr::write::<{ spr::DAWRX }>(0);
             spr::write::<{ spr::CIABR }>(0);
             macro_rules! load {
-                ($index:literal, CTRL_READ) => {
-                    spr::write::<{ spr::CTRL_WRITE }>(self.plain[CTRL]);
-                };
                 ($index:literal, $spr:ident) => {
-                    spr::write::<{ spr::$spr }>(self.plain[$index]);
+                    spr::write::<{ spr::$spr }>(self.sprs[$index]);
                 };
             }
-            plain_registers!(load);
+            if self.keeps_sprs {
+                host_sprs!(load);
+            }
+            spr::write::<{ spr::PCR }>(self.pcr);
+            spr::write::<{ spr::CTRL_WRITE }>(self.ctrl);
             let dec = crate::guest::ticks_until(self.dec_expires_tb, op::time_tb());
             spr::write::<{ spr::DEC }>(dec);
             spr::write::<{ spr::SDR1 }>(self.sdr1);

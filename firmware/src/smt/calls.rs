@@ -7,7 +7,6 @@ use super::objects::{PARTITIONS, Refusal, Vcore};
 use crate::vcore::roster::{Change, State};
 use crate::vcore::{Mask, Slots, start};
 use core::sync::atomic::Ordering::Relaxed;
-use hcalls::exit::ExitReason;
 use hcalls::query::{self, Query};
 use hcalls::run::{JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
@@ -199,7 +198,6 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
 fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
     let core = running_on(vcore);
     let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
-    core.reasons.set(ptid, ExitReason::None);
     core.seating.join(ptid, letter);
     if ptid != 0 {
         core.icp(ptid).send_ipi();

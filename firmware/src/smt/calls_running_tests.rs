@@ -248,8 +248,7 @@ impl Test {
         }
         let Ok(queue) = begun else { return };
         let mut seats = BTreeMap::new();
-        for place in 0..queue.queue_len() {
-            let slot = queue.queued(place);
+        for (place, slot) in queue.queue().enumerate() {
             assert!(
                 seats
                     .insert(if aligned { slot } else { place }, slot)

@@ -1,5 +1,6 @@
 //! What a host passes, checked: pages, buffers, configurations. Nothing here changes anything.
 use super::objects::{MAX_LPID, Settings};
+use alloc::alloc::Layout;
 use asm::spr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use hcalls::partition::{LPCR_CHOICE, MemoryMode, PartitionConfig, Policy, PtidMode};
@@ -118,6 +119,7 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
         lpcr: config.lpcr.get() | memory.lpcr | spr::lpcr::VPM1 | spr::lpcr::HDICE | wake,
         rmor: memory.rmor,
         sdr1: memory.sdr1,
+        segments: mode == MemoryMode::Vrma,
         width,
         aligned: ptid == PtidMode::Aligned,
         eager: policy == Policy::Eager,
@@ -156,7 +158,21 @@ fn rmor(base: u64, len_bytes: u64) -> Result<Memory, Refusal> {
     Ok(Memory {
         lpcr: rmls << spr::lpcr::RMLS_SHIFT,
         rmor: base,
-        sdr1: 0,
+        sdr1: empty_table(),
+    })
+}
+
+/// SDR1 of a partition without a page table of its own: one without entries, of the smallest size,
+/// so that a guest that turns relocation on finds nothing.
+fn empty_table() -> u64 {
+    #[repr(C, align(0x4_0000))]
+    struct Table([u64; 0x8000]);
+    static TABLE: Once<u64> = Once::new();
+    *TABLE.call_once(|| {
+        // SAFETY: the layout's size isn't 0; the memory is given to nobody else, for good.
+        let table = unsafe { alloc::alloc::alloc_zeroed(Layout::new::<Table>()) };
+        assert!(!table.is_null(), "no memory for an empty page table");
+        real::address(table)
     })
 }
 

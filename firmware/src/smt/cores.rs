@@ -1,9 +1,9 @@
 //! What the firmware keeps of each core: who has its threads, and what they are to do.
+use super::fates::Fates;
 use crate::vcore::Seating;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use hcalls::MAX_THREADS;
-use hcalls::exit::ExitReason;
-use hcalls::run::CoreState;
+use hcalls::run::{CoreState, FIRST_SLOT_SHIFT};
 use platform::xics::Icp;
 
 #[cfg(target_arch = "powerpc64")]
@@ -13,46 +13,7 @@ use super::running::RunnersOwn;
 pub const MAX_CORES: usize = platform::tree::MAX_CORES;
 
 /// No thread left first yet.
-pub const NOBODY: u32 = u32::MAX;
-
-/// A byte for each thread, which it writes by itself, and which the runner clears and reads in one.
-#[derive(Debug)]
-#[repr(align(8))]
-pub struct Reasons([AtomicU8; MAX_THREADS]);
-
-const _: () = assert!(size_of::<Reasons>() == size_of::<AtomicU64>());
-
-impl Reasons {
-    const fn new() -> Self {
-        Self([const { AtomicU8::new(0) }; MAX_THREADS])
-    }
-
-    #[inline(always)]
-    fn whole(&self) -> &AtomicU64 {
-        // SAFETY: eight bytes, aligned to eight, every value of which is valid both ways.
-        unsafe { &*core::ptr::from_ref(self).cast() }
-    }
-
-    /// Thread `ptid` came out with this reason.
-    #[inline(always)]
-    pub fn set(&self, ptid: usize, reason: ExitReason) {
-        self.0[ptid].store(reason as u8, Ordering::Relaxed);
-    }
-
-    /// Every thread's becomes [`ExitReason::None`]. Only while no thread is in a run.
-    #[inline(always)]
-    pub fn clear(&self) {
-        self.whole().store(0, Ordering::Relaxed);
-    }
-
-    /// By ptid, once all threads have reported.
-    #[inline(always)]
-    pub fn all(&self) -> [u8; MAX_THREADS] {
-        self.whole().load(Ordering::Relaxed).to_ne_bytes()
-    }
-}
-
-const _: () = assert!(ExitReason::None as u8 == 0);
+pub const NOBODY: u64 = u64::MAX << FIRST_SLOT_SHIFT;
 
 /// One core. Its mailboxes are one cache line, the rest another.
 #[derive(Debug)]
@@ -62,8 +23,8 @@ pub struct Core {
     pub seating: Seating,
     /// By ptid: where the host wants the thread to start (`opal::cpu`); 0 for nowhere.
     pub host_starts: [AtomicU64; MAX_THREADS],
-    /// By ptid: the [`hcalls::ExitReason`] with which the thread came out.
-    pub reasons: Reasons,
+    /// What became of the vcpus of the present run.
+    pub fates: Fates,
     /// A [`CoreState`].
     state: AtomicU8,
     /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
@@ -73,8 +34,11 @@ pub struct Core {
     /// (`RUN_UNTOUCHED`, `RUN_FP_CLEAN`).
     pub untouched: AtomicU8,
     pub fp_clean: AtomicU8,
-    /// The ptid that left first, and its reason below.
-    pub first: AtomicU32,
+    /// Thread 0 has the host's values in the registers that a run without `RUN_SPRS_LOST` keeps for
+    /// it: a guest's have to be loaded.
+    pub hosts_sprs: AtomicU8,
+    /// Who left first and why, as VCORE_RUN answers it.
+    pub first: AtomicU64,
     /// When the present run is to end.
     pub deadline_tb: AtomicU64,
     /// One bit per ptid that the host runs on.
@@ -100,12 +64,13 @@ impl Core {
         Self {
             seating: Seating::new(),
             host_starts: [const { AtomicU64::new(0) }; MAX_THREADS],
-            reasons: Reasons::new(),
+            fates: Fates::new(),
             state: AtomicU8::new(CoreState::Held as u8),
             polling: AtomicU8::new(0),
             untouched: AtomicU8::new(0),
             fp_clean: AtomicU8::new(0),
-            first: AtomicU32::new(NOBODY),
+            hosts_sprs: AtomicU8::new(1),
+            first: AtomicU64::new(NOBODY),
             deadline_tb: AtomicU64::new(0),
             with_host: AtomicU8::new(0),
             awake: AtomicU8::new(0),

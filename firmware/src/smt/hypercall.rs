@@ -1,5 +1,4 @@
 //! Hypercalls served without leaving the vcore (L3): H_CEDE, H_PROD, H_CONFER.
-use super::cores;
 use super::seat::Seat;
 use crate::vcore::entry::{Cede, Prod};
 use asm::{msr, nap, op, spr};
@@ -7,26 +6,25 @@ use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::{VcpuPage, papr};
-use platform::guest::{guest_msr, ticks_until};
+use platform::guest::ticks_until;
 use platform::thread;
 
 /// Leave the guest and let the host see to it.
 const LEAVE: u64 = 0;
+/// Back into the guest.
+const GO_ON: u64 = 1;
 
-/// From assembly: a guest's `sc 1` with a number from 0xe0 to 0xe8 in GPR3. Answers the MSR with
-/// which the guest goes on, or [`LEAVE`].
+/// From assembly: a guest's `sc 1` with a number from 0xe0 to 0xe8 in GPR3. Answers [`GO_ON`] or
+/// [`LEAVE`].
 pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
     // SAFETY: assembly passes the page of the guest that this thread has just left.
     let vcpu = unsafe { &mut *page };
-    let old = vcpu.msr.get();
-    if old & msr::PR != 0 {
+    if vcpu.msr.get() & msr::PR != 0 {
         return LEAVE;
     }
-    let thread = thread::current();
-    let core = cores::of(thread);
     let done = match vcpu.gpr[3].get() {
-        papr::H_CEDE => return cede(&seat(thread, core), vcpu),
-        papr::H_PROD => prod(&seat(thread, core), vcpu.gpr[4].get()),
+        papr::H_CEDE => return cede(&Seat::of(thread::current()), vcpu),
+        papr::H_PROD => prod(&Seat::of(thread::current()), vcpu.gpr[4].get()),
         papr::H_CONFER => confer(vcpu),
         _ => false,
     };
@@ -37,13 +35,7 @@ pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
     vcpu.firmware
         .served
         .set(vcpu.firmware.served.get().wrapping_add(1));
-    guest_msr(old)
-}
-
-/// The seat of a thread that is in a guest.
-#[inline(always)]
-fn seat(thread: &'static thread::Thread, core: &'static cores::Core) -> Seat {
-    Seat::from_letter(thread, core, core.seating.seat(thread.ptid()))
+    GO_ON
 }
 
 /// H_PROD of a vcpu of this vcore that is in the guest or has ceded; false: the host has to do it.
@@ -98,8 +90,8 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
     vcpu.firmware
         .served
         .set(vcpu.firmware.served.get().wrapping_add(1));
-    super::inject::deliver(seat, vcpu);
-    guest_msr(vcpu.msr.get())
+    super::inject::deliver(*seat, vcpu);
+    GO_ON
 }
 
 /// Naps until somebody prods, an interrupt comes or the run ends; in that case, why to leave.

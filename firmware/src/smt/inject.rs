@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use hcalls::VcpuPage;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::partition::{LPCR_AIL_3, LPCR_ILE};
-use platform::guest::ticks_until;
+use platform::guest::{self, ticks_until};
 use platform::world;
 
 /// How often a thread looks whether its guest has enabled interrupts: 20 µs.
@@ -25,11 +25,10 @@ pub fn set_mediated(works: bool) {
     MEDIATED.store(works, Relaxed);
 }
 
-/// # Safety
-/// `page` is a vcpu page; the host may write its line at any time.
+/// The host wants an external interrupt in the guest.
 #[inline(always)]
-unsafe fn pending(page: *mut VcpuPage) -> bool {
-    // SAFETY: the caller's promise.
+pub(super) fn pending(page: *mut VcpuPage) -> bool {
+    // SAFETY: a vcpu page, of a vcpu that is in a run; the host may write its line at any time.
     let pending = unsafe {
         (&raw const (*page).host.pending)
             .cast::<u64>()
@@ -38,18 +37,10 @@ unsafe fn pending(page: *mut VcpuPage) -> bool {
     u64::from_be(pending) & PENDING_EXTERNAL != 0
 }
 
-/// Before a run's first entry: a pending interrupt now, or a way for it to reach the guest later.
-/// The guest's registers are in this thread, but for pc and MSR.
-#[inline(always)]
-pub(super) fn begin(seat: &Seat, page: *mut VcpuPage) {
-    // SAFETY: this thread's page.
-    if unsafe { pending(page) } {
-        begin_pending(*seat, page);
-    }
-}
-
+/// A run's first entry with an interrupt pending: it comes now, or gets a way to come later. The
+/// guest's registers are in this thread, but for pc and MSR.
 #[inline(never)]
-fn begin_pending(seat: Seat, page: *mut VcpuPage) {
+pub(super) fn enter(seat: Seat, page: *mut VcpuPage) -> ! {
     if MEDIATED.load(Relaxed) {
         let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
         // SAFETY: the guest's own LPCR, with the bit that this interrupt wants.
@@ -59,15 +50,15 @@ fn begin_pending(seat: Seat, page: *mut VcpuPage) {
         arm_hdec(&seat, seat.core.deadline_tb.load(Relaxed), op::time_tb());
     }
     deliver_pending(seat, page);
+    // SAFETY: the page's guest is in this thread.
+    unsafe { guest::enter(page) }
 }
 
-/// Before each entry: makes the interrupt if it is pending and the guest has it enabled. The
-/// guest's registers are in this thread, but for pc and MSR.
+/// Before each further entry: makes the interrupt if it is pending and the guest has it enabled.
 #[inline(always)]
-pub(super) fn deliver(seat: &Seat, page: *mut VcpuPage) {
-    // SAFETY: this thread's page.
-    if unsafe { pending(page) } {
-        deliver_pending(*seat, page);
+pub(super) fn deliver(seat: Seat, page: *mut VcpuPage) {
+    if pending(page) {
+        deliver_pending(seat, page);
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Settings {
     pub lpcr: u64,
     pub rmor: u64,
     pub sdr1: u64,
+    pub segments: bool,
     pub width: usize,
     pub aligned: bool,
     pub eager: bool,
@@ -146,7 +147,7 @@ impl Partitions {
             return Err(Refusal::Taken);
         }
         // Whoever sees the vcpu in the roster sees its page.
-        vcore.put_page(slot, page, u64::from(self.next_serial()));
+        vcore.put_page(slot, page, self.next_serial());
         if !vcore.roster.add(slot) {
             return Err(Refusal::Busy);
         }

@@ -1,6 +1,7 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
 use super::calls::wrong;
 use super::cores::{self, Core, NOBODY};
+use super::fates::{Told, stays_queued};
 use super::objects::{self, Vcore};
 use super::running::Running;
 use super::seat::{Seat, letter};
@@ -11,8 +12,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::run::{
-    CoreState, FIRST_SLOT_SHIFT, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_KEEP_SLB,
-    RUN_UNTOUCHED,
+    CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_KEEP_SLB, RUN_SPRS_LOST, RUN_UNTOUCHED,
 };
 use hcalls::{Status, VcpuPage};
 use platform::real;
@@ -60,31 +60,99 @@ pub extern "C" fn run(args: &mut [u64; 8]) -> i64 {
 /// On thread 0, when its guest has reported, or when it had none: waits for the others, and gives
 /// the core back to the host.
 pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
+    let run = Run::of(thread, core);
+    let entry = run.vcore.entry.snapshot();
+    if entry.outstanding() != 0 {
+        wait(thread, core)
+    }
     // SAFETY: this is the core's thread 0, in a run.
     let running = unsafe { core.running.get() };
-    // SAFETY: `run` has set it, with arguments that live in the frame of the host's call.
-    let (vcore, args) = unsafe {
-        let args = core::ptr::with_exposed_provenance_mut::<[u64; 8]>(running.args);
-        (running.vcore.unwrap_unchecked(), &mut *args)
-    };
-    let run = Run {
-        thread,
-        core,
-        vcore,
-    };
-    let lost = run.wait();
-    // SAFETY: all siblings have reported, and nap or are about to; nobody calls them before
-    // this core's next run. A lost one has lost this core.
-    let vtb = unsafe { running.host.back() };
+    run.back(running);
+    let told = core.fates.told();
+    // All threads' writes were released by their reports. Another core may run the vcore as soon as
+    // the roster says that this run has ended.
+    run.count(running, told, entry.entered());
+    run.vcore.core.store(0, Relaxed);
+    if told.ceded() != 0 || !run.vcore.roster.try_end(told.exited()) {
+        end_with_more(thread, core)
+    }
+    run.answer(running, told, 0, NO_DECREMENTER);
+    give_back(running, Status::Success)
+}
+
+/// Waits until every thread of the run has reported (B31). A late joiner whose thread is this one
+/// is run here.
+#[inline(never)]
+fn wait(thread: &'static Thread, core: &'static Core) -> ! {
+    let run = Run::of(thread, core);
+    let deadline_tb = core.deadline_tb.load(Relaxed);
+    let mut patience_tb = op::time_tb() + PATIENCE_TB;
+    let mut leaving = false;
+    loop {
+        op::relax();
+        let now = run.vcore.entry.snapshot();
+        if now.outstanding() == 0 {
+            op::unrelax();
+            finish(thread, core)
+        }
+        if now.outstanding() & 1 != 0 && core.seating.has_letter(0) {
+            op::unrelax();
+            run.sit();
+        }
+        let now_tb = op::time_tb();
+        if now.leaving() && !leaving {
+            leaving = true;
+            patience_tb = now_tb + PATIENCE_TB;
+        }
+        let late = now_tb.wrapping_sub(deadline_tb.saturating_add(PATIENCE_TB)) as i64 > 0;
+        let never_came = now.outstanding() & !now.entered() != 0;
+        if (now_tb > patience_tb && (leaving || never_came)) || late {
+            op::unrelax();
+            fence(&run, now.outstanding())
+        }
+    }
+}
+
+/// Threads that never came back: the core is fenced, the vcore stays with it (B31).
+#[cold]
+fn fence(run: &Run, lost: Mask) -> ! {
+    // SAFETY: this is the core's thread 0, in a run.
+    let running = unsafe { run.core.running.get() };
+    run.back(running);
+    run.core
+        .owing
+        .store(core::ptr::from_ref(run.vcore) as u64, Release);
+    run.core.set_state(CoreState::Fenced);
+    log::error!(
+        "core {:#x} is fenced: threads {lost:#04x} never came back: {:?}",
+        run.thread.pir,
+        run.vcore.entry.snapshot()
+    );
+    let args = running.args();
+    args[1] = 0;
+    args[2] = u64::from(lost);
+    give_back(running, Status::Partial)
+}
+
+/// The end of a run in which vcpus have ceded, or were kicked late.
+#[inline(never)]
+fn end_with_more(thread: &'static Thread, core: &'static Core) -> ! {
+    let run = Run::of(thread, core);
+    // SAFETY: this is the core's thread 0, in a run.
+    let running = unsafe { core.running.get() };
+    let told = core.fates.told();
+    let earliest_tb = run.earliest_tb(told.ceded());
+    let kicked = end(run.vcore, told.exited(), told.ceded());
+    run.answer(running, told, kicked, earliest_tb);
+    give_back(running, Status::Success)
+}
+
+/// Ends the host's call.
+#[inline(always)]
+fn give_back(running: &Running, status: Status) -> ! {
     if running.keeps_slb {
         running.slb.put_back();
     }
-    vcore.vtb.store(vtb, Relaxed);
-    let status = if lost != 0 {
-        run.fence(lost, args)
-    } else {
-        run.conclude(running, args)
-    };
     // SAFETY: the call of the run that ends here, on its thread; the host's registers are back.
     unsafe { opal::return_from_run(status as i64) }
 }
@@ -113,16 +181,19 @@ struct Run {
     vcore: &'static Vcore,
 }
 
-/// What became of the vcpus, by slot.
-#[derive(Default)]
-struct Outcome {
-    exited: Mask,
-    did_not_run: Mask,
-    ceded: Mask,
-    earliest_tb: u64,
-}
-
 impl Run {
+    /// The run that is under way on thread 0's core.
+    #[inline(always)]
+    fn of(thread: &'static Thread, core: &'static Core) -> Self {
+        // SAFETY: this is the core's thread 0, in a run, which has set its vcore.
+        let vcore = unsafe { core.running.get().vcore.unwrap_unchecked() };
+        Self {
+            thread,
+            core,
+            vcore,
+        }
+    }
+
     #[inline(always)]
     fn carry_out(&self, queue: Snapshot, args: &mut [u64; 8]) -> ! {
         let [_, _, _, deadline_tb, flags, ..] = *args;
@@ -135,13 +206,17 @@ impl Run {
         running.vcore = Some(self.vcore);
         running.args = args.as_mut_ptr().expose_provenance();
         running.called = seats;
+        let keeps_sprs = flags & RUN_SPRS_LOST == 0;
+        if keeps_sprs {
+            self.core.hosts_sprs.store(1, Relaxed);
+        }
         running.keeps_slb = flags & RUN_KEEP_SLB != 0;
         if running.keeps_slb {
             running.slb.take();
         }
         let vtb = self.vcore.vtb.load(Relaxed);
         // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows in `finish`.
-        running.started_tb = unsafe { running.host.leave(deadline_tb, vtb) };
+        running.started_tb = unsafe { running.host.leave(deadline_tb, vtb, keeps_sprs) };
         self.open(queue, seats);
         self.call(seats & !1);
         if seats & 1 != 0 {
@@ -157,17 +232,14 @@ impl Run {
         core.deadline_tb.store(deadline_tb, Relaxed);
         core.first.store(NOBODY, Relaxed);
         core.polling.store(0, Relaxed);
-        core.reasons.clear();
-        let mut seats: Mask = 0;
-        let aligned = vcore.rules.aligned.load(Relaxed) != 0;
-        for place in 0..queue.queue_len() {
-            let slot = queue.queued(place);
-            let ptid = if aligned { slot } else { place };
-            let letter = letter(vcore, slot);
-            core.seating.assign(ptid, letter);
-            seats |= 1 << ptid;
-        }
-        core.seating.begin(seats);
+        core.fates.clear();
+        let seats = if vcore.rules.aligned.load(Relaxed) == 0 {
+            let letters = queue.queue().map(|slot| letter(vcore, slot));
+            core.seating.assign_packed(letters)
+        } else {
+            let letters = queue.queue().map(|slot| (slot, letter(vcore, slot)));
+            core.seating.assign_aligned(letters)
+        };
         vcore
             .core
             .store(core::ptr::from_ref(self.core) as u64, Relaxed);
@@ -200,122 +272,53 @@ impl Run {
         Seat::from_letter(self.thread, self.core, letter).run()
     }
 
-    /// Waits until every thread of the run has reported (B31); answers those that never did.
+    /// World out.
     #[inline(always)]
-    fn wait(&self) -> Mask {
-        match self.vcore.entry.snapshot().outstanding() {
-            0 => 0,
-            _ => self.wait_for_all(),
+    fn back(&self, running: &Running) {
+        // SAFETY: all siblings have reported, and nap or are about to; nobody calls them before
+        // this core's next run. A lost one has lost this core.
+        let vtb = unsafe { running.host.back() };
+        if running.host.keeps_sprs() {
+            self.core.hosts_sprs.store(1, Relaxed);
         }
-    }
-
-    /// A late joiner whose thread is this one is run here.
-    #[inline(never)]
-    fn wait_for_all(&self) -> Mask {
-        let deadline_tb = self.core.deadline_tb.load(Relaxed);
-        let mut patience_tb = op::time_tb() + PATIENCE_TB;
-        let mut leaving = false;
-        loop {
-            op::relax();
-            let now = self.vcore.entry.snapshot();
-            if now.outstanding() == 0 {
-                op::unrelax();
-                return 0;
-            }
-            if now.outstanding() & 1 != 0 && self.core.seating.has_letter(0) {
-                op::unrelax();
-                self.sit();
-            }
-            let now_tb = op::time_tb();
-            if now.leaving() && !leaving {
-                leaving = true;
-                patience_tb = now_tb + PATIENCE_TB;
-            }
-            let late = now_tb.wrapping_sub(deadline_tb.saturating_add(PATIENCE_TB)) as i64 > 0;
-            let never_came = now.outstanding() & !now.entered() != 0;
-            if (now_tb > patience_tb && (leaving || never_came)) || late {
-                op::unrelax();
-                return now.outstanding();
-            }
-        }
-    }
-
-    /// Threads that never came back: the core is fenced, the vcore stays with it (B31).
-    #[cold]
-    fn fence(&self, lost: Mask, args: &mut [u64; 8]) -> Status {
-        self.core
-            .owing
-            .store(core::ptr::from_ref(self.vcore) as u64, Release);
-        self.core.set_state(CoreState::Fenced);
-        log::error!(
-            "core {:#x} is fenced: threads {lost:#04x} never came back: {:?}",
-            self.thread.pir,
-            self.vcore.entry.snapshot()
-        );
-        args[1] = 0;
-        args[2] = u64::from(lost);
-        Status::Partial
+        self.vcore.vtb.store(vtb, Relaxed);
     }
 
     #[inline(always)]
-    fn conclude(&self, running: &Running, args: &mut [u64; 8]) -> Status {
-        let vcore = self.vcore;
-        // All threads' writes were released by their reports.
-        let entered = vcore.entry.snapshot().entered();
+    fn answer(&self, running: &Running, told: Told, kicked: Mask, earliest_tb: u64) {
+        let args = running.args();
+        args[1] = u64::from(told.exited() | kicked);
+        args[2] = u64::from(told.did_not_run() & !kicked);
+        args[3] = u64::from(told.ceded() & !kicked);
+        args[4] = self.core.first.load(Relaxed);
+        args[5] = earliest_tb;
+        args[6] = running.generation;
+    }
+
+    /// When the first of the ceded vcpus' decrementers expires.
+    fn earliest_tb(&self, ceded: Mask) -> u64 {
+        let expires_tb = |slot: usize| {
+            let page = real::ptr(self.vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
+            // SAFETY: the run still owns the page; its thread has reported.
+            unsafe { (*page).sprs.dec_expires_tb.get() }
+        };
+        Slots(ceded).map(expires_tb).min().unwrap_or(NO_DECREMENTER)
+    }
+
+    #[inline(always)]
+    fn count(&self, running: &mut Running, told: Told, entered: Mask) {
+        let counters = &self.vcore.counters;
         // Late joiners included.
         let seats = self.core.seating.taken();
-        let outcome = self.outcome(seats);
-        vcore.core.store(0, Relaxed);
-        let kicked = end(vcore, outcome.exited, outcome.ceded);
-        let first = self.core.first.load(Relaxed);
-        args[1] = u64::from(outcome.exited | kicked);
-        args[2] = u64::from(outcome.did_not_run & !kicked);
-        args[3] = u64::from(outcome.ceded & !kicked);
-        args[4] = match first {
-            NOBODY => u64::MAX << FIRST_SLOT_SHIFT,
-            _ => u64::from(first >> 8) << FIRST_SLOT_SHIFT | u64::from(first & 0xff),
-        };
-        args[5] = outcome.earliest_tb;
-        args[6] = vcore.counters.runs.load(Relaxed);
-        self.count(seats, entered, running);
-        Status::Success
-    }
-
-    #[inline(always)]
-    fn outcome(&self, seats: Mask) -> Outcome {
-        let mut outcome = Outcome {
-            earliest_tb: NO_DECREMENTER,
-            ..Outcome::default()
-        };
-        let reasons = self.core.reasons.all();
-        for ptid in Slots(seats) {
-            let reason = reasons[ptid] & 15;
-            add(&self.vcore.counters.exits[usize::from(reason)], 1);
-            if stays_queued(reason) {
-                continue;
-            }
-            let slot = (self.core.seating.seat(ptid) & 7) as usize;
-            if reason == ExitReason::None as u8 {
-                outcome.did_not_run |= 1 << slot;
-            } else if reason == ExitReason::Ceded as u8 {
-                outcome.ceded |= 1 << slot;
-                let page = real::ptr(self.vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
-                // SAFETY: the run still owns the page; its thread has reported.
-                let expires_tb = unsafe { (*page).sprs.dec_expires_tb.get() };
-                outcome.earliest_tb = outcome.earliest_tb.min(expires_tb);
-            } else {
-                outcome.exited |= 1 << slot;
-            }
-        }
-        outcome
-    }
-
-    #[inline(always)]
-    fn count(&self, seats: Mask, entered: Mask, running: &Running) {
-        let counters = &self.vcore.counters;
+        running.generation = counters.runs.load(Relaxed);
         add(&counters.runs, 1);
         add(&counters.woken, u64::from((seats & !1).count_ones()));
         add(&counters.entries, u64::from(entered.count_ones()));
+        let pulled = seats.count_ones().wrapping_sub(told.count());
+        add(
+            &counters.exits[ExitReason::Pulled as usize],
+            u64::from(pulled),
+        );
         let joined = seats & !running.called;
         if joined != 0 {
             add(&counters.joined, u64::from(joined.count_ones()));
@@ -329,16 +332,6 @@ impl Run {
 #[inline(always)]
 fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
-}
-
-/// Came out with nothing for the host to do for it: runs again with the next request (B36).
-#[inline(always)]
-fn stays_queued(reason: u8) -> bool {
-    const STAY: u32 = 1 << ExitReason::Pulled as u32
-        | 1 << ExitReason::Deadline as u32
-        | 1 << ExitReason::External as u32
-        | 1 << ExitReason::Kick as u32;
-    STAY >> reason & 1 != 0
 }
 
 /// Ends a run, and tells who was kicked meanwhile; answers who that is.
@@ -364,7 +357,7 @@ fn tell_kick(vcore: &Vcore, slot: usize) {
     // SAFETY: the vcpu exists and isn't in a guest; the firmware line is the firmware's.
     let firmware = unsafe { &mut (*page).firmware };
     let told = ExitReason::try_from(firmware.reason.get()).unwrap_or(ExitReason::None);
-    if stays_queued(told as u8) || told == ExitReason::None || told == ExitReason::Ceded {
+    if stays_queued(told) || told == ExitReason::None || told == ExitReason::Ceded {
         firmware.reason.set(ExitReason::Kick as u32);
     }
 }

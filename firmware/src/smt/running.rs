@@ -18,6 +18,19 @@ pub struct Running {
     /// Threads called when the run began.
     pub called: Mask,
     pub started_tb: u64,
+    /// The run's number, as the host is told it.
+    pub generation: u64,
+}
+
+impl Running {
+    /// The arguments of the call that has begun the run.
+    #[expect(clippy::mut_from_ref, reason = "they lie elsewhere")]
+    #[inline(always)]
+    pub fn args(&self) -> &mut [u64; 8] {
+        // SAFETY: `run` has set the address, of arguments in the frame of the host's call, which
+        // ends with the run; only thread 0 has the record.
+        unsafe { &mut *core::ptr::with_exposed_provenance_mut(self.args) }
+    }
 }
 
 /// A core's [`Running`], which its thread 0 alone may touch.
@@ -37,6 +50,7 @@ impl RunnersOwn {
             args: 0,
             called: 0,
             started_tb: 0,
+            generation: 0,
         }))
     }
 

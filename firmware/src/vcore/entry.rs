@@ -71,19 +71,39 @@ impl Snapshot {
     }
 }
 
-/// What the thread that begins to leave has to do for its siblings (B30).
+/// What a thread that begins to leave finds (B30): the word before it, and its bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leave {
+    before: Snapshot,
+    me: Mask,
+}
+
+impl Leave {
     /// It is the first: the others must be brought out.
-    pub first: bool,
+    pub fn first(self) -> bool {
+        self.before.exited() == 0
+    }
     /// Siblings in the guest; the hypervisor decrementer brings them out.
-    pub in_guest: Mask,
-    /// Siblings napping in H_CEDE; each must be sent an IPI.
-    pub wake: Mask,
+    pub fn in_guest(self) -> Mask {
+        self.before.in_guest() & !self.me
+    }
+    /// Siblings nap in H_CEDE; [`Entry::wake_ceded`] tells which.
+    pub fn ceded(self) -> bool {
+        self.before.ceded() != 0
+    }
     /// An IPI is on its way to this thread itself, to be taken before it reports.
-    pub called: bool,
+    pub fn called(self) -> bool {
+        self.before.called() & self.me != 0
+    }
     /// A prod that no H_CEDE has used up; there will be no further one in this run.
-    pub prodded: bool,
+    pub fn prodded(self) -> bool {
+        self.before.prodded() & self.me != 0
+    }
+    /// There is more to do than to report.
+    pub fn owes(self) -> bool {
+        let mine = self.called() || self.prodded();
+        mine || self.first() && (self.in_guest() != 0 || self.ceded())
+    }
 }
 
 /// What H_CEDE comes to (L3).
@@ -182,27 +202,20 @@ impl Entry {
         })
     }
 
-    /// Begins to leave.
+    /// Begins to leave. The thread is not in H_CEDE.
+    #[inline(always)]
     pub fn leave(&self, ptid: usize) -> Leave {
+        let me = 1 << ptid;
+        let before = Snapshot(self.0.set_bits(EXITED.set(0, me)));
+        Leave { before, me }
+    }
+
+    /// For the first to leave: the siblings that nap in H_CEDE, each of which must be sent an IPI.
+    /// There will be no others, since H_CEDE doesn't nap any more.
+    pub fn wake_ceded(&self) -> Mask {
         self.update(|now| {
-            let first = now.exited() == 0;
-            let me = 1 << ptid;
-            let mut word = CEDED.clear(EXITED.set(now.0, me), me);
-            let wake = if first {
-                now.ceded() & !now.exited() & !me
-            } else {
-                0
-            };
-            word = CALLED.set(CEDED.clear(word, wake), wake);
-            let in_guest = if first { now.in_guest() & !me } else { 0 };
-            let leave = Leave {
-                first,
-                in_guest,
-                wake,
-                called: now.called() & me != 0,
-                prodded: now.prodded() & me != 0,
-            };
-            (Some(word), leave)
+            let wake = now.ceded();
+            (Some(CALLED.set(CEDED.clear(now.0, wake), wake)), wake)
         })
     }
 

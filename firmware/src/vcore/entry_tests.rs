@@ -22,6 +22,8 @@ enum At {
     Awaiting(Then),
     /// Has to leave next.
     Leaving,
+    /// Was the first to leave: has to see to those that have ceded, and then what.
+    WakingOthers(bool),
     Reporting,
 }
 
@@ -29,6 +31,13 @@ enum At {
 enum Then {
     GoOn,
     Report,
+}
+
+fn after_leaving(called: bool) -> At {
+    match called {
+        true => At::Awaiting(Then::Report),
+        false => At::Reporting,
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +150,11 @@ impl Core {
                 self.after_doze(ptid);
             }
             At::Leaving => self.leave(ptid),
+            At::WakingOthers(called) => {
+                let wake = self.entry.wake_ceded();
+                self.threads[ptid].owes.extend(Slots(wake));
+                self.threads[ptid].at = after_leaving(called);
+            }
             At::Reporting => {
                 thread.at = At::Idle;
                 assert_eq!(self.entry.snapshot().called() & 1 << ptid, 0);
@@ -229,19 +243,15 @@ impl Core {
 
     fn leave(&mut self, ptid: usize) {
         let leave = self.entry.leave(ptid);
-        assert_eq!(leave.first, !self.first_left);
-        assert_eq!(leave.prodded, self.threads[ptid].prods, "a prod is lost");
+        assert_eq!(leave.first(), !self.first_left);
+        assert_eq!(leave.prodded(), self.threads[ptid].prods, "a prod is lost");
         self.first_left = true;
-        assert!(leave.first || leave.wake == 0 && leave.in_guest == 0);
-        if leave.in_guest != 0 {
+        if leave.first() && leave.in_guest() != 0 {
             self.hdec = true;
         }
-        let thread = &mut self.threads[ptid];
-        thread.owes.extend(Slots(leave.wake));
-        thread.at = if leave.called {
-            At::Awaiting(Then::Report)
-        } else {
-            At::Reporting
+        self.threads[ptid].at = match leave.first() && leave.ceded() {
+            true => At::WakingOthers(leave.called()),
+            false => after_leaving(leave.called()),
         };
     }
 

@@ -108,9 +108,15 @@ impl Snapshot {
     pub fn queue_len(self) -> usize {
         self.runnable().count_ones() as usize
     }
-    /// The slot at `place` of the queue.
-    pub fn queued(self, place: usize) -> usize {
-        (self.0 >> (ORDER_SHIFT + 3 * place as u32) & 7) as usize
+    /// The slots of the queue, first come first.
+    #[inline(always)]
+    pub fn queue(self) -> impl Iterator<Item = usize> {
+        let mut order = self.0 >> ORDER_SHIFT;
+        (0..self.queue_len()).map(move |_| {
+            let slot = order & 7;
+            order >>= 3;
+            slot as usize
+        })
     }
     fn complete(self) -> bool {
         self.runnable() | self.blocked() == self.present() && self.runnable() != 0
@@ -132,19 +138,26 @@ impl Snapshot {
         if mask & self.runnable() == 0 {
             return self;
         }
-        let mut word = RUNNABLE.clear(self.0, mask) & !(ORDER_BITS << ORDER_SHIFT);
+        let word = RUNNABLE.clear(self.0, mask) & !(ORDER_BITS << ORDER_SHIFT);
         if RUNNABLE.get(word) == 0 {
             return Self(word);
         }
-        let mut place = ORDER_SHIFT;
-        for slot in (0..self.queue_len()).map(|place| self.queued(place)) {
-            if mask & 1 << slot == 0 {
-                word |= (slot as u64) << place;
-                place += 3;
-            }
-        }
-        Self(word)
+        let order = self.0 >> ORDER_SHIFT & ORDER_BITS;
+        let order = Slots(mask & self.runnable()).fold(order, without);
+        Self(word | order << ORDER_SHIFT)
     }
+}
+
+/// The order without a slot that is in it. Its place is found in all places at once: each bit of
+/// `other` says that a place has another slot. Places behind the queue's end are 0, and come after.
+#[inline(always)]
+fn without(order: u64, slot: usize) -> u64 {
+    const EACH: u64 = 0o1111_1111;
+    let differs = order ^ (slot as u64 * EACH);
+    let other = (differs | differs >> 1 | differs >> 2) & EACH;
+    let place = (other ^ EACH).trailing_zeros();
+    let before = (1 << place) - 1;
+    order & before | order >> 3 & !before
 }
 
 /// What a host asks for with a run.
@@ -264,16 +277,25 @@ impl Roster {
             blocked,
             eager,
         };
-        match self.0.change(|word| wish.admit(Snapshot(word)).ok()) {
+        match self.0.try_change(|word| wish.admit(Snapshot(word)).ok()) {
             Some(word) => Ok(Snapshot(word)),
-            None => self.refuse(&wish),
+            None => self.begin_or_refuse(runnable, blocked, eager),
         }
     }
 
-    /// A wish that was refused: why, unless it is granted after all, things having changed. Kicks
-    /// are answered by this.
+    /// A wish that wasn't granted at once: granted now, or why not. Kicks are answered by this.
     #[cold]
-    fn refuse(&self, wish: &Wish) -> Result<Snapshot, Refusal> {
+    fn begin_or_refuse(
+        &self,
+        runnable: Mask,
+        blocked: Mask,
+        eager: bool,
+    ) -> Result<Snapshot, Refusal> {
+        let wish = Wish {
+            runnable,
+            blocked,
+            eager,
+        };
         self.update(|now| match wish.admit(now) {
             Ok(word) => (Some(word), Ok(Snapshot(word))),
             Err(Refusal::Kicked(kicked)) => {
@@ -288,6 +310,18 @@ impl Roster {
     /// Whose kicks have refused a run has been told of it: the vcore can run again.
     pub fn told(&self) {
         self.0.clear_bits(RUNNING);
+    }
+
+    /// The frequent end of a run: `busy` came out with something for the host, nobody had ceded,
+    /// nobody was kicked. False: [`Roster::end`] has to end it.
+    #[inline(always)]
+    pub fn try_end(&self, busy: Mask) -> bool {
+        let end = |word| {
+            let now = Snapshot(word);
+            let quiet = now.kicked() & now.runnable() == 0;
+            quiet.then(|| now.dequeue(busy).0 & !RUNNING)
+        };
+        self.0.try_change(end).is_some()
     }
 
     /// The run is over: `busy` came out with something for the host, `blocked` had ceded. Vcpus

@@ -194,9 +194,7 @@ impl Model {
 }
 
 fn queue(now: Snapshot) -> Vec<usize> {
-    (0..now.queue_len())
-        .map(|place| now.queued(place))
-        .collect()
+    now.queue().collect()
 }
 
 fn assert_alike(roster: &Roster, model: &Model) {

@@ -45,17 +45,35 @@ impl Seating {
         }
     }
 
-    /// The runner gives a vcpu its thread. Seen by others once the word is open.
+    /// The runner gives each of the queue's vcpus a thread: the lowest ones, in turn (B14). Seen by
+    /// others once the word is open. Answers which threads.
     #[inline(always)]
-    pub fn assign(&self, ptid: usize, letter: u64) {
-        self.seats[ptid].store(letter, Ordering::Relaxed);
-        self.mailboxes[ptid].store(letter, Ordering::Relaxed);
+    pub fn assign_packed(&self, letters: impl Iterator<Item = u64>) -> Mask {
+        let mut next = 1;
+        let threads = self.seats.iter().zip(&self.mailboxes);
+        for ((seat, mailbox), letter) in threads.zip(letters) {
+            seat.store(letter, Ordering::Relaxed);
+            mailbox.store(letter, Ordering::Relaxed);
+            next <<= 1;
+        }
+        self.begin((next - 1) as Mask)
     }
 
-    /// Who was given a thread; before the word is opened.
+    /// The same, each vcpu on the thread with its slot's number (B15).
     #[inline(always)]
-    pub fn begin(&self, seats: Mask) {
+    pub fn assign_aligned(&self, letters: impl Iterator<Item = (usize, u64)>) -> Mask {
+        let mut seats = 0;
+        for (slot, letter) in letters {
+            self.seats[slot].store(letter, Ordering::Relaxed);
+            self.mailboxes[slot].store(letter, Ordering::Relaxed);
+            seats |= 1 << slot;
+        }
+        self.begin(seats)
+    }
+
+    fn begin(&self, seats: Mask) -> Mask {
         self.taken.store(seats, Ordering::Relaxed);
+        seats
     }
 
     /// A late joiner has reserved the thread. Release: who sees the bit sees the seat, and who

@@ -45,21 +45,18 @@ impl Word {
         self.0.fetch_sub(one, Ordering::AcqRel);
     }
 
-    /// Changes the word in one step to what `change` makes of it; that is the answer. `None`:
-    /// `change` refused.
-    pub fn change(&self, change: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    /// Tries once to change the word to what `change` makes of it; that is the answer. `None`:
+    /// `change` refused, or the word has changed meanwhile. For the frequent case: what has to be
+    /// kept for another try costs the first one.
+    #[inline(always)]
+    pub fn try_change(&self, change: impl FnOnce(u64) -> Option<u64>) -> Option<u64> {
         // Relaxed: as in `update`.
-        let mut now = self.0.load(Ordering::Relaxed);
-        loop {
-            let new = change(now)?;
-            match self
-                .0
-                .compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed)
-            {
-                Ok(_) => return Some(new),
-                Err(seen) => now = seen,
-            }
-        }
+        let now = self.0.load(Ordering::Relaxed);
+        let new = change(now)?;
+        self.0
+            .compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()
+            .map(|_| new)
     }
 
     /// Changes the word in one step; `change` may refuse, with an answer of its own.

@@ -1,7 +1,7 @@
 //! What calls cost. With `-icount shift=0` a nanosecond is an instruction.
 use hcalls::papr::H_SUCCESS;
 use hcalls::query::Query;
-use hcalls::run::{RUN_FP_CLEAN, RUN_UNTOUCHED};
+use hcalls::run::{RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED};
 use images::behaviour::calls as case;
 use images::guest_calls::{H_DONE, H_REPORT};
 use images::host_runtime::guest::Guest;
@@ -57,7 +57,7 @@ fn round_trip(guest: &mut Guest, uses_fp: bool) -> Outcome {
             all,
             0,
             before_tb + 100 * MS_TB,
-            RUN_FP_CLEAN | RUN_UNTOUCHED,
+            RUN_FP_CLEAN | RUN_UNTOUCHED | RUN_SPRS_LOST,
         );
         let taken_tb = cpu::time_base() - before_tb;
         let run = accepted("VCORE_RUN", run)?;

@@ -57,7 +57,7 @@ pub unsafe fn load(page: *mut VcpuPage) {
     }
 }
 
-/// Stores VSR 0–63, VSCR and FPSCR.
+/// Stores VSR 0–63, VSCR and FPSCR. The registers keep what they hold.
 ///
 /// # Safety
 /// As [`load`].
@@ -70,9 +70,14 @@ pub unsafe fn save(page: *mut VcpuPage) {
             "stfd 0, 0({fpscr})",
             "mfvscr 0",
             "stxvd2x 32, 0, {vscr}",
+            // These two have passed the status registers on.
+            "lxvd2x 0, 0, {vsr0}",
+            "lxvd2x 32, 0, {vsr32}",
             vscr = in(reg) page.byte_add(offset_of!(VcpuPage, vscr)),
             fpscr = in(reg_nonzero) page.byte_add(offset_of!(VcpuPage, fpscr)),
             at = inout(reg_nonzero) page.byte_add(offset_of!(VcpuPage, vsr)) => _,
+            vsr0 = in(reg) page.byte_add(offset_of!(VcpuPage, vsr)),
+            vsr32 = in(reg) page.byte_add(offset_of!(VcpuPage, vsr) + 32 * 16),
             options(nostack),
         );
     }

@@ -10,7 +10,7 @@ const INDEX: u64 = asm::ibm_field(59, 63);
 /// RB\[ESID\].
 const ESID: u64 = asm::ibm_field(0, 35);
 
-/// Makes the SLB hold the page's entries and no others.
+/// Puts the page's entries into the SLB, which is empty.
 ///
 /// # Safety
 /// The thread is in real mode, and `page` a vcpu page that is its own.
@@ -18,7 +18,6 @@ const ESID: u64 = asm::ibm_field(0, 35);
 pub unsafe fn load(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
     unsafe {
-        asm::op::slbia();
         let count = ((*page).slb_count.get() as usize).min(SLB_ENTRIES);
         let slb = &(*page).slb;
         for entry in &slb[..count] {
@@ -28,24 +27,9 @@ pub unsafe fn load(page: *mut VcpuPage) {
     }
 }
 
-/// Stores the SLB's valid entries.
-///
-/// # Safety
-/// As [`load`].
-#[inline(always)]
-pub unsafe fn save(page: *mut VcpuPage) {
-    if any_valid() {
-        // SAFETY: the caller's promise.
-        unsafe { save_valid(page) }
-    } else {
-        // SAFETY: the caller's promise.
-        unsafe { (*page).slb_count.set(0) }
-    }
-}
-
 /// Whether any entry is valid; a guest in real mode mostly has none.
 #[inline(always)]
-fn any_valid() -> bool {
+pub fn any_valid() -> bool {
     let all: u64;
     // SAFETY: reads the SLB's entries; the bits of all are gathered in one register.
     unsafe {
@@ -67,10 +51,11 @@ fn any_valid() -> bool {
     all & VALID != 0
 }
 
+/// Stores the SLB's valid entries.
+///
 /// # Safety
 /// As [`load`].
-#[inline(never)]
-unsafe fn save_valid(page: *mut VcpuPage) {
+pub unsafe fn save(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
     unsafe {
         let slb = &mut (*page).slb;

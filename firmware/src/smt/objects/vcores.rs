@@ -18,6 +18,8 @@ pub struct Rules {
     pub lpcr: AtomicU64,
     pub rmor: AtomicU64,
     pub sdr1: AtomicU64,
+    /// Not 0: guests have a page table and so a use for the SLB.
+    pub segments: AtomicU64,
     /// Vcpus per vcore.
     pub width: AtomicU64,
     pub aligned: AtomicU64,
@@ -47,7 +49,8 @@ pub struct Vcore {
     handle: AtomicU64,
     /// Real addresses of the vcpu pages; 0 where there is none.
     pub pages: [AtomicU64; MAX_THREADS],
-    /// By slot: tells the vcpu from all others that ever were.
+    /// By slot: tells the vcpu from all others that ever were (upper half), and one thread's load
+    /// of all its registers from the next.
     pub keys: [AtomicU64; MAX_THREADS],
     pub rules: Rules,
     /// Number within its partition.
@@ -106,6 +109,7 @@ impl Rules {
             lpcr: AtomicU64::new(0),
             rmor: AtomicU64::new(0),
             sdr1: AtomicU64::new(0),
+            segments: AtomicU64::new(0),
             width: AtomicU64::new(0),
             aligned: AtomicU64::new(0),
             eager: AtomicU64::new(0),
@@ -117,6 +121,7 @@ impl Rules {
         self.lpcr.store(from.lpcr, Relaxed);
         self.rmor.store(from.rmor, Relaxed);
         self.sdr1.store(from.sdr1, Relaxed);
+        self.segments.store(u64::from(from.segments), Relaxed);
         self.width.store(from.width as u64, Relaxed);
         self.aligned.store(u64::from(from.aligned), Relaxed);
         self.eager.store(u64::from(from.eager), Relaxed);
@@ -218,11 +223,11 @@ impl Vcore {
         self.handle.store(handle, Release);
     }
 
-    /// A vcpu's page comes into the slot, whose key tells it from all others.
-    pub(super) fn put_page(&self, slot: usize, page: u64, key: u64) {
+    /// A vcpu's page comes into the slot; `serial` tells the vcpu from all others.
+    pub(super) fn put_page(&self, slot: usize, page: u64, serial: u32) {
         self.pages[slot].store(page, Relaxed);
         self.served_before.fetch_add(served_on(page), Relaxed);
-        self.keys[slot].store(key, Relaxed);
+        self.keys[slot].store(u64::from(serial) << 32, Relaxed);
     }
 
     /// The slot's vcpu is gone.

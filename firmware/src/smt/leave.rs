@@ -1,0 +1,267 @@
+//! Out of a guest: why, the siblings out, too, and the guest's registers to its page.
+//!
+//! Every way out ends in [`Seat::report`]. The two most frequent ones make no call that returns, so
+//! that the compiler saves no registers that nobody needs any more; what is rarely owed is done in
+//! functions that don't return either.
+use super::inject;
+use super::seat::Seat;
+use crate::vcore::entry::Leave;
+use crate::vcore::{Slots, full_barrier};
+use asm::{msr, op, spr};
+use core::sync::atomic::Ordering::Relaxed;
+use hcalls::VcpuPage;
+use hcalls::exit::ExitReason;
+use hcalls::page::FirmwareLine;
+use hcalls::run::FIRST_SLOT_SHIFT;
+use platform::guest::{self, More};
+use platform::thread::{self, Thread};
+use platform::world;
+use platform::xics::XISR_IPI;
+
+/// The vector of the hypervisor decrementer.
+const HDEC: u64 = 0x980;
+/// The vector of `sc 1`.
+const HYPERCALL: u64 = 0xc00;
+
+/// From assembly: a guest has left.
+pub(crate) extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
+    let left_tb = op::time_tb();
+    let thread = thread::current();
+    let seat = Seat::of(thread);
+    let reason = match vector {
+        HDEC if seat.vcore.entry.snapshot().leaving() => ExitReason::Pulled,
+        HYPERCALL if told(page) == ExitReason::None as u32 => ExitReason::Hypercall,
+        _ => left_otherwise(thread, page, vector, left_tb),
+    };
+    seat.depart(page, vector, reason, left_tb)
+}
+
+/// The reason that serving a hypercall has found for leaving; none if it wasn't served.
+#[inline(always)]
+fn told(page: *mut VcpuPage) -> u32 {
+    // SAFETY: this thread's page.
+    unsafe { (*page).firmware.reason.get() }
+}
+
+/// Less frequent reasons, or none at all: then back in.
+#[inline(never)]
+fn left_otherwise(thread: &'static Thread, page: *mut VcpuPage, vector: u64, left_tb: u64) -> ! {
+    let seat = Seat::of(thread);
+    let Some(reason) = seat.reason(page, vector) else {
+        inject::deliver(seat, page);
+        // SAFETY: the page's guest is still in this thread.
+        unsafe { guest::enter(page) }
+    };
+    // SAFETY: this thread's page, just out of the guest.
+    note_fault(unsafe { &mut (*page).firmware }, vector);
+    seat.depart(page, vector, reason, left_tb)
+}
+
+/// A departure with siblings to be brought out (B30), a prod to be kept or an IPI to be taken.
+#[inline(never)]
+fn depart_owing(
+    thread: &'static Thread,
+    page: *mut VcpuPage,
+    vector: u64,
+    mut reason: ExitReason,
+    left_tb: u64,
+    leave: Leave,
+) -> ! {
+    let seat = Seat::of(thread);
+    if leave.first() {
+        seat.note_first(reason);
+        seat.bring_others_out(leave);
+    }
+    if leave.prodded() {
+        reason = keep_prod(page, reason);
+    }
+    // SAFETY: this thread's page, just out of the guest.
+    unsafe {
+        note_exit(page, vector, reason, left_tb);
+        let more = guest::save(page, seat.has_segments());
+        guest::save_more(page, more);
+    }
+    seat.note_reason(thread.ptid(), reason);
+    if leave.called() {
+        seat.take_call();
+    }
+    seat.report(page)
+}
+
+/// A departure with registers left to be saved.
+#[inline(never)]
+fn depart_with_more(
+    thread: &'static Thread,
+    page: *mut VcpuPage,
+    reason: ExitReason,
+    more: More,
+) -> ! {
+    let seat = Seat::of(thread);
+    // SAFETY: this thread's page; `save` has asked for it.
+    unsafe { guest::save_more(page, more) }
+    seat.note_reason(thread.ptid(), reason);
+    seat.report(page)
+}
+
+impl Seat {
+    fn reason(self, page: *mut VcpuPage, vector: u64) -> Option<ExitReason> {
+        Some(match vector {
+            HDEC => return self.hdec(),
+            HYPERCALL => ExitReason::try_from(told(page)).unwrap_or(ExitReason::Unexpected),
+            0x500 => return self.external(),
+            0xe80 => return None,
+            0xe00 => ExitReason::DataStorage,
+            0xe20 => ExitReason::InstructionStorage,
+            0xe40 => ExitReason::EmulationAssist,
+            0x700 => ExitReason::Program,
+            0xf80 => ExitReason::FacilityUnavailable,
+            0x200 => ExitReason::MachineCheck,
+            0xe60 => ExitReason::Maintenance,
+            0x100 => ExitReason::SystemReset,
+            _ => ExitReason::Unexpected,
+        })
+    }
+
+    /// The hypervisor decrementer, when no sibling has left: the time is up, or it is an old one.
+    fn hdec(self) -> Option<ExitReason> {
+        let now_tb = op::time_tb();
+        let deadline_tb = self.core.deadline_tb.load(Relaxed);
+        if deadline_tb.wrapping_sub(now_tb) as i64 <= 0 {
+            return Some(ExitReason::Deadline);
+        }
+        inject::arm_hdec(&self, deadline_tb, now_tb);
+        self.pulled()
+    }
+
+    fn pulled(self) -> Option<ExitReason> {
+        let leaving = self.vcore.entry.snapshot().leaving();
+        leaving.then_some(ExitReason::Pulled)
+    }
+
+    /// An external interrupt: an IPI from a kicker or a late one, or a device of the host's.
+    fn external(self) -> Option<ExitReason> {
+        let entry = &self.vcore.entry;
+        let poll = || self.thread.icp.poll();
+        let (presented, called) = entry.polled(self.thread.ptid(), poll);
+        if called {
+            self.take_call();
+            return Some(ExitReason::Kick).filter(|_| entry.snapshot().leaving());
+        }
+        match presented {
+            0 => {}
+            XISR_IPI => {
+                self.thread.icp.take_ipi();
+            }
+            _ => return Some(ExitReason::External),
+        }
+        self.pulled()
+    }
+
+    /// Sets the exit bit, and sees to what that brings.
+    #[inline(always)]
+    fn depart(self, page: *mut VcpuPage, vector: u64, reason: ExitReason, left_tb: u64) -> ! {
+        let ptid = self.thread.ptid();
+        let leave = self.vcore.entry.leave(ptid);
+        if leave.owes() {
+            depart_owing(self.thread, page, vector, reason, left_tb, leave)
+        }
+        if leave.first() {
+            self.note_first(reason);
+        }
+        // SAFETY: this thread's page, just out of the guest.
+        let more = unsafe {
+            note_exit(page, vector, reason, left_tb);
+            guest::save(page, self.has_segments())
+        };
+        if more.any() {
+            depart_with_more(self.thread, page, reason, more)
+        }
+        self.note_reason(ptid, reason);
+        self.report(page)
+    }
+
+    fn bring_others_out(&self, leave: Leave) {
+        if leave.in_guest() != 0 {
+            full_barrier();
+            world::expire_hdec();
+        }
+        if leave.ceded() {
+            for ptid in Slots(self.vcore.entry.wake_ceded()) {
+                self.core.icp(ptid).send_ipi();
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn note_first(&self, reason: ExitReason) {
+        let first = (self.slot as u64) << FIRST_SLOT_SHIFT | reason as u64;
+        self.core.first.store(first, Relaxed);
+    }
+
+    #[inline(always)]
+    fn note_reason(&self, ptid: usize, reason: ExitReason) {
+        if reason != ExitReason::Pulled {
+            self.tell(reason);
+        }
+        if self.core.polling.load(Relaxed) != 0 {
+            self.core.polling.fetch_and(!(1 << ptid), Relaxed);
+        }
+    }
+}
+
+/// A prod that no H_CEDE has used up is kept for the next one. If the vcpu has just ceded, it was
+/// prodded after it had looked: that ends the H_CEDE all the same, and the vcpu stays queued.
+fn keep_prod(page: *mut VcpuPage, reason: ExitReason) -> ExitReason {
+    if reason == ExitReason::Ceded {
+        return ExitReason::Pulled;
+    }
+    // SAFETY: the caller's page.
+    unsafe { (*page).firmware.prodded.set(1) };
+    reason
+}
+
+/// What of an interrupt's registers the host is told, and a clean MSR to go on with.
+///
+/// # Safety
+/// `page` is this thread's, just out of the guest.
+#[inline(always)]
+unsafe fn note_exit(page: *mut VcpuPage, vector: u64, reason: ExitReason, left_tb: u64) {
+    // SAFETY: the caller's promise.
+    let (firmware, pc, guest_msr) =
+        unsafe { (&mut (*page).firmware, (*page).pc.get(), &mut (*page).msr) };
+    firmware.trap.set(vector as u32);
+    firmware.reason.set(reason as u32);
+    firmware.srr0.set(pc);
+    firmware.srr1.set(guest_msr.get());
+    guest_msr.set(guest_msr.get() & !msr::SRR1_CAUSE);
+    let in_guest_tb = left_tb.wrapping_sub(firmware.entered_tb.get());
+    firmware.left_tb.set(left_tb);
+    let total_tb = firmware.in_guest_tb.get().wrapping_add(in_guest_tb);
+    firmware.in_guest_tb.set(total_tb);
+    firmware.entries.set(firmware.entries.get().wrapping_add(1));
+}
+
+/// Registers that tell more of the rarer interrupts.
+#[inline(never)]
+fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
+    match vector {
+        0xe00 | 0xe20 | 0xe40 => {
+            firmware.hdar.set(spr::read::<{ spr::HDAR }>());
+            firmware.hdsisr.set(spr::read::<{ spr::HDSISR }>() as u32);
+            firmware.heir.set(spr::read::<{ spr::HEIR }>() as u32);
+        }
+        0xe60 => {
+            firmware.fault.set(spr::read::<{ spr::HMER }>());
+            // SAFETY: the maintenance conditions are told; clearing them ends the interrupt.
+            unsafe { spr::write::<{ spr::HMER }>(0) };
+        }
+        0xf80 => firmware.fault.set(spr::read::<{ spr::HFSCR }>() >> 56),
+        0x200 => {
+            firmware.fault.set(spr::read::<{ spr::DSISR }>());
+            // SAFETY: the interrupt has turned machine checks off; the next one, in the firmware,
+            // is to be told of, too.
+            unsafe { op::set_msr(op::msr() | msr::ME) };
+        }
+        _ => {}
+    }
+}
