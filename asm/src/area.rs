@@ -69,7 +69,13 @@ pub struct ThreadArea {
     pub fp: u64,
     /// [`crate::msr::GUEST`]: loading it is cheaper than making it.
     pub guest_msr: u64,
-    pub reserved: [u64; 8],
+    /// Not 0 while this thread is in an OPAL call other than the run; others may read it.
+    pub in_call: u64,
+    /// Locks that this thread holds.
+    pub locks: u64,
+    /// Where its calls are logged; 0 for nowhere.
+    pub call_log: u64,
+    pub reserved: [u64; 5],
     pub frame: Frame,
 }
 
@@ -104,6 +110,7 @@ offsets! {
     LEFT = left;
     RUN = run;
     GUEST_MSR = guest_msr;
+    IN_CALL = in_call;
     GPR = frame.gpr;
     PC = frame.pc;
     MSR = frame.msr;

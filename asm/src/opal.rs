@@ -7,6 +7,11 @@ pub const PIR_LIMIT: usize = 2048;
 
 /// The call that may go on in guests on this very thread, and so returns by [`return_from_run`].
 pub const RUN_TOKEN: u64 = 1106;
+/// Calls that end the machine: CEC_POWER_DOWN, CEC_REBOOT, CEC_REBOOT2. They alone may be made by a
+/// thread that is in a call already.
+pub const ENDING_TOKENS: [u64; 3] = [5, 6, 116];
+/// What every other call answers then.
+pub const INTERNAL_ERROR: i64 = -11;
 /// What the OPAL entry has of a stack, from its top: room for a callee, eight arguments, the four
 /// registers that every call keeps, and those that a run loses.
 pub const CALL_FRAME_BYTES: u64 = FRAME as u64;
@@ -75,7 +80,10 @@ global_asm!(
     "    lis 12, opal_areas@high",
     "    ori 12, 12, opal_areas@l",
     "    ldx 12, 12, 11",
-    "    ld 11, {STACK_TOP}(12)",
+    "    ld 11, {IN_CALL}(12)",
+    "    cmpdi 11, 0",
+    "    bne 3f",
+    "4:  ld 11, {STACK_TOP}(12)",
     "    std 1, -8(11)",
     "    std 2, -16(11)",
     "    std 13, -24(11)",
@@ -94,6 +102,7 @@ global_asm!(
     "    addi 3, 1, 32",
     "    cmpldi 0, {RUN_TOKEN}",
     "    beq 1f",
+    "    std 1, {IN_CALL}(13)",
     "    ld 12, {OPAL}(13)",
     "    mtctr 12",
     "    std 8, 72(1)",
@@ -101,6 +110,8 @@ global_asm!(
     "    std 10, 88(1)",
     "    mr 4, 0",
     "    bctrl",
+    "    li 0, 0",
+    "    std 0, {IN_CALL}(13)",
     "2:  ld 4, 40(1)",
     "    ld 5, 48(1)",
     "    ld 6, 56(1)",
@@ -112,6 +123,16 @@ global_asm!(
     "    ld 2, {FRAME}-16(1)",
     "    ld 1, {FRAME}-8(1)",
     "    mtlr 0",
+    "    blr",
+    // This thread is in a call already: an interrupt of the host's has struck it there. Only calls
+    // that end the machine may take its stack.
+    "3:  cmpldi 0, {POWER_DOWN}",
+    "    beq 4b",
+    "    cmpldi 0, {REBOOT}",
+    "    beq 4b",
+    "    cmpldi 0, {REBOOT2}",
+    "    beq 4b",
+    "    li 3, {INTERNAL_ERROR}",
     "    blr",
     // A run: what guests on this thread would lose of the host's is kept in this frame.
     "1:  mfcr 0",
@@ -192,9 +213,14 @@ global_asm!(
     ".size enter_host, . - enter_host",
     PIR_LIMIT = const PIR_LIMIT,
     STACK_TOP = const a::STACK_TOP,
+    IN_CALL = const a::IN_CALL,
     TOC = const a::TOC,
     OPAL = const a::OPAL,
     RUN = const a::RUN,
     RUN_TOKEN = const RUN_TOKEN,
+    POWER_DOWN = const ENDING_TOKENS[0],
+    REBOOT = const ENDING_TOKENS[1],
+    REBOOT2 = const ENDING_TOKENS[2],
+    INTERNAL_ERROR = const INTERNAL_ERROR,
     FRAME = const FRAME,
 );

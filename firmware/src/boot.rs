@@ -4,6 +4,7 @@ use crate::smt::{calls, check, cores, hypercall, inject, leave, run, seat};
 use crate::{epitaph, heap, opal, symbol_map};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use asm::{BASE, op};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::run::CoreState;
@@ -237,11 +238,21 @@ fn enable_interrupts(machine: &Machine) {
     }
 }
 
+fn core_pirs(core: &tree::Core) -> impl Iterator<Item = u32> + '_ {
+    core.servers[..core.threads].iter().copied()
+}
+
 /// Builds the host's tree in the firmware's own memory; answers its real address.
 fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, String> {
     let firmware = Region::new(BASE, heap::REGION_BYTES).ok_or("the region wraps around")?;
     let symbols = symbol_map::keep();
-    let exports = symbols.map(|region| ("symbol_map", region));
+    let pirs: Vec<u32> = machine.cores.iter().flat_map(core_pirs).collect();
+    let calls = opal::stats::init(pirs.into_iter());
+    let exports = [("symbol_map", symbols), ("opal_calls", calls)];
+    let exports: Vec<_> = exports
+        .into_iter()
+        .filter_map(|(name, region)| Some((name, region?)))
+        .collect();
     let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
     let params = HostTreeParams {
         boot_pir: thread::pir(),
@@ -253,7 +264,7 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
         version: concat!("catnap-", env!("CARGO_PKG_VERSION")),
         reserved: &[("catnap-firmware", firmware)],
         symbol_map: symbols,
-        exports: exports.as_slice(),
+        exports: &exports,
         smt: SmtParams {
             versions: [hcalls::VERSION; 2],
             tokens: [hcalls::token::FIRST as u32, hcalls::token::LAST as u32],

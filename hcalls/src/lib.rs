@@ -7,6 +7,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod call_log;
 pub mod exit;
 pub mod page;
 pub mod papr;

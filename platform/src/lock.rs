@@ -1,4 +1,5 @@
 //! The firmware's one kind of lock.
+use core::ops::{Deref, DerefMut};
 use spin::RelaxStrategy;
 use spin::mutex::ticket::{TicketMutex, TicketMutexGuard};
 
@@ -6,7 +7,56 @@ use spin::mutex::ticket::{TicketMutex, TicketMutexGuard};
 pub struct Lock<T>(TicketMutex<T, LowPriority>);
 
 /// Held until dropped.
-pub type LockGuard<'a, T> = TicketMutexGuard<'a, T, LowPriority>;
+pub struct LockGuard<'a, T> {
+    guard: TicketMutexGuard<'a, T, LowPriority>,
+    _counted: Counted,
+}
+
+impl<T> Deref for LockGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for LockGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+/// One of the locks that a thread holds, by its own count: no call may end with one left.
+struct Counted(());
+
+impl Counted {
+    #[inline(always)]
+    fn new() -> Self {
+        count(1);
+        Self(())
+    }
+}
+
+impl Drop for Counted {
+    #[inline(always)]
+    fn drop(&mut self) {
+        count(-1);
+    }
+}
+
+#[inline(always)]
+fn count(change: i64) {
+    #[cfg(target_arch = "powerpc64")]
+    // SAFETY: r13 holds this thread's area, which no other thread writes.
+    unsafe {
+        let locks = &raw mut (*asm::op::area()).locks;
+        *locks = (*locks).wrapping_add_signed(change);
+    }
+    #[cfg(not(target_arch = "powerpc64"))]
+    let _ = change;
+}
 
 /// What a waiter does between two looks at the lock: yields the core's issue slots to its
 /// siblings. Back at medium priority afterwards, so that the holder-to-be isn't slow.
@@ -34,13 +84,37 @@ impl<T> Lock<T> {
     /// Waits for the lock. Not for interrupt handlers: the thread they interrupted may hold it.
     #[inline]
     pub fn lock(&self) -> LockGuard<'_, T> {
-        self.0.lock()
+        LockGuard {
+            guard: self.0.lock(),
+            _counted: Counted::new(),
+        }
+    }
+
+    /// Waits for the lock, but not for ever: then it is taken from whoever holds it.
+    ///
+    /// # Safety
+    /// The machine is about to end, and nobody will go on with what the lock guards.
+    pub unsafe fn lock_or_break(&self, mut patience: u32) -> LockGuard<'_, T> {
+        loop {
+            if let Some(guard) = self.try_lock() {
+                return guard;
+            }
+            LowPriority::relax();
+            patience = patience.saturating_sub(1);
+            if patience == 0 {
+                // SAFETY: the caller's promise.
+                unsafe { self.0.force_unlock() };
+            }
+        }
     }
 
     /// The lock, if nobody holds it or waits for it.
     #[inline]
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
-        self.0.try_lock()
+        self.0.try_lock().map(|guard| LockGuard {
+            guard,
+            _counted: Counted::new(),
+        })
     }
 }
 
@@ -67,5 +141,17 @@ mod tests {
         assert!(lock.try_lock().is_none());
         drop(held);
         assert!(lock.try_lock().is_some());
+    }
+
+    #[test]
+    fn a_lock_that_is_never_given_back_can_be_broken() {
+        let lock = Lock::new(1);
+        std::mem::forget(lock.lock());
+        // SAFETY: nobody goes on with it.
+        let mut taken = unsafe { lock.lock_or_break(10) };
+        *taken = 2;
+        assert!(lock.try_lock().is_none());
+        drop(taken);
+        assert_eq!(*lock.lock(), 2);
     }
 }

@@ -102,6 +102,28 @@ fn allocate(len_bytes: usize, align: usize) -> Option<*mut u8> {
     (!at.is_null()).then_some(at)
 }
 
+/// From now on thread `pir`, which must exist, finds its log of calls there.
+pub fn log_calls_to(pir: u32, log: *mut u64) {
+    // SAFETY: the area is registered and stays for good; the boot thread alone runs.
+    unsafe { (*opal::area_of(pir as usize)).call_log = log as u64 };
+}
+
+/// Locks that this thread holds.
+#[must_use]
+pub fn locks_held() -> u64 {
+    // SAFETY: r13 holds this thread's area.
+    unsafe { (*op::area()).locks }
+}
+
+/// Whether thread `pir` is in an OPAL call other than VCORE_RUN; false if there is no such thread.
+#[must_use]
+pub fn is_in_call(pir: u32) -> bool {
+    let area = opal::area_of(pir as usize);
+    // SAFETY: areas are filled in before they are registered and stay for good; the thread itself
+    // may write the word at any time.
+    !area.is_null() && unsafe { (&raw const (*area).in_call).read_volatile() } != 0
+}
+
 /// This thread's number in the machine.
 #[must_use]
 pub fn pir() -> u32 {
@@ -211,6 +233,7 @@ pub fn give_to_host(start: &HostStart) -> ! {
     unsafe {
         crate::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
         spr::write::<{ spr::LPCR }>(HOST_LPCR);
+        (*op::area()).in_call = 0;
         spr::write::<{ spr::HSPRG0 }>(0);
         spr::write::<{ spr::HFSCR }>(u64::MAX);
         spr::write::<{ spr::DEC }>(0x7fff_ffff);

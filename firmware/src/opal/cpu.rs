@@ -1,4 +1,5 @@
 //! Who has which thread: OPAL's START_CPU, QUERY_CPU_STATUS and RETURN_CPU, and CORE_CLAIM.
+use super::host_memory::store;
 use crate::smt::calls::{Args, wrong};
 use crate::smt::check;
 use crate::smt::cores::{self, Core};
@@ -11,7 +12,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::Status;
 use hcalls::run::{ClaimAction, CoreState};
 use platform::thread::{self, HostStart, Thread};
-use platform::{real, world};
+use platform::world;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
 
 /// How long CORE_CLAIM waits for threads to answer: 1 s. An emulator with more threads than
@@ -29,11 +30,11 @@ fn thread_of(server: u64) -> Option<(&'static Core, usize)> {
 }
 
 /// OPAL_START_CPU: server number, real address. Refused on a secondary that the firmware holds.
-pub fn start(args: &mut Args) -> Status {
-    let Some((core, ptid)) = thread_of(args[0]) else {
+pub fn start(server: u64, address: u64) -> Status {
+    let Some((core, ptid)) = thread_of(server) else {
         return Status::Parameter;
     };
-    let Some(pc) = check::host_ram(args[1], 4, 4) else {
+    let Some(pc) = check::host_ram(address, 4, 4) else {
         return Status::Parameter;
     };
     if ptid != 0 && core.state() != CoreState::Released {
@@ -83,7 +84,7 @@ pub fn park(core: &Core, thread: &Thread) {
 }
 
 /// OPAL_RETURN_CPU: the calling thread comes back to the firmware.
-pub fn give_back(_args: &mut Args) -> Status {
+pub fn give_back() -> Status {
     let thread = thread::current();
     let core = cores::of(thread);
     let whole_core = core.state() != CoreState::Released;
@@ -96,11 +97,8 @@ pub fn give_back(_args: &mut Args) -> Status {
 }
 
 /// OPAL_QUERY_CPU_STATUS: server number, address of a byte.
-pub fn query_status(args: &mut Args) -> Status {
-    let Some((core, ptid)) = thread_of(args[0]) else {
-        return Status::Parameter;
-    };
-    let Some(real) = check::host_ram(args[1], 1, 1) else {
+pub fn query_status(server: u64, status_at: u64) -> Status {
+    let Some((core, ptid)) = thread_of(server) else {
         return Status::Parameter;
     };
     let started = core.with_host.load(Acquire) & 1 << ptid != 0;
@@ -110,9 +108,10 @@ pub fn query_status(args: &mut Args) -> Status {
         (false, true) => THREAD_INACTIVE,
         (false, false) => THREAD_UNAVAILABLE,
     };
-    // SAFETY: a byte of the host's RAM.
-    unsafe { real::ptr(real).write_volatile(status) };
-    Status::Success
+    match store(status_at, [status]) {
+        Some(()) => Status::Success,
+        None => Status::Parameter,
+    }
 }
 
 /// CORE_CLAIM: core's PIR, action → state. Status may be asked from anywhere; claiming and

@@ -4,7 +4,6 @@
 //! firmware has to do now and then is done when a host asks for events, or tells of an interrupt.
 use super::host_memory::store;
 use super::message;
-use crate::smt::calls::Args;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hcalls::Status;
 use platform::console;
@@ -29,9 +28,9 @@ fn look() -> u64 {
 }
 
 /// OPAL_POLL_EVENTS: address of an event mask, or 0.
-pub fn poll(args: &mut Args) -> Status {
+pub fn poll(events_at: u64) -> Status {
     let events = look();
-    match args[0] == 0 || store(args[0], events.to_be_bytes()).is_some() {
+    match events_at == 0 || store(events_at, events.to_be_bytes()).is_some() {
         true => Status::Success,
         false => Status::Parameter,
     }
@@ -39,8 +38,8 @@ pub fn poll(args: &mut Args) -> Status {
 
 /// OPAL_HANDLE_INTERRUPT: interrupt, address of an event mask or 0. An interrupt that stays on
 /// and has nobody who could end it is masked.
-pub fn handle_interrupt(args: &mut Args) -> Status {
-    let Some(source) = psi::source(args[0]) else {
+pub fn handle_interrupt(isn: u64, events_at: u64) -> Status {
+    let Some(source) = psi::source(isn) else {
         return Status::Parameter;
     };
     if source != psi::EXTERNAL
@@ -50,9 +49,8 @@ pub fn handle_interrupt(args: &mut Args) -> Status {
         if xive.priority != MASKED {
             xive.priority = MASKED;
             bridge.set_xive(source, xive);
-            log::info!("interrupt {:#x} is masked: nobody knows it", args[0]);
+            log::info!("interrupt {isn:#x} is masked: nobody knows it");
         }
     }
-    args[0] = args[1];
-    poll(args)
+    poll(events_at)
 }

@@ -1,5 +1,5 @@
 //! A host begins, and a host ends: how its interrupts are taken, and what becomes of its guests.
-use crate::smt::calls::{self, Args};
+use crate::smt::calls;
 use crate::smt::cores;
 use crate::smt::objects::{self, PARTITIONS};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -9,8 +9,7 @@ use skiboot_compat::cpu::{REINIT_HILE_BIG_ENDIAN, REINIT_HILE_LITTLE_ENDIAN, REI
 
 /// OPAL_REINIT_CPUS: what to set up differently. WRONG_STATE: another thread is the host's, and
 /// can have interrupts at any time.
-pub fn reinit_cpus(args: &mut Args) -> Status {
-    let flags = args[0];
+pub fn reinit_cpus(flags: u64) -> Status {
     let hile = flags & (REINIT_HILE_BIG_ENDIAN | REINIT_HILE_LITTLE_ENDIAN);
     if hile.count_ones() > 1 {
         return Status::Parameter;
@@ -40,7 +39,7 @@ fn is_alone() -> bool {
 
 /// OPAL_SYNC_HOST_REBOOT: the host is about to start another kernel, or to go down. BUSY: a vcore
 /// is on its way out; ask again.
-pub fn sync_reboot(_args: &mut Args) -> Status {
+pub fn sync_reboot() -> Status {
     match end_guests() {
         true => Status::Success,
         false => Status::Busy,

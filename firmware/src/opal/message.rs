@@ -1,6 +1,5 @@
 //! Messages for the host, first in, first out (OPAL API "opal-messages").
 use super::host_memory::store;
-use crate::smt::calls::Args;
 use hcalls::Status;
 use platform::lock::Lock;
 use skiboot_compat::message::{MESSAGE_LEN, Message};
@@ -42,8 +41,8 @@ pub fn is_pending() -> bool {
 }
 
 /// OPAL_GET_MSG: buffer, its length. RESOURCE: there is none.
-pub fn get(args: &mut Args) -> Status {
-    if args[1] < MESSAGE_LEN as u64 {
+pub fn get(buffer: u64, len_bytes: u64) -> Status {
+    if len_bytes < MESSAGE_LEN as u64 {
         return Status::Parameter;
     }
     let mut queue = QUEUE.lock();
@@ -51,7 +50,7 @@ pub fn get(args: &mut Args) -> Status {
         return Status::Resource;
     }
     let bytes = queue.messages[queue.first].to_bytes();
-    if store(args[0], bytes).is_none() {
+    if store(buffer, bytes).is_none() {
         return Status::Parameter;
     }
     queue.first = (queue.first + 1) % CAPACITY;

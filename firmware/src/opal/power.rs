@@ -1,10 +1,9 @@
 //! The end: power off and reboot.
 use super::host;
-use crate::smt::calls::Args;
 use hcalls::Status;
 
 /// OPAL_CEC_POWER_DOWN: request.
-pub fn down(_args: &mut Args) -> Status {
+pub fn down(_kind: u64) -> Status {
     match host::end_guests() {
         true => crate::boot::power_off(),
         false => Status::Busy,
@@ -12,7 +11,7 @@ pub fn down(_args: &mut Args) -> Status {
 }
 
 /// OPAL_CEC_REBOOT.
-pub fn reboot(_args: &mut Args) -> Status {
+pub fn reboot() -> Status {
     match host::end_guests() {
         true => crate::boot::reboot(),
         false => Status::Busy,
@@ -20,14 +19,14 @@ pub fn reboot(_args: &mut Args) -> Status {
 }
 
 /// OPAL_CEC_REBOOT2: kind, address of a text for the log.
-pub fn reboot2(args: &mut Args) -> Status {
+pub fn reboot2(kind: u64, _text: u64) -> Status {
     use skiboot_compat::cpu::{REBOOT_FAST, REBOOT_FULL_IPL, REBOOT_NORMAL, REBOOT_PLATFORM_ERROR};
-    match args[0] {
+    match kind {
         // Every reboot here is a full one.
-        REBOOT_NORMAL | REBOOT_FULL_IPL | REBOOT_FAST => reboot(args),
+        REBOOT_NORMAL | REBOOT_FULL_IPL | REBOOT_FAST => reboot(),
         REBOOT_PLATFORM_ERROR => {
             log::error!("the host says that the machine is broken, and reboots it");
-            reboot(args)
+            reboot()
         }
         _ => Status::Unsupported,
     }

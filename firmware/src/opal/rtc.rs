@@ -1,13 +1,12 @@
 //! The time of day.
 use super::host_memory::store;
 use crate::boot;
-use crate::smt::calls::Args;
 use hcalls::Status;
 use platform::rtc::{self, Time};
 use skiboot_compat::rtc as format;
 
 /// OPAL_RTC_READ: addresses of date (four bytes) and time of day (eight bytes).
-pub fn read(args: &mut Args) -> Status {
+pub fn read(date_at: u64, time_of_day_at: u64) -> Status {
     let Some(machine) = boot::machine().filter(|machine| rtc::is_there(machine)) else {
         return Status::Unsupported;
     };
@@ -16,8 +15,8 @@ pub fn read(args: &mut Args) -> Status {
     };
     let date = format::date(time.century, time.year, time.month, time.day);
     let of_day = format::time_of_day(time.hour, time.minute, time.second);
-    let stored =
-        store(args[0], date.to_be_bytes()).and_then(|()| store(args[1], of_day.to_be_bytes()));
+    let stored = store(date_at, date.to_be_bytes())
+        .and_then(|()| store(time_of_day_at, of_day.to_be_bytes()));
     match stored {
         Some(()) => Status::Success,
         None => Status::Parameter,
@@ -25,15 +24,15 @@ pub fn read(args: &mut Args) -> Status {
 }
 
 /// OPAL_RTC_WRITE: date, time of day.
-pub fn write(args: &mut Args) -> Status {
+pub fn write(date: u64, time_of_day: u64) -> Status {
     let Some(machine) = boot::machine().filter(|machine| rtc::is_there(machine)) else {
         return Status::Unsupported;
     };
-    let Ok(date) = u32::try_from(args[0]) else {
+    let Ok(date) = u32::try_from(date) else {
         return Status::Parameter;
     };
     let [century, year, month, day] = date.to_be_bytes();
-    let [hour, minute, second, ..] = args[1].to_be_bytes();
+    let [hour, minute, second, ..] = time_of_day.to_be_bytes();
     let time = Time {
         century,
         year,

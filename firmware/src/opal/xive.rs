@@ -1,6 +1,5 @@
 //! Whom an interrupt goes to: GET_XIVE and SET_XIVE.
 use super::host_memory::store;
-use crate::smt::calls::Args;
 use crate::smt::cores;
 use hcalls::Status;
 use platform::psi::{self, Psi, Xive};
@@ -20,8 +19,7 @@ pub fn init(bridge: Psi) {
 
 /// OPAL_SET_XIVE: interrupt, server number times four, priority. A thread that naps for the
 /// firmware gets none: it would wake in the host's vectors.
-pub fn set(args: &mut Args) -> Status {
-    let [isn, server, priority, ..] = *args;
+pub fn set(isn: u64, server: u64, priority: u64) -> Status {
     let (Some(source), Some(bridge)) = (psi::source(isn), bridge()) else {
         return Status::Parameter;
     };
@@ -36,13 +34,13 @@ pub fn set(args: &mut Args) -> Status {
 }
 
 /// OPAL_GET_XIVE: interrupt, addresses of server number times four (two bytes) and priority.
-pub fn get(args: &mut Args) -> Status {
-    let (Some(source), Some(bridge)) = (psi::source(args[0]), bridge()) else {
+pub fn get(isn: u64, server_at: u64, priority_at: u64) -> Status {
+    let (Some(source), Some(bridge)) = (psi::source(isn), bridge()) else {
         return Status::Parameter;
     };
     let xive = bridge.xive(source);
-    let stored =
-        store(args[1], xive.server.to_be_bytes()).and_then(|()| store(args[2], [xive.priority]));
+    let stored = store(server_at, xive.server.to_be_bytes())
+        .and_then(|()| store(priority_at, [xive.priority]));
     match stored {
         Some(()) => Status::Success,
         None => Status::Parameter,

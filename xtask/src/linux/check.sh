@@ -20,6 +20,7 @@ has version $tree/ibm,opal/firmware/version '^catnap-'
 has msglog $opal/msglog 'catnap: to the host'
 has symbols $opal/symbol_map ' opal_entry$'
 has exports $opal/exports/symbol_map ' opal_entry$'
+has calls $opal/exports/opal_calls CATCALLS
 has interrupts /proc/interrupts 'opal-psi'
 has nap /sys/devices/system/cpu/cpuidle/current_driver powernv_idle
 has console /proc/interrupts hvc_console
