@@ -7,10 +7,12 @@
 
 extern crate alloc;
 
+#[cfg(not(loom))]
 pub mod host_tree;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "random_tests.rs"]
 mod random;
+#[cfg(not(loom))]
 pub mod smt;
 pub mod vcore;
 

@@ -63,11 +63,17 @@ pub fn test(options: &TestOptions) -> Result<ExitCode> {
         ));
         total.add(single("lints, build host", &mut lints_of_host()));
         total.add(single("lints, POWER8", &mut lints_of_machine()));
+        total.add(single("lints, loom", &mut lints_of_loom()));
     }
     let filter = options.filter.as_deref();
     total.add(stage(
         "tests on the build host",
         &mut host_tests(filter),
+        filter,
+    )?);
+    total.add(stage(
+        "all orders of the protocol's steps, under the weak memory model",
+        &mut loom_tests(filter),
         filter,
     )?);
     total.add(tests_in_qemu(filter)?);
@@ -118,6 +124,30 @@ fn host_tests(filter: Option<&str>) -> Command {
         cargo.args(["--package", package]);
     }
     cargo.args(filter);
+    cargo
+}
+
+/// The vcore protocol is explored with loom's atomics in the place of the machine's.
+fn cargo_with_loom(subcommand: &str) -> Command {
+    let mut cargo = project::cargo();
+    // A folder of its own, since the flag is for every crate.
+    cargo.env("RUSTFLAGS", "--cfg loom --deny warnings");
+    cargo.args([subcommand, "--locked", "--release"]);
+    cargo.args(["--target-dir", "target/loom", "--package", "firmware"]);
+    cargo
+}
+
+fn lints_of_loom() -> Command {
+    let mut cargo = cargo_with_loom("clippy");
+    cargo.args(["--lib", "--tests", "--", "--deny", "warnings"]);
+    cargo
+}
+
+fn loom_tests(filter: Option<&str>) -> Command {
+    let mut cargo = cargo_with_loom("test");
+    cargo.args(["--no-fail-fast", "--lib"]);
+    // The tests say how many orders there were, and how far they are.
+    cargo.args(filter).args(["--", "--nocapture"]);
     cargo
 }
 

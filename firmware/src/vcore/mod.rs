@@ -11,6 +11,8 @@ pub mod roster;
 mod seating;
 pub mod start;
 mod sync;
+#[cfg(all(test, loom))]
+mod weak;
 mod word;
 
 pub use bits::{Mask, Slots};

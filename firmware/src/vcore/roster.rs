@@ -406,6 +406,6 @@ impl Roster {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[path = "roster_tests.rs"]
 mod tests;

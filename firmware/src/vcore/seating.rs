@@ -14,11 +14,11 @@ const THREADS: usize = 8;
 #[repr(C)]
 pub struct Seating {
     /// By ptid: a letter that was not taken yet; 0 for none (B23).
-    mailboxes: [AtomicU64; THREADS],
+    pub(super) mailboxes: [AtomicU64; THREADS],
     /// By ptid: the letter with which the thread was called last.
-    seats: [AtomicU64; THREADS],
+    pub(super) seats: [AtomicU64; THREADS],
     /// One bit per ptid that was called for the present run.
-    taken: AtomicU8,
+    pub(super) taken: AtomicU8,
 }
 
 impl Default for Seating {

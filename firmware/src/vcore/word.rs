@@ -15,6 +15,12 @@ impl Word {
         Self(AtomicU64::new(0))
     }
 
+    /// The word itself.
+    #[cfg(all(test, loom))]
+    pub fn atomic(&self) -> &AtomicU64 {
+        &self.0
+    }
+
     /// The word now; what its writers wrote before it is seen.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)

@@ -1,0 +1,265 @@
+//! A host core's part: VCORE_RUN, VCORE_KICK and VCPU_SET_STATE, as `smt::run` and `smt::calls`
+//! have them.
+
+use super::flaw::Flaw;
+use super::machine::{Core, Machine, Reason, THREADS, Vcore, letter, slot as slot_of};
+use super::seat;
+use crate::vcore::entry::Request;
+use crate::vcore::roster::{Change, Refusal, Snapshot, State};
+use crate::vcore::sync::Ordering::Relaxed;
+use crate::vcore::{Mask, Slots, full_barrier, start};
+
+/// What a run came to, by slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub exited: Mask,
+    pub did_not_run: Mask,
+    pub ceded: Mask,
+    pub stayed: Mask,
+    pub kicked: Mask,
+}
+
+impl Outcome {
+    pub fn all(self) -> Mask {
+        self.exited | self.did_not_run | self.ceded | self.stayed
+    }
+}
+
+/// VCORE_RUN with these vcpus made runnable, policy eager. The calling thread is thread 0.
+pub fn run(core: &Core, runnable: Mask, aligned: bool) -> Result<Outcome, Refusal> {
+    match core.vcore.roster.begin(runnable, 0, true) {
+        Ok(queue) => Ok(carry_out(core, queue, aligned)),
+        Err(Refusal::Kicked(kicked)) => {
+            if core.vcore.is(Flaw::TellAfterEnd) {
+                core.vcore.roster.told();
+            }
+            tell_kicks(core, kicked);
+            if !core.vcore.is(Flaw::TellAfterEnd) {
+                core.vcore.roster.told();
+            }
+            Err(Refusal::Kicked(kicked))
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The run, once it has begun.
+pub fn carry_out(core: &Core, queue: Snapshot, aligned: bool) -> Outcome {
+    if core.vcore.is(Flaw::AssignAfterOpen) {
+        let seats = seats(queue, aligned);
+        open(core, queue, seats);
+        assign(core, queue, aligned);
+    } else {
+        let seats = assign(core, queue, aligned);
+        open(core, queue, seats);
+    }
+    let seats = seats(queue, aligned);
+    full_barrier();
+    Slots(seats & !1).for_each(|ptid| core.send_next_ipi(ptid));
+    if seats & 1 != 0 {
+        sit(core);
+    }
+    wait(core);
+    conclude(core)
+}
+
+fn seats(queue: Snapshot, aligned: bool) -> Mask {
+    let ptid = |place| if aligned { queue.queued(place) } else { place };
+    (0..queue.queue_len()).fold(0, |seats, place| seats | 1 << ptid(place))
+}
+
+fn assign(core: &Core, queue: Snapshot, aligned: bool) -> Mask {
+    (0..THREADS).for_each(|ptid| core.set_reason(ptid, Reason::None));
+    for place in 0..queue.queue_len() {
+        let slot = queue.queued(place);
+        let ptid = if aligned { slot } else { place };
+        core.seating.assign(ptid, letter(slot));
+    }
+    let seats = seats(queue, aligned);
+    core.seating.begin(seats);
+    core.vcore.core.store(core.number, Relaxed);
+    seats
+}
+
+fn open(core: &Core, queue: Snapshot, seats: Mask) {
+    let Vcore { roster, entry, .. } = &*core.vcore;
+    let generation = queue.generation();
+    let looked = match core.vcore.flaw {
+        Some(Flaw::OpenRelaxed) => {
+            entry.open_relaxed(generation, seats);
+            None
+        }
+        Some(Flaw::NoBarrierAtOpen) => {
+            entry.open(generation, seats);
+            let now = roster.snapshot();
+            let kicked = now.kicked() & now.runnable() != 0;
+            kicked.then(|| entry.request())
+        }
+        _ => {
+            let wake = start::open(roster, entry, generation, seats);
+            wake.map(Request::Wake)
+        }
+    };
+    core.vcore.opened.ring();
+    if let Some(Request::Wake(ptid)) = looked
+        && !core.vcore.is(Flaw::OpenForgetsToCall)
+    {
+        core.send_ipi(ptid);
+    }
+}
+
+fn sit(core: &Core) {
+    let letter = if core.vcore.is(Flaw::LetterRelaxed) {
+        core.seating.take_letter_relaxed(0)
+    } else {
+        core.seating.take_letter(0)
+    };
+    seat::run(core, 0, slot_of(letter));
+}
+
+fn wait(core: &Core) {
+    loop {
+        let mut over = false;
+        core.bells[0].wait_until(|| {
+            let now = core.vcore.entry.snapshot();
+            over = now.outstanding() == 0;
+            over || now.outstanding() & 1 != 0 && core.seating.has_letter(0)
+        });
+        if over {
+            return;
+        }
+        sit(core);
+    }
+}
+
+fn conclude(core: &Core) -> Outcome {
+    let entered = core.vcore.entry.snapshot().entered();
+    let seats = core.seating.taken();
+    assert_eq!(entered & !seats, 0, "a thread that entered isn't known");
+    let mut outcome = Outcome::default();
+    for ptid in Slots(seats) {
+        let slot = slot_of(core.seating.seat(ptid));
+        let reason = core.reason(ptid);
+        let page = core.vcore.read_page(slot);
+        assert_eq!(page.reason, reason, "vcpu {slot} was told something else");
+        let it = 1 << slot;
+        match reason {
+            Reason::None => outcome.did_not_run |= it,
+            Reason::Ceded => {
+                assert!(!page.prodded, "a prod is lost");
+                outcome.ceded |= it;
+            }
+            Reason::Hypercall => outcome.exited |= it,
+            Reason::Pulled | Reason::Kick => outcome.stayed |= it,
+        }
+    }
+    core.vcore.core.store(0, Relaxed);
+    outcome.kicked = end(core, outcome.exited, outcome.ceded);
+    outcome
+}
+
+fn end(core: &Core, busy: Mask, blocked: Mask) -> Mask {
+    let mut told = 0;
+    while let Err(kicked) = core.vcore.roster.end(busy, blocked, told) {
+        if !core.vcore.is(Flaw::TellAfterEnd) {
+            tell_kicks(core, kicked & !told);
+        }
+        told |= kicked;
+    }
+    if core.vcore.is(Flaw::TellAfterEnd) {
+        tell_kicks(core, told);
+    }
+    told
+}
+
+fn tell_kicks(core: &Core, kicked: Mask) {
+    for slot in Slots(kicked) {
+        core.vcore.page(slot, |page| {
+            if page.reason.stays_queued() || page.reason == Reason::None {
+                page.reason = Reason::Kick;
+            }
+        });
+    }
+}
+
+/// VCORE_KICK of one vcpu.
+pub fn kick(machine: &Machine, slot: usize) {
+    let kick = machine.vcore.roster.kick(1 << slot).expect("it exists");
+    if kick.running {
+        bring_out(machine);
+    }
+}
+
+fn bring_out(machine: &Machine) {
+    let wake = if machine.vcore.is(Flaw::NoBarrierAtKick) {
+        match machine.vcore.entry.request() {
+            Request::Wake(ptid) => Some(ptid),
+            Request::Noted | Request::NotRunning => None,
+        }
+    } else {
+        start::bring_out(&machine.vcore.entry)
+    };
+    if let Some(ptid) = wake {
+        machine.running().send_ipi(ptid);
+    }
+}
+
+/// VCPU_SET_STATE: makes a vcpu runnable that another core's run doesn't have. True: it has
+/// joined.
+pub fn make_runnable(machine: &Machine, slot: usize, aligned: bool) -> bool {
+    let change = machine.vcore.roster.set_state(1 << slot, State::Runnable);
+    let change = change.expect("it exists");
+    change.running && join(machine, &change, slot, aligned)
+}
+
+fn join(machine: &Machine, change: &Change, slot: usize, aligned: bool) -> bool {
+    let kicked = machine.vcore.roster.snapshot().kicked() & change.queued;
+    if kicked != 0 {
+        bring_out(machine);
+    }
+    let ptid = if change.queued & !kicked != 0 {
+        reserve(machine, change, slot, aligned)
+    } else {
+        None
+    };
+    if let Some(ptid) = ptid {
+        let (core, letter) = (machine.running(), letter(slot));
+        core.set_reason(ptid, Reason::None);
+        if machine.vcore.is(Flaw::LetterRelaxed) {
+            core.seating.join_relaxed(ptid, letter);
+        } else {
+            core.seating.join(ptid, letter);
+        }
+        if ptid == 0 {
+            core.bells[0].ring();
+        } else {
+            core.send_ipi(ptid);
+        }
+    }
+    machine.vcore.roster.joined();
+    ptid.is_some()
+}
+
+fn reserve(machine: &Machine, change: &Change, slot: usize, aligned: bool) -> Option<usize> {
+    let entry = &machine.vcore.entry;
+    let mut core = machine.vcore.core.load(Relaxed);
+    let open = || entry.is_open(change.generation);
+    machine.vcore.opened.wait_until(open);
+    if !machine.vcore.is(Flaw::CoreBeforeOpen) {
+        core = machine.vcore.core.load(Relaxed);
+    }
+    let threads = if core == 0 { 0 } else { (1 << THREADS) - 1 };
+    let ptid = entry.reserve(aligned.then_some(slot), threads);
+    if ptid.is_none() {
+        let now = entry.latest();
+        let used = now.outstanding() | now.entered();
+        let mine = if aligned {
+            1 << slot
+        } else {
+            (1 << THREADS) - 1
+        };
+        let may = now.leaving() || now.outstanding() == 0 || used & mine == mine;
+        assert!(may, "a joiner was refused: {now:?}");
+    }
+    ptid
+}
