@@ -42,7 +42,8 @@ pub struct Machine {
     /// One host thread runs the machine's threads in turn.
     #[arg(long)]
     pub single: bool,
-    /// Time counts instructions, one a nanosecond: runs are alike to the instruction.
+    /// Time counts instructions, one a nanosecond: runs are alike to the instruction. `run` does
+    /// so unless one of the two above is given.
     #[arg(long)]
     pub icount: bool,
     /// Further arguments for QEMU, after `--`.

@@ -90,7 +90,7 @@ impl RunOptions {
             None => pack_input(&images, &input, guest)?,
         };
         fs::write(&initrd, packed).with_context(|| format!("writing {}", initrd.display()))?;
-        let qemu = self.machine.command(&Boot {
+        let qemu = self.machine().command(&Boot {
             firmware: &images.lid(),
             payload: &images.payload(self.payload()),
             initrd: &initrd,
@@ -106,6 +106,15 @@ impl RunOptions {
             initrd,
             qemu,
         })
+    }
+
+    /// The machine as asked for; the reference host's figures are to be instructions.
+    fn machine(&self) -> Machine {
+        let other = self.machine.mttcg || self.machine.single || self.test.is_some();
+        Machine {
+            icount: self.machine.icount || !other,
+            ..self.machine.clone()
+        }
     }
 
     fn payload(&self) -> &'static str {

@@ -31,17 +31,12 @@ pub struct Job {
     pub not_before_tb: u64,
     /// PIR of the thread that ran it.
     pub pir: u32,
-    pub cost: Cost,
+    /// How often it was run.
+    pub runs: u64,
+    /// What a run costs at least, in ticks of the time base.
+    pub least_run_tb: Option<u64>,
     /// The firmware's counters, when the guest is finished.
     pub stats: Option<VcoreStats>,
-}
-
-/// What runs cost beside the guest's own work.
-#[derive(Default)]
-pub struct Cost {
-    pub runs: u64,
-    /// Ticks from the host's call to its return in which no vcpu was in the guest.
-    pub switch_tb: u64,
 }
 
 impl Job {
@@ -75,7 +70,8 @@ impl Job {
             line: String::new(),
             not_before_tb: 0,
             pir: 0,
-            cost: Cost::default(),
+            runs: 0,
+            least_run_tb: None,
             stats: None,
         };
         job.give_share(input)?;

@@ -55,7 +55,10 @@ fn run(args: &HostArgs) -> Result<(), String> {
     let jobs = jobs(&machine, &options, tree.data().len() as u64, args.tree)?;
     let core_of = placement::place(&options.vcpus, cores.len());
     println!("host: {} guests on {} cores", jobs.len(), cores.len());
-    let finished = work::run(jobs, &core_of, cores, &options)?;
+    let mut finished = work::run(jobs, &core_of, cores, &options)?;
+    for job in finished.iter_mut().filter(|job| job.failure.is_none()) {
+        job.least_run_tb = work::least_run_tb(job);
+    }
     report::print(&finished, &options);
     for job in finished {
         let destroyed = job.guest.destroy();

@@ -21,8 +21,13 @@ pub fn print(jobs: &[Job], options: &HostOptions) {
     }
     println!();
     print!("{}", table(jobs, options));
-    println!("A round trip is what a run costs beside the guests' own time, in ns, which with");
-    println!("QEMU's `-icount shift=0` is the number of instructions.");
+    println!(
+        "Round trip: what a run takes at least, from the host's call to its return, when each vcpu"
+    );
+    println!(
+        "has only its hypercall to make; in ns, which by `-icount shift=0` are instructions of all"
+    );
+    println!("threads together. Threads that find the first already leaving don't enter.");
     println!();
     for job in jobs {
         if let Some(why) = &job.failure {
@@ -46,8 +51,9 @@ fn print_digests(job: &Job) {
             hex(digest)
         );
     }
-    let digest: [u8; DIGEST_BYTES] = Sha256::digest(digests.concat()).into();
-    println!("digest {} {}", job.name, hex(&digest));
+    if let Some(digest) = whole_digest(job) {
+        println!("digest {} {}", job.name, hex(&digest));
+    }
 }
 
 fn hex(digest: &[u8]) -> String {
@@ -69,6 +75,7 @@ fn table(jobs: &[Job], options: &HostOptions) -> Table {
         "entries",
         "served",
         "round trip",
+        "digest",
         "exits",
     ];
     let mut table = Table::new(&heading);
@@ -82,7 +89,6 @@ fn table(jobs: &[Job], options: &HostOptions) -> Table {
         } else {
             "big"
         };
-        let round_trip_tb = job.cost.switch_tb.checked_div(job.cost.runs).unwrap_or(0);
         let stats = job.stats.as_ref();
         table.row(alloc::vec![
             job.name.clone(),
@@ -90,14 +96,36 @@ fn table(jobs: &[Job], options: &HostOptions) -> Table {
             endian.into(),
             alloc::format!("{:#x}", job.pir),
             ptid.into(),
-            job.cost.runs.to_string(),
+            job.runs.to_string(),
             stats.map_or(0, |stats| stats.entries.get()).to_string(),
             stats.map_or(0, |stats| stats.served.get()).to_string(),
-            (round_trip_tb * 1_000_000_000 / TB_HZ).to_string(),
+            round_trip(job),
+            digest(job),
             exits(job),
         ]);
     }
     table
+}
+
+fn round_trip(job: &Job) -> String {
+    match job.least_run_tb {
+        Some(tb) => (tb * 1_000_000_000 / TB_HZ).to_string(),
+        None => "unknown".into(),
+    }
+}
+
+/// The beginning of the guest's digest.
+fn digest(job: &Job) -> String {
+    match whole_digest(job) {
+        Some(digest) => hex(&digest[..4]),
+        None => "none".into(),
+    }
+}
+
+/// The digest of the digests of all slices, when all vcpus have told theirs.
+fn whole_digest(job: &Job) -> Option<[u8; DIGEST_BYTES]> {
+    let digests = job.digests.iter().copied().collect::<Option<Vec<_>>>()?;
+    Some(Sha256::digest(digests.concat()).into())
 }
 
 /// The reasons that occurred, as `Hypercall 9, Pulled 7`.

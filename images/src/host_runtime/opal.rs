@@ -11,6 +11,7 @@ const CONSOLE_WRITE: u64 = 1;
 const CEC_POWER_DOWN: u64 = 5;
 const POLL_EVENTS: u64 = 10;
 const START_CPU: u64 = 41;
+const RETURN_CPU: u64 = 69;
 
 const OPAL_SUCCESS: i64 = 0;
 const OPAL_BUSY: i64 = -2;
@@ -85,6 +86,15 @@ pub fn power_down() -> ! {
         // SAFETY: no addresses; 0 = an ordinary power-off.
         unsafe { call(CEC_POWER_DOWN, &[0]) };
         poll_events();
+        cpu::relax();
+    }
+}
+
+/// Gives the calling thread back to the firmware, where it naps until somebody starts it again.
+pub fn return_cpu() -> ! {
+    loop {
+        // SAFETY: no addresses. This thread's stack is lost with it.
+        unsafe { call(RETURN_CPU, &[]) };
         cpu::relax();
     }
 }
