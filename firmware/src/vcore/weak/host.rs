@@ -45,15 +45,16 @@ pub fn run(core: &Core, runnable: Mask, aligned: bool) -> Result<Outcome, Refusa
 
 /// The run, once it has begun.
 pub fn carry_out(core: &Core, queue: Snapshot, aligned: bool) -> Outcome {
-    if core.vcore.is(Flaw::AssignAfterOpen) {
-        let seats = seats(queue, aligned);
+    let seats = if core.vcore.is(Flaw::AssignAfterOpen) {
+        let packed = (1 << queue.queue_len()) - 1;
+        let seats = if aligned { queue.runnable() } else { packed };
         open(core, queue, seats);
-        assign(core, queue, aligned);
+        assign(core, queue, aligned)
     } else {
         let seats = assign(core, queue, aligned);
         open(core, queue, seats);
-    }
-    let seats = seats(queue, aligned);
+        seats
+    };
     full_barrier();
     Slots(seats & !1).for_each(|ptid| core.send_next_ipi(ptid));
     if seats & 1 != 0 {
@@ -63,20 +64,14 @@ pub fn carry_out(core: &Core, queue: Snapshot, aligned: bool) -> Outcome {
     conclude(core)
 }
 
-fn seats(queue: Snapshot, aligned: bool) -> Mask {
-    let ptid = |place| if aligned { queue.queued(place) } else { place };
-    (0..queue.queue_len()).fold(0, |seats, place| seats | 1 << ptid(place))
-}
-
 fn assign(core: &Core, queue: Snapshot, aligned: bool) -> Mask {
-    (0..THREADS).for_each(|ptid| core.set_reason(ptid, Reason::None));
-    for place in 0..queue.queue_len() {
-        let slot = queue.queued(place);
-        let ptid = if aligned { slot } else { place };
-        core.seating.assign(ptid, letter(slot));
-    }
-    let seats = seats(queue, aligned);
-    core.seating.begin(seats);
+    core.fates.store(0, Relaxed);
+    let seats = if aligned {
+        let letters = queue.queue().map(|slot| (slot, letter(slot)));
+        core.seating.assign_aligned(letters)
+    } else {
+        core.seating.assign_packed(queue.queue().map(letter))
+    };
     core.vcore.core.store(core.number, Relaxed);
     seats
 }
@@ -136,26 +131,47 @@ fn conclude(core: &Core) -> Outcome {
     let entered = core.vcore.entry.snapshot().entered();
     let seats = core.seating.taken();
     assert_eq!(entered & !seats, 0, "a thread that entered isn't known");
-    let mut outcome = Outcome::default();
-    for ptid in Slots(seats) {
-        let slot = slot_of(core.seating.seat(ptid));
-        let reason = core.reason(ptid);
-        let page = core.vcore.read_page(slot);
-        assert_eq!(page.reason, reason, "vcpu {slot} was told something else");
-        let it = 1 << slot;
-        match reason {
-            Reason::None => outcome.did_not_run |= it,
-            Reason::Ceded => {
-                assert!(!page.prodded, "a prod is lost");
-                outcome.ceded |= it;
-            }
-            Reason::Hypercall => outcome.exited |= it,
-            Reason::Pulled | Reason::Kick => outcome.stayed |= it,
-        }
-    }
+    let outcome = outcome(core, seats);
     core.vcore.core.store(0, Relaxed);
-    outcome.kicked = end(core, outcome.exited, outcome.ceded);
-    outcome
+    if outcome.ceded == 0 && core.vcore.roster.try_end(outcome.exited) {
+        return outcome;
+    }
+    let kicked = end(core, outcome.exited, outcome.ceded);
+    Outcome { kicked, ..outcome }
+}
+
+/// What the threads have told, which is what the pages say.
+fn outcome(core: &Core, seats: Mask) -> Outcome {
+    let told = core.fates.load(Relaxed);
+    let of = |reason: Reason| (told >> reason.told_at()) as Mask;
+    let (mut slots, mut prodded) = (0, 0);
+    for slot in Slots(seats).map(|ptid| slot_of(core.seating.seat(ptid))) {
+        let page = core.vcore.read_page(slot);
+        let told = of(page.reason) & 1 << slot != 0;
+        assert!(
+            told || page.reason == Reason::Pulled,
+            "vcpu {slot} told something else"
+        );
+        slots |= 1 << slot;
+        prodded |= Mask::from(page.prodded) << slot;
+    }
+    let outcome = Outcome {
+        exited: of(Reason::Hypercall),
+        did_not_run: of(Reason::None),
+        ceded: of(Reason::Ceded),
+        stayed: 0,
+        kicked: 0,
+    };
+    assert_eq!(outcome.ceded & prodded, 0, "a prod is lost");
+    assert_eq!(
+        outcome.all() & !slots,
+        0,
+        "who has no seat has told something"
+    );
+    Outcome {
+        stayed: slots & !outcome.all(),
+        ..outcome
+    }
 }
 
 fn end(core: &Core, busy: Mask, blocked: Mask) -> Mask {
@@ -224,7 +240,6 @@ fn join(machine: &Machine, change: &Change, slot: usize, aligned: bool) -> bool 
     };
     if let Some(ptid) = ptid {
         let (core, letter) = (machine.running(), letter(slot));
-        core.set_reason(ptid, Reason::None);
         if machine.vcore.is(Flaw::LetterRelaxed) {
             core.seating.join_relaxed(ptid, letter);
         } else {

@@ -2,13 +2,13 @@
 
 extern crate std;
 use super::flaw::Flaw;
-use crate::vcore::sync::{AtomicU8, AtomicU64, Ordering::Relaxed, fence};
+use crate::vcore::sync::{AtomicU64, Ordering::Relaxed, fence};
 use crate::vcore::{Entry, Mask, Roster, Seating, Slots, full_barrier};
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::AtomicBool;
 use loom::sync::atomic::Ordering::SeqCst;
+use loom::sync::atomic::{AtomicBool, AtomicU32};
 use loom::sync::mpsc::{Receiver, Sender, channel};
 use std::rc::Rc;
 use std::vec::Vec;
@@ -27,17 +27,19 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Reason; 5] = [
-        Reason::None,
-        Reason::Hypercall,
-        Reason::Ceded,
-        Reason::Pulled,
-        Reason::Kick,
-    ];
-
     /// Comes out with nothing for the host.
     pub fn stays_queued(self) -> bool {
         matches!(self, Reason::Pulled | Reason::Kick)
+    }
+
+    /// Where its bits begin in what a core's threads tell their runner.
+    pub fn told_at(self) -> u32 {
+        match self {
+            Reason::Hypercall => 0,
+            Reason::None => 8,
+            Reason::Ceded => 16,
+            Reason::Pulled | Reason::Kick => 24,
+        }
     }
 }
 
@@ -145,8 +147,8 @@ pub struct Core {
     pub number: u64,
     threads: usize,
     pub seating: Seating,
-    /// By ptid.
-    reasons: [AtomicU8; THREADS],
+    /// By reason and slot.
+    pub fates: AtomicU32,
     mfrr: [AtomicBool; THREADS],
     hdec: AtomicBool,
     /// No thread will be called any more.
@@ -186,7 +188,7 @@ impl Machine {
                 number,
                 threads,
                 seating: Seating::new(),
-                reasons: core::array::from_fn(|_| AtomicU8::new(0)),
+                fates: AtomicU32::new(0),
                 mfrr: core::array::from_fn(|_| AtomicBool::new(false)),
                 hdec: AtomicBool::new(false),
                 over: AtomicBool::new(false),
@@ -226,12 +228,12 @@ pub fn slot(letter: u64) -> usize {
 }
 
 impl Core {
-    pub fn set_reason(&self, ptid: usize, reason: Reason) {
-        self.reasons[ptid].store(reason as u8, Relaxed);
-    }
-
-    pub fn reason(&self, ptid: usize) -> Reason {
-        Reason::ALL[usize::from(self.reasons[ptid].load(Relaxed))]
+    /// A thread tells why its vcpu came out, unless it was pulled.
+    pub fn tell(&self, slot: usize, reason: Reason) {
+        if reason != Reason::Pulled {
+            self.fates
+                .fetch_or(1 << (reason.told_at() + slot as u32), Relaxed);
+        }
     }
 
     // A presenter's registers, with barriers as `platform::xics` has them.

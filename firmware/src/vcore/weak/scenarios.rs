@@ -199,7 +199,7 @@ fn all_cede(flaw: Option<Flaw>) -> String {
 fn prod_against_join(flaw: Option<Flaw>) -> String {
     let machine = machine(flaw, 0b111, [&[Act::Prod(1), Act::Exit], &[], &[]]);
     let core = machine.cores[0].clone();
-    core.seating.assign(1, letter(1));
+    core.seating.assign_aligned([(1, letter(1))].into_iter());
     core.seating.take_letter(1);
     let sibling = secondary(&core, 1);
     let joiner = apart(&machine, |machine| {
@@ -280,7 +280,7 @@ fn flaws_are_caught() {
         (NoBarrierAtKick, kick_against_start, "deadlock"),
         (OpenForgetsToCall, kick_before_join, "deadlock"),
         (CoreBeforeOpen, join_against_exit, "a joiner was refused"),
-        (LetterRelaxed, join_the_runner, "without a letter"),
+        (LetterRelaxed, join_the_runner, "who has no seat"),
         (FindRelaxed, prod_against_join, "another vcpu was prodded"),
         (EnterUnchecked, kick_against_start, "deadlock"),
         (ReportRelaxed, kick_against_start, "Causality violation"),

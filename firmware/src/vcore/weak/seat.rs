@@ -3,7 +3,7 @@
 use super::flaw::Flaw;
 use super::machine::{Act, Core, Reason, letter, slot as slot_of};
 use crate::vcore::Slots;
-use crate::vcore::entry::{Cede, Prod};
+use crate::vcore::entry::{Cede, Leave, Prod};
 
 /// A secondary, from its nap on.
 pub fn secondary(core: &Core, ptid: usize) {
@@ -19,7 +19,7 @@ pub fn secondary(core: &Core, ptid: usize) {
 /// Into the guest and out again, up to the report.
 pub fn run(core: &Core, ptid: usize, slot: usize) {
     if !arrive(core, ptid, slot) {
-        return report(core, ptid, false);
+        return came_too_late(core, ptid, slot);
     }
     let reason = guest(core, ptid, slot);
     depart(core, ptid, slot, reason);
@@ -35,8 +35,6 @@ fn arrive(core: &Core, ptid: usize, slot: usize) -> bool {
         entry.enter(ptid)
     };
     if !entered {
-        let prodded = entry.snapshot().prodded() & 1 << ptid != 0;
-        core.vcore.page(slot, |page| page.prodded |= prodded);
         return false;
     }
     core.vcore.page(slot, |page| {
@@ -47,6 +45,13 @@ fn arrive(core: &Core, ptid: usize, slot: usize) -> bool {
         }
     });
     true
+}
+
+fn came_too_late(core: &Core, ptid: usize, slot: usize) {
+    core.tell(slot, Reason::None);
+    let prodded = core.vcore.entry.snapshot().prodded() & 1 << ptid != 0;
+    core.vcore.page(slot, |page| page.prodded |= prodded);
+    report(core, ptid);
 }
 
 /// What the guest does until it leaves.
@@ -181,30 +186,36 @@ fn take_call(core: &Core, ptid: usize) {
 
 fn depart(core: &Core, ptid: usize, slot: usize, mut reason: Reason) {
     let leave = core.vcore.entry.leave(ptid);
-    if leave.first {
-        if leave.in_guest != 0 {
-            core.pull(ptid);
-        }
-        for sleeper in Slots(leave.wake) {
-            core.send_ipi(sleeper);
-        }
+    if leave.first() {
+        bring_others_out(core, ptid, leave);
     }
-    let keep = leave.prodded && reason != Reason::Ceded;
-    if leave.prodded && reason == Reason::Ceded {
+    let keep = leave.prodded() && reason != Reason::Ceded;
+    if leave.prodded() && reason == Reason::Ceded {
         reason = Reason::Pulled;
     }
     core.vcore.page(slot, |page| {
         page.reason = reason;
         page.prodded |= keep;
     });
-    core.set_reason(ptid, reason);
-    report(core, ptid, leave.called);
-}
-
-fn report(core: &Core, ptid: usize, called: bool) {
-    if called && !core.vcore.is(Flaw::ReportUncalled) {
+    core.tell(slot, reason);
+    if leave.called() && !core.vcore.is(Flaw::ReportUncalled) {
         take_call(core, ptid);
     }
+    report(core, ptid);
+}
+
+fn bring_others_out(core: &Core, ptid: usize, leave: Leave) {
+    if leave.in_guest() != 0 {
+        core.pull(ptid);
+    }
+    if leave.ceded() {
+        for sleeper in Slots(core.vcore.entry.wake_ceded()) {
+            core.send_ipi(sleeper);
+        }
+    }
+}
+
+fn report(core: &Core, ptid: usize) {
     if core.vcore.is(Flaw::ReportRelaxed) {
         core.vcore.entry.report_relaxed(ptid);
     } else {
