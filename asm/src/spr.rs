@@ -58,6 +58,7 @@ sprs! {
     PCR = 338;
     HEIR = 339;
     AMOR = 349;
+    TFMR = 445: "Guards the time base; shared by the core's threads.";
     TIR = 446;
     USIER = 768;
     SIER = 784;

@@ -1,7 +1,7 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
 use crate::smt::{calls, check, cores, hypercall, inject, leave, run, seat};
-use crate::{epitaph, heap, opal, symbol_map};
+use crate::{epitaph, heap, nvram, opal, symbol_map};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,6 +12,7 @@ use log::{LevelFilter, error, info, warn};
 use platform::bmc::{self, Power};
 use platform::log_ring::RING;
 use platform::memory::{MemoryMap, Owner};
+use platform::nvram as settings;
 use platform::psi::Psi;
 use platform::region::Region;
 use platform::thread::{self, Entries, HostStart, Thread};
@@ -42,6 +43,7 @@ pub fn main(tree_real: u64) -> ! {
     // would not have come here.
     unsafe { heap::init() };
     logger::init(LevelFilter::Info);
+    nvram::init();
     match prepare(tree_real) {
         Ok(start) => {
             info!("catnap: to the host at {:#x}", start.pc);
@@ -218,12 +220,19 @@ enum ThreadsOf {
     Host,
 }
 
-/// The owner's choice, in the payload's command line.
+/// The owner's choice: a word of the payload's command line or, if there is none, a setting in NVRAM.
 fn hosts_threads(machine: &Machine) -> ThreadsOf {
-    let mut words = machine.bootargs.split_ascii_whitespace();
-    match words.rfind(|word| word.starts_with("catnap.threads=")) {
-        Some("catnap.threads=host") => ThreadsOf::Host,
-        _ => ThreadsOf::Firmware,
+    let words = machine.bootargs.split_ascii_whitespace();
+    let mut values = words
+        .rev()
+        .filter_map(|word| word.strip_prefix("catnap.threads="));
+    let is_hosts = match values.next() {
+        Some(value) => value == "host",
+        None => settings::setting(nvram::lock().bytes(), "threads") == Some(b"host"),
+    };
+    match is_hosts {
+        true => ThreadsOf::Host,
+        false => ThreadsOf::Firmware,
     }
 }
 
@@ -235,6 +244,7 @@ fn enable_interrupts(machine: &Machine) {
         bridge.init(thread::pir());
         opal::xive::init(bridge);
         console::enable_interrupts();
+        bmc::enable_interrupts(machine);
     }
 }
 
@@ -261,6 +271,8 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
         opal_entry: asm::opal::entry_real(),
         opal_runtime_len: heap::REGION_BYTES,
         memcons: RING.memcons_address(),
+        nvram_bytes: nvram::NVRAM_BYTES as u32,
+        ipmi_event: opal::ipmi::EVENT_NUMBER,
         version: concat!("catnap-", env!("CARGO_PKG_VERSION")),
         reserved: &[("catnap-firmware", firmware)],
         symbol_map: symbols,

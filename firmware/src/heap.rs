@@ -1,6 +1,7 @@
 //! The firmware's heap: what is left of its region behind the image.
 //!
 //! Only booting and the making of trees allocate; no call that a running host makes does.
+use crate::nvram::NVRAM_BYTES;
 use asm::BASE;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
@@ -10,7 +11,8 @@ use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::Manual;
 
-/// The firmware's region: image, heap, and from the heap all threads' areas and stacks.
+/// The firmware's region: image, heap, and from the heap all threads' areas and stacks; NVRAM at the
+/// end.
 pub const REGION_BYTES: u64 = 32 << 20;
 
 unsafe extern "C" {
@@ -42,7 +44,7 @@ unsafe impl GlobalAlloc for Heap {
 /// Called once, by the boot thread; the region is RAM that nothing else uses.
 pub unsafe fn init() {
     let start = real::address(&raw const image_end);
-    let len_bytes = (BASE + REGION_BYTES - start) as usize;
+    let len_bytes = (BASE + REGION_BYTES - NVRAM_BYTES - start) as usize;
     // SAFETY: the caller's promise; image_end lies in the region by the size of the image.
     let claimed = unsafe { HEAP.0.lock().claim(real::ptr(start), len_bytes) };
     assert!(claimed.is_some(), "no room for a heap behind the image");

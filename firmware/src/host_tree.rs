@@ -39,6 +39,9 @@ pub struct HostTreeParams<'a> {
     /// Header of the log in memory.
     pub memcons: u64,
     pub version: &'a str,
+    pub nvram_bytes: u32,
+    /// The event that tells of a message from the BMC.
+    pub ipmi_event: u32,
     /// Memory that the host must keep out of, each with a node's name.
     pub reserved: &'a [(&'a str, Region)],
     /// The firmware's symbols, as text.

@@ -31,6 +31,8 @@ fn built_for(fdt: &[u8], machine: &Machine, all_threads: bool) -> Result<Vec<u8>
         opal_runtime_len: 16 << 20,
         memcons: 0x3012_3450,
         version: "catnap-0.1.0",
+        nvram_bytes: 65536,
+        ipmi_event: 63,
         reserved: &[
             ("catnap", region(0x3000_0000, 16 << 20)),
             ("catnap-trace", region(0x1_2345_6000, 0x1000)),

@@ -23,6 +23,8 @@ pub mod epitaph;
 #[cfg(target_arch = "powerpc64")]
 pub mod heap;
 #[cfg(target_arch = "powerpc64")]
+pub mod nvram;
+#[cfg(target_arch = "powerpc64")]
 pub mod opal;
 #[cfg(target_arch = "powerpc64")]
 mod symbol_map;

@@ -1,39 +1,32 @@
-//! Power off and reboot by the BMC: IPMI chassis control over the block-transfer (BT) interface
-//! (IPMI specification v2.0, sections 11 and 28.3).
-
-use crate::console;
-use crate::lpc::{Lpc, LpcError};
+//! The BMC: power off and reboot, and messages of the host's, by IPMI over its BT interface.
+//!
+//! One request is under way at a time. The host's are answered when somebody looks: at its
+//! interrupt, or when it polls.
+use crate::bt::{Bt, MESSAGE_BYTES};
+use crate::console::{self, Bus};
+use crate::lock::Lock;
+use crate::lpc::LpcError;
 use crate::tree::Machine;
 use thiserror::Error;
 
-/// Ports, counted from the interface's first.
-const CONTROL: u16 = 0;
-const BUFFER: u16 = 1;
-
-/// CONTROL. Writing 1 to a pointer bit resets that pointer, to an attention bit changes it.
-mod control {
-    pub const CLEAR_WRITE_POINTER: u8 = 1 << 0;
-    pub const CLEAR_READ_POINTER: u8 = 1 << 1;
-    /// The host has put a request into the buffer.
-    pub const HOST_TO_BMC: u8 = 1 << 2;
-    /// The BMC has put a response into the buffer.
-    pub const BMC_TO_HOST: u8 = 1 << 3;
-    /// The host is reading.
-    pub const HOST_BUSY: u8 = 1 << 6;
-    pub const BMC_BUSY: u8 = 1 << 7;
-}
-
-/// Network function "chassis" on LUN 0, its response, and the command "chassis control".
+/// Network function "chassis" on LUN 0, its response, and the command "chassis control" (IPMI
+/// specification v2.0, section 28.3).
 const CHASSIS_REQUEST: u8 = 0x00 << 2;
 const CHASSIS_RESPONSE: u8 = 0x01 << 2;
 const CHASSIS_CONTROL: u8 = 0x02;
 /// Returned by the BMC as it was sent.
 const SEQUENCE: u8 = 0x43;
+/// What makes a request's network function its response's.
+const RESPONSE: u8 = 1 << 2;
+/// Completion code: the BMC didn't answer in time.
+const TIMED_OUT: u8 = 0xc3;
 
 /// Looks at CONTROL before the BMC counts as dead: about 10 s at 3 µs each.
 const MAX_POLLS: u32 = 3_000_000;
-/// The part of the response that is read.
-const RESPONSE_LEN: usize = 5;
+/// How long a host's request may take: 10 s.
+const PATIENCE_TB: u64 = 10 * 512_000_000;
+/// A response: network function, sequence, command, completion code.
+const HEADER_LEN: usize = 4;
 
 /// What the BMC is asked to do with the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +46,7 @@ pub enum BmcError {
     #[error("BMC does not answer: control {0:#04x}")]
     Silent(u8),
     #[error("BMC's answer is none to the question: {0:02x?}")]
-    Answer([u8; RESPONSE_LEN]),
+    Answer([u8; HEADER_LEN]),
     #[error("BMC refuses: completion code {0:#04x}")]
     Refused(u8),
 }
@@ -64,97 +57,217 @@ pub enum BmcError {
 /// # Errors
 /// The BMC doesn't answer or refuses.
 pub fn power(machine: &Machine, wanted: Power) -> Result<bool, BmcError> {
-    let Some(port) = machine.lpc.and_then(|lpc| lpc.bt_port) else {
-        return Ok(false);
-    };
-    match console::lock_bus().lpc {
-        Some(lpc) => Bt { lpc, port }.chassis_control(wanted).map(|()| true),
+    // The last thing that this machine does: a lock that is never given back doesn't keep it.
+    // SAFETY: nobody goes on with the bus.
+    let bus = unsafe { console::lock_bus_or_break() };
+    match bt(machine, &bus) {
+        Some(bt) => chassis_control(&bt, wanted).map(|()| true),
         None => Ok(false),
     }
 }
 
-/// The interface, seen from the host.
-struct Bt {
-    lpc: Lpc,
-    port: u16,
+fn bt(machine: &Machine, bus: &Bus) -> Option<Bt> {
+    Some(Bt::new(bus.lpc?, machine.lpc?.bt_port?))
 }
 
-impl Bt {
-    fn chassis_control(&self, wanted: Power) -> Result<(), BmcError> {
-        let request = [CHASSIS_REQUEST, SEQUENCE, CHASSIS_CONTROL, wanted as u8];
-        self.send(&request)?;
-        match self.receive()? {
-            [
-                4..=u8::MAX,
-                CHASSIS_RESPONSE,
-                SEQUENCE,
-                CHASSIS_CONTROL,
-                code,
-            ] => match code {
-                0 => Ok(()),
-                _ => Err(BmcError::Refused(code)),
-            },
-            answer => Err(BmcError::Answer(answer)),
+fn chassis_control(bt: &Bt, wanted: Power) -> Result<(), BmcError> {
+    wait(bt, |bt| bt.is_ready())?.map_err(BmcError::Busy)?;
+    bt.send(&[CHASSIS_REQUEST, SEQUENCE, CHASSIS_CONTROL, wanted as u8])?;
+    wait(bt, |bt| bt.has_response())?.map_err(BmcError::Silent)?;
+    let mut response = [0; HEADER_LEN];
+    let len = bt.receive(&mut response)?;
+    match response {
+        [CHASSIS_RESPONSE, SEQUENCE, CHASSIS_CONTROL, code] if len >= HEADER_LEN => match code {
+            0 => Ok(()),
+            _ => Err(BmcError::Refused(code)),
+        },
+        answer => Err(BmcError::Answer(answer)),
+    }
+}
+
+/// Waits for a state; the inner error is what CONTROL was at last.
+fn wait(
+    bt: &Bt,
+    is_reached: impl Fn(&Bt) -> Result<bool, LpcError>,
+) -> Result<Result<(), u8>, LpcError> {
+    for _ in 0..MAX_POLLS {
+        if is_reached(bt)? {
+            return Ok(Ok(()));
         }
     }
+    bt.control().map(Err)
+}
 
-    /// Sends a request: its length, then its bytes.
-    fn send(&self, request: &[u8; 4]) -> Result<(), BmcError> {
-        let (busy, pending) = (control::BMC_BUSY, control::HOST_TO_BMC);
-        self.poll(|value| value & (busy | pending) == 0)?
-            .map_err(BmcError::Busy)?;
-        // What an earlier owner left unread is in the way.
-        if self.control()? & control::BMC_TO_HOST != 0 {
-            self.set_control(control::BMC_TO_HOST)?;
+/// A message between host and BMC.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// Network function and LUN.
+    pub function: u8,
+    pub command: u8,
+    data: [u8; MESSAGE_BYTES],
+    len: usize,
+}
+
+impl Message {
+    /// `None`: there are more data than the interface takes.
+    #[must_use]
+    pub fn new(function: u8, command: u8, data: &[u8]) -> Option<Self> {
+        let mut message = Self {
+            function,
+            command,
+            data: [0; MESSAGE_BYTES],
+            len: data.len(),
+        };
+        // Function, sequence and command go along.
+        if data.len() > MESSAGE_BYTES - 3 {
+            return None;
         }
-        self.set_control(control::CLEAR_WRITE_POINTER)?;
-        self.write(request.len() as u8)?;
-        request.iter().try_for_each(|&byte| self.write(byte))?;
-        self.set_control(control::HOST_TO_BMC)
+        message.data[..data.len()].copy_from_slice(data);
+        Some(message)
     }
 
-    /// Waits for the response and reads its beginning: length, function, sequence, command,
-    /// completion code.
-    fn receive(&self) -> Result<[u8; RESPONSE_LEN], BmcError> {
-        self.poll(|value| value & control::BMC_TO_HOST != 0)?
-            .map_err(BmcError::Silent)?;
-        self.set_control(control::HOST_BUSY)?;
-        self.set_control(control::BMC_TO_HOST)?;
-        self.set_control(control::CLEAR_READ_POINTER)?;
-        let mut response = [0; RESPONSE_LEN];
-        for byte in &mut response {
-            *byte = self.lpc.read_io(self.port + BUFFER)?;
+    /// A request's parameters; a response's completion code and parameters.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.data[..self.len]
+    }
+}
+
+/// The host's request, if there is one.
+enum Mailbox {
+    Empty,
+    Waiting {
+        request: Message,
+        sent: bool,
+        since_tb: u64,
+    },
+    Answered(Message),
+}
+
+static MAILBOX: Lock<Mailbox> = Lock::new(Mailbox::Empty);
+
+/// Why a message isn't taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NoBmc,
+    /// Another is under way, or its response hasn't been fetched.
+    Busy,
+}
+
+/// Sends a message of the host's. Its response is for [`look`] and [`receive`].
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn send(machine: &Machine, request: Message, now_tb: u64) -> Result<(), Refusal> {
+    if !machine.has_bmc() {
+        return Err(Refusal::NoBmc);
+    }
+    let mut mailbox = MAILBOX.lock();
+    if !matches!(*mailbox, Mailbox::Empty) {
+        return Err(Refusal::Busy);
+    }
+    *mailbox = Mailbox::Waiting {
+        request,
+        sent: false,
+        since_tb: now_tb,
+    };
+    proceed(machine, &mut mailbox, now_tb);
+    Ok(())
+}
+
+/// Goes on with a message that is under way; whether there is a response to fetch.
+pub fn look(machine: &Machine, now_tb: u64) -> bool {
+    let mut mailbox = MAILBOX.lock();
+    proceed(machine, &mut mailbox, now_tb);
+    matches!(*mailbox, Mailbox::Answered(_))
+}
+
+/// Fetches the response, if `fits` says so.
+pub fn receive(fits: impl FnOnce(&Message) -> bool) -> Option<Message> {
+    let mut mailbox = MAILBOX.lock();
+    let Mailbox::Answered(response) = *mailbox else {
+        return None;
+    };
+    if fits(&response) {
+        *mailbox = Mailbox::Empty;
+    }
+    Some(response)
+}
+
+/// Has responses interrupt.
+pub fn enable_interrupts(machine: &Machine) {
+    let bus = console::lock_bus();
+    if let Some(bt) = bt(machine, &bus) {
+        // A BMC that isn't reached will be noticed when it is asked for something.
+        let _ = bt.interrupt();
+    }
+}
+
+/// Sends what is waiting, fetches its response, or gives it up.
+fn proceed(machine: &Machine, mailbox: &mut Mailbox, now_tb: u64) {
+    let Mailbox::Waiting {
+        request,
+        sent,
+        since_tb,
+    } = mailbox
+    else {
+        return;
+    };
+    let bus = console::lock_bus();
+    let Some(bt) = bt(machine, &bus) else {
+        return;
+    };
+    let response = match sent {
+        false => {
+            *sent = try_send(&bt, request).unwrap_or(false);
+            None
         }
-        self.set_control(control::HOST_BUSY)?;
-        Ok(response)
+        true => try_receive(&bt, request).unwrap_or(None),
+    };
+    let too_late = now_tb.wrapping_sub(*since_tb) > PATIENCE_TB;
+    let given_up = || {
+        let (function, command) = (request.function | RESPONSE, request.command);
+        too_late.then(|| Message::new(function, command, &[TIMED_OUT]))?
+    };
+    if let Some(response) = response.or_else(given_up) {
+        *mailbox = Mailbox::Answered(response);
     }
+}
 
-    /// Waits for a state of CONTROL; the inner error is what it was at last.
-    fn poll(&self, is_reached: impl Fn(u8) -> bool) -> Result<Result<(), u8>, LpcError> {
-        for _ in 0..MAX_POLLS {
-            if is_reached(self.control()?) {
-                return Ok(Ok(()));
-            }
+fn try_send(bt: &Bt, request: &Message) -> Result<bool, LpcError> {
+    if !bt.is_ready()? {
+        return Ok(false);
+    }
+    let mut bytes = [0; MESSAGE_BYTES];
+    bytes[..3].copy_from_slice(&[request.function, SEQUENCE, request.command]);
+    let len = 3 + request.len;
+    bytes[3..len].copy_from_slice(request.data());
+    bt.send(&bytes[..len])?;
+    Ok(true)
+}
+
+/// The response to `request`; others are dropped.
+fn try_receive(bt: &Bt, request: &Message) -> Result<Option<Message>, LpcError> {
+    if !bt.has_response()? {
+        return Ok(None);
+    }
+    let mut bytes = [0; MESSAGE_BYTES];
+    let len = bt.receive(&mut bytes)?.min(MESSAGE_BYTES);
+    bt.interrupt()?;
+    Ok(match bytes[..len] {
+        [function, SEQUENCE, command, ref data @ ..]
+            if function == request.function | RESPONSE && command == request.command =>
+        {
+            Message::new(function, command, data)
         }
-        self.control().map(Err)
-    }
-
-    fn control(&self) -> Result<u8, LpcError> {
-        self.lpc.read_io(self.port + CONTROL)
-    }
-
-    fn set_control(&self, bits: u8) -> Result<(), BmcError> {
-        Ok(self.lpc.write_io(self.port + CONTROL, bits)?)
-    }
-
-    fn write(&self, byte: u8) -> Result<(), BmcError> {
-        Ok(self.lpc.write_io(self.port + BUFFER, byte)?)
-    }
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lpc::Lpc;
     use crate::xscom::Xscom;
 
     /// What chassis control ends with if every port always reads as `byte`.
@@ -165,13 +278,12 @@ mod tests {
         let base = crate::real::address(registers.as_mut_ptr());
         // SAFETY: `registers` outlives the bus, and the bridge's four registers lie in it.
         let lpc = Lpc::new(unsafe { Xscom::new(base) }, 0);
-        let bt = Bt { lpc, port: 0xe4 };
-        bt.chassis_control(Power::Off).unwrap_err()
+        chassis_control(&Bt::new(lpc, 0xe4), Power::Off).unwrap_err()
     }
 
     #[test]
     fn a_bmc_that_stays_busy_is_given_up() {
-        assert_eq!(ends_with(control::BMC_BUSY), BmcError::Busy(0x80));
+        assert_eq!(ends_with(0x80), BmcError::Busy(0x80));
         assert_eq!(ends_with(0xff), BmcError::Busy(0xff));
     }
 
@@ -182,6 +294,14 @@ mod tests {
 
     #[test]
     fn an_answer_to_nothing_asked_is_an_error() {
-        assert_eq!(ends_with(control::BMC_TO_HOST), BmcError::Answer([8; 5]));
+        assert_eq!(ends_with(1 << 3), BmcError::Answer([8; 4]));
+    }
+
+    #[test]
+    fn a_message_has_limits() {
+        assert!(Message::new(0x18, 1, &[0; MESSAGE_BYTES - 3]).is_some());
+        assert!(Message::new(0x18, 1, &[0; MESSAGE_BYTES - 2]).is_none());
+        let message = Message::new(0x18, 1, b"data").unwrap();
+        assert_eq!(message.data(), b"data");
     }
 }

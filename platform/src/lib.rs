@@ -3,13 +3,17 @@
 extern crate alloc;
 
 pub mod bmc;
+pub mod bt;
 pub mod console;
+pub mod dts;
+pub mod hmi;
 pub mod lock;
 pub mod log_ring;
 pub mod logger;
 pub mod lpc;
 pub mod memory;
 pub mod mmio;
+pub mod nvram;
 pub mod payload;
 pub mod psi;
 pub mod real;

@@ -115,13 +115,31 @@ pub fn locks_held() -> u64 {
     unsafe { (*op::area()).locks }
 }
 
+/// What [`ThreadArea::in_call`] says while the call waits at the entry to be let in.
+const WAITING: u64 = 1;
+
+/// This thread's call waits at the entry, while `wait` does so: it counts as not in a call.
+pub fn waiting_at_entry<T>(wait: impl FnOnce() -> T) -> T {
+    let in_call = |value| {
+        // SAFETY: r13 holds this thread's area; others read the word at any time.
+        unsafe { (&raw mut (*op::area()).in_call).write_volatile(value) };
+        op::sync();
+    };
+    // SAFETY: as above.
+    let before = unsafe { (*op::area()).in_call };
+    in_call(WAITING);
+    let result = wait();
+    in_call(before);
+    result
+}
+
 /// Whether thread `pir` is in an OPAL call other than VCORE_RUN; false if there is no such thread.
 #[must_use]
 pub fn is_in_call(pir: u32) -> bool {
     let area = opal::area_of(pir as usize);
     // SAFETY: areas are filled in before they are registered and stay for good; the thread itself
     // may write the word at any time.
-    !area.is_null() && unsafe { (&raw const (*area).in_call).read_volatile() } != 0
+    !area.is_null() && unsafe { (&raw const (*area).in_call).read_volatile() } > WAITING
 }
 
 /// This thread's number in the machine.

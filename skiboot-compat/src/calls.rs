@@ -53,6 +53,10 @@ calls! {
     CecPowerDown = 5, "OPAL_CEC_POWER_DOWN", 1, "opal-cec-power-down-5";
     /// Starts the machine anew.
     CecReboot = 6, "OPAL_CEC_REBOOT", 0, "opal-cec-reboot-6-116";
+    /// Buffer, its length, offset: from non-volatile memory.
+    ReadNvram = 7, "OPAL_READ_NVRAM", 3, "opal-nvram";
+    /// Buffer, its length, offset: to non-volatile memory.
+    WriteNvram = 8, "OPAL_WRITE_NVRAM", 3, "opal-nvram";
     /// Source number, address of an event mask: an interrupt that is the firmware's.
     HandleInterrupt = 9, "OPAL_HANDLE_INTERRUPT", 2, "opal-handle-interrupt";
     /// Address of an event mask.
@@ -167,6 +171,8 @@ calls! {
     ConsoleFlush = 117, "OPAL_CONSOLE_FLUSH", 1, "opal-console-flush-117";
     /// Server number, or all others: interrupts to 0x100.
     SignalSystemReset = 145, "OPAL_SIGNAL_SYSTEM_RESET", 1, "opal-signal-system-reset-145";
+    /// What to do, and with which server: keeps threads out of the firmware.
+    Quiesce = 158, "OPAL_QUIESCE", 2, "opal-quiesce";
     /// Sensor, token, address of a 64-bit value.
     SensorReadU64 = 162, "OPAL_SENSOR_READ_U64", 3, "opal-sensor-read-u64-162";
     /// Address of flags: what the interrupt was about.

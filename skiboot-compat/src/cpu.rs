@@ -24,3 +24,13 @@ pub const REBOOT_PLATFORM_ERROR: u64 = 1;
 pub const REBOOT_FULL_IPL: u64 = 2;
 pub const REBOOT_MPIPL: u64 = 3;
 pub const REBOOT_FAST: u64 = 4;
+
+/// Kinds of QUIESCE: calls of other threads wait at the entry; are answered BUSY; wait, and locks may
+/// be broken; go on again.
+pub const QUIESCE_HOLD: u64 = 1;
+pub const QUIESCE_REJECT: u64 = 2;
+pub const QUIESCE_LOCK_BREAK: u64 = 3;
+pub const QUIESCE_RESUME: u64 = 4;
+pub const QUIESCE_RESUME_FAST_REBOOT: u64 = 5;
+/// Instead of a server number: all other threads.
+pub const QUIESCE_ALL: u64 = u64::MAX;

@@ -9,6 +9,8 @@ pub mod calls;
 pub mod console;
 pub mod cpu;
 pub mod entry;
+pub mod hmi;
+pub mod ipmi;
 pub mod memcons;
 pub mod message;
 pub mod rtc;

@@ -23,6 +23,9 @@ pub mod name {
     /// Events, as interrupts of the host's.
     pub const EVENT: &str = "event";
     pub const RTC: &str = "rtc";
+    pub const NVRAM: &str = "nvram";
+    pub const IPMI: &str = "ipmi";
+    pub const SENSORS: &str = "sensors";
     /// Power-saving states.
     pub const POWER_MGT: &str = "power-mgt";
     /// The interrupt sources that GET_XIVE and SET_XIVE know.
@@ -65,6 +68,15 @@ pub mod property {
     pub const INTERRUPT_CONTROLLER: &str = "interrupt-controller";
     pub const PHANDLE: &str = "phandle";
     pub const DEVICE_TYPE: &str = "device_type";
+    /// Bytes of non-volatile memory.
+    pub const NVRAM_BYTES: &str = "#bytes";
+    pub const IPMI_INTERFACE: &str = "ibm,ipmi-interface-id";
+    /// What SENSOR_READ is given, and what kind of sensor it is.
+    pub const SENSOR_DATA: &str = "sensor-data";
+    pub const SENSOR_TYPE: &str = "sensor-type";
+    /// What hosts show; a core's gets the host's numbers of its threads behind.
+    pub const LABEL: &str = "label";
+    pub const PIR: &str = "ibm,pir";
 }
 
 /// Values of `compatible`.
@@ -74,6 +86,9 @@ pub mod compatible {
     pub const FIRMWARE: &str = "ibm,opal-firmware";
     pub const EVENT: &str = "ibm,opal-event";
     pub const RTC: &str = "ibm,opal-rtc";
+    pub const NVRAM: &str = "ibm,opal-nvram";
+    pub const IPMI: &str = "ibm,opal-ipmi";
+    pub const SENSOR: &str = "ibm,opal-sensor";
     pub const XICS: &[&str] = &["IBM,ppc-xics", "IBM,opal-xics"];
 }
 

@@ -86,7 +86,10 @@ pub fn trials() -> Vec<Trial> {
 
 /// Boots with the checks.
 fn passes(release: Release, boot: Boot, end: &End) -> Outcome {
-    let words = linux::check_words(boot.chips * boot.cores);
+    let mut words = linux::check_words(boot.chips * boot.cores);
+    if boot.bmc {
+        words = format!("{words} {}", linux::CHECK_BMC);
+    }
     let boot = with_kernel(release, boot, &words);
     boot.check(end, &checks()).map(drop)
 }
@@ -131,13 +134,16 @@ fn typing() -> Outcome {
     boot.check(&End::Off, &faultless(expected)).map(drop)
 }
 
-/// After a reboot everything is as before. The clock tells the second boot, which switches off.
+/// After a reboot everything is as before, but for the threads: NVRAM, which outlives a reset, gives
+/// them to the host by then. The clock tells the second boot, which switches off.
 fn reboot() -> Outcome {
-    let words = linux::check_words(1) + " check.end=reboot";
+    let words = linux::check_words(1) + " check.rebooted.cpus=2 check.end=reboot";
     let boot = with_kernel(Release::V6_12, Boot::new(1, 2), &words);
     let expected = checks()
         .then("reboot: Restarting system")
+        .then("catnap: the host has all threads")
         .then("catnap: to the host")
+        .then("check: ok cpus")
         .then("check: ok msglog")
         .then(linux::DONE)
         .then("reboot: Power down");

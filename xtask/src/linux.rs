@@ -110,6 +110,8 @@ impl LinuxOptions {
         if self.check {
             let all = words.iter().any(|words| words.contains(ALL_THREADS));
             words.push(check_words(self.machine.cpus(all)));
+            let has_bmc = !self.machine.no_bmc && self.kernel.is_none();
+            words.extend(has_bmc.then(|| CHECK_BMC.to_string()));
         }
         words.join(" ")
     }
@@ -119,6 +121,9 @@ impl LinuxOptions {
 pub fn check_words(cpus: u32) -> String {
     format!("catnap.check check.cpus={cpus} check.rtc")
 }
+
+/// The further word for a machine with a BMC.
+pub const CHECK_BMC: &str = "check.ipmi";
 
 /// An initial RAM disk with busybox, kexec, the checks, and a kernel's modules.
 pub fn initrd(files: &Files, release: Option<Release>) -> Result<Vec<u8>> {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use dtoolkit::model::DeviceTreeNode;
 use platform::psi;
 use platform::tree::Machine;
+use skiboot_compat::ipmi::INTERFACE;
 use skiboot_compat::message::MESSAGE_LEN;
 use skiboot_compat::tree::{
     INTERRUPT_LEVEL, WRITE_BUFFER_LEN, compatible, name, power_mgt, property, smt,
@@ -46,6 +47,11 @@ pub fn node(machine: &Machine, params: &HostTreeParams, handles: &Handles) -> De
     if machine.lpc.is_some_and(|lpc| lpc.rtc_port.is_some()) {
         opal.add_child(rtc());
     }
+    if machine.has_bmc() {
+        opal.add_child(ipmi(params, handles));
+    }
+    opal.add_child(nvram(params));
+    opal.add_child(sensors(machine));
     opal.add_child(smt_node(&params.smt));
     opal
 }
@@ -123,6 +129,42 @@ fn rtc() -> DeviceTreeNode {
     let mut rtc = new_node(name::RTC);
     set(&mut rtc, property::COMPATIBLE, compatible::RTC);
     rtc
+}
+
+/// Linux's driver for the BMC binds to this.
+fn ipmi(params: &HostTreeParams, handles: &Handles) -> DeviceTreeNode {
+    let mut ipmi = new_node(name::IPMI);
+    set(&mut ipmi, property::COMPATIBLE, compatible::IPMI);
+    set(&mut ipmi, property::IPMI_INTERFACE, INTERFACE as u32);
+    set(&mut ipmi, property::INTERRUPT_PARENT, handles.event);
+    set(&mut ipmi, property::INTERRUPTS, params.ipmi_event);
+    ipmi
+}
+
+/// Settings of the host's, and of the firmware's for hosts to change.
+fn nvram(params: &HostTreeParams) -> DeviceTreeNode {
+    let mut nvram = new_node(name::NVRAM);
+    set(&mut nvram, property::COMPATIBLE, compatible::NVRAM);
+    set(&mut nvram, property::NVRAM_BYTES, params.nvram_bytes);
+    nvram
+}
+
+/// The temperature of each core, which Linux shows in /sys/class/hwmon.
+fn sensors(machine: &Machine) -> DeviceTreeNode {
+    let mut sensors = new_node(name::SENSORS);
+    set(&mut sensors, property::COMPATIBLE, compatible::SENSOR);
+    set_cells(&mut sensors, 1, 0);
+    for core in &machine.cores {
+        let mut sensor = new_node(&format!("core-temp@{:x}", core.pir));
+        set(&mut sensor, property::COMPATIBLE, compatible::SENSOR);
+        set(&mut sensor, "reg", core.pir);
+        set(&mut sensor, property::SENSOR_DATA, core.pir);
+        set(&mut sensor, property::SENSOR_TYPE, "temp");
+        set(&mut sensor, property::LABEL, "Core");
+        set(&mut sensor, property::PIR, core.pir);
+        sensors.add_child(sensor);
+    }
+    sensors
 }
 
 fn smt_node(params: &SmtParams) -> DeviceTreeNode {

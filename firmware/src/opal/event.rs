@@ -3,7 +3,7 @@
 //! An event bit is a level: it is set for as long as there is something to fetch. Whatever the
 //! firmware has to do now and then is done when a host asks for events, or tells of an interrupt.
 use super::host_memory::store;
-use super::message;
+use super::{ipmi, message};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hcalls::Status;
 use platform::console;
@@ -24,6 +24,7 @@ pub fn update(event: u64, on: bool) {
 fn look() -> u64 {
     update(EVENT_CONSOLE_INPUT, console::has_input());
     update(EVENT_MESSAGE, message::is_pending());
+    ipmi::look();
     EVENTS.load(Relaxed)
 }
 

@@ -4,11 +4,16 @@
 pub mod console;
 pub mod cpu;
 pub mod event;
+pub mod hmi;
 pub mod host;
 mod host_memory;
+pub mod ipmi;
 pub mod message;
+pub mod nvram;
 pub mod power;
+pub mod quiesce;
 pub mod rtc;
+pub mod sensor;
 pub mod stats;
 mod table;
 pub mod xive;
@@ -37,6 +42,9 @@ fn serve(args: &mut Args, token: u64) -> Status {
     };
     if !thread::msr_is_firmwares() {
         return Status::WrongState;
+    }
+    if !quiesce::admits() {
+        return Status::Busy;
     }
     let asked = *args;
     let began_tb = op::time_tb();

@@ -1,6 +1,8 @@
 //! The table of calls that catnap serves. Tokens, names and numbers of arguments are those of
 //! [`skiboot_compat::calls`] and [`hcalls::Token`]; the compiler checks that functions agree.
-use super::{console, cpu, event, host, message, power, rtc, xive};
+use super::{
+    console, cpu, event, hmi, host, ipmi, message, nvram, power, quiesce, rtc, sensor, xive,
+};
 use crate::smt::calls::{self, Args};
 use hcalls::{Status, Token};
 use skiboot_compat::calls::{CALLS, Token as Opal};
@@ -37,6 +39,8 @@ const ROWS: &[(u64, Function)] = &[
     (Opal::RtcWrite as u64, Of2(rtc::write)),
     (Opal::CecPowerDown as u64, Of1(power::down)),
     (Opal::CecReboot as u64, Of0(power::reboot)),
+    (Opal::ReadNvram as u64, Of3(nvram::read)),
+    (Opal::WriteNvram as u64, Of3(nvram::write)),
     (Opal::HandleInterrupt as u64, Of2(event::handle_interrupt)),
     (Opal::PollEvents as u64, Of1(event::poll)),
     (Opal::SetXive as u64, Of3(xive::set)),
@@ -52,8 +56,15 @@ const ROWS: &[(u64, Function)] = &[
     (Opal::CheckToken as u64, Of1(super::check_token)),
     (Opal::GetMsg as u64, Of2(message::get)),
     (Opal::SyncHostReboot as u64, Of0(host::sync_reboot)),
+    (Opal::SensorRead as u64, Of3(sensor::read)),
+    (Opal::HandleHmi as u64, Of0(hmi::handle)),
+    (Opal::IpmiSend as u64, Of3(ipmi::send)),
+    (Opal::IpmiRecv as u64, Of3(ipmi::receive)),
     (Opal::CecReboot2 as u64, Of2(power::reboot2)),
     (Opal::ConsoleFlush as u64, Of1(console::flush)),
+    (Opal::Quiesce as u64, Of2(quiesce::quiesce)),
+    (Opal::SensorReadU64 as u64, Of3(sensor::read_u64)),
+    (Opal::HandleHmi2 as u64, Of1(hmi::handle2)),
     (Token::SmtQuery as u64, Registers(calls::smt_query)),
     (Token::CoreClaim as u64, Registers(cpu::claim)),
     (

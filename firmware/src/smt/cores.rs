@@ -164,3 +164,16 @@ pub fn is_hosts(server: u32) -> bool {
             || ptid < core.threads.load(Ordering::Relaxed) && core.state() == CoreState::Released
     })
 }
+
+/// PIRs of all threads.
+pub fn pirs() -> impl Iterator<Item = u32> {
+    all().iter().flat_map(|core| {
+        let first = core.pir.load(Ordering::Relaxed);
+        first..first + core.threads.load(Ordering::Relaxed)
+    })
+}
+
+/// Whether there is a thread with that interrupt server number.
+pub fn exists(server: u64) -> bool {
+    pirs().any(|pir| u64::from(pir) == server)
+}

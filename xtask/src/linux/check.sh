@@ -1,5 +1,6 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
-# Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.end=WORD.
+# Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.end=WORD; and
+# check.rebooted.cpus=N: on the second boot the host has so many, since the first has asked for them.
 
 ok() { echo "check: ok $1"; }
 failed() { echo "check: FAILED $1: $2"; }
@@ -14,8 +15,10 @@ echo "check: Linux $(uname -r)"
 # The clock tells a second boot: the first one sets it.
 first_year=$(cut -d- -f1 /sys/class/rtc/rtc0/date 2>/dev/null)
 
-same cpus "$(nproc)" "$(word check.cpus)"
-same online "$(grep -c ^processor /proc/cpuinfo)" "$(word check.cpus)"
+cpus=$(word check.cpus)
+[ "$first_year" = 2031 ] && [ "$(word check.end)" = reboot ] && cpus=$(word check.rebooted.cpus)
+same cpus "$(nproc)" "$cpus"
+same online "$(grep -c ^processor /proc/cpuinfo)" "$cpus"
 has version $tree/ibm,opal/firmware/version '^catnap-'
 has msglog $opal/msglog 'catnap: to the host'
 has symbols $opal/symbol_map ' opal_entry$'
@@ -25,6 +28,13 @@ has interrupts /proc/interrupts 'opal-psi'
 has nap /sys/devices/system/cpu/cpuidle/current_driver powernv_idle
 has console /proc/interrupts hvc_console
 
+same temperatures "$(cat /sys/class/hwmon/hwmon0/temp*_input | wc -l)" "$(ls -d $tree/cpus/*@* | wc -l)"
+has celsius /sys/class/hwmon/hwmon0/temp1_input '^[1-9][0-9]000$'
+# The second partition of NVRAM, behind 4096 bytes, is for everybody.
+printf 'check=%s' "$$" | dd of=/dev/nvram bs=1 seek=4112 conv=notrunc 2>/dev/null
+same nvram "$(dd if=/dev/nvram bs=1 skip=4112 count=$((6 + ${#$})) 2>/dev/null)" "check=$$"
+has oops-log /dev/nvram 'lnx,oops-log'
+
 if is_asked check.rtc; then
     if hwclock -u -s; then ok clock-read; else failed clock-read hwclock; fi
     date -u -s '2031-02-03 04:05:06' >/dev/null
@@ -32,7 +42,9 @@ if is_asked check.rtc; then
     same clock "$(cut -d: -f1,2 /sys/class/rtc/rtc0/time)" 04:05
 fi
 if is_asked check.ipmi; then
-    if [ -c /dev/ipmi0 ]; then ok ipmi; else failed ipmi 'no /dev/ipmi0'; fi
+    dmesg >/tmp/dmesg
+    has ipmi /tmp/dmesg 'Found new BMC'
+    if [ -c /dev/ipmi0 ]; then ok ipmi-device; else failed ipmi-device 'no /dev/ipmi0'; fi
 fi
 
 if dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|OPAL Error|opal:.*[Ee]rror'; then
@@ -43,7 +55,11 @@ fi
 echo "check: done"
 
 case $(word check.end) in
-reboot) [ "$first_year" = 2031 ] || reboot -f ;;
+reboot)
+    # The firmware's own partition of NVRAM is the first one.
+    printf 'threads=host\0' | dd of=/dev/nvram bs=1 seek=16 conv=notrunc 2>/dev/null
+    [ "$first_year" = 2031 ] || reboot -f
+    ;;
 halt) halt -f ;;
 kexec)
     kexec -l /vmlinux --initrd=/initrd --append="$(sed 's/check.end=kexec/check.end=off/' /proc/cmdline)" &&

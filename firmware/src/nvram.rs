@@ -1,0 +1,41 @@
+//! NVRAM: a piece of the firmware's own memory that no reset clears. It lasts as long as the machine
+//! has power.
+use asm::BASE;
+use platform::lock::{Lock, LockGuard};
+use platform::{nvram, real};
+
+/// Bytes of it.
+pub const NVRAM_BYTES: u64 = 64 * 1024;
+/// It lies at the end of the firmware's region.
+const START: u64 = BASE + crate::heap::REGION_BYTES - NVRAM_BYTES;
+
+/// The memory, for who holds the lock.
+pub struct Nvram(());
+
+static NVRAM: Lock<Nvram> = Lock::new(Nvram(()));
+
+/// The NVRAM, for as long as the guard lives.
+pub fn lock() -> LockGuard<'static, Nvram> {
+    NVRAM.lock()
+}
+
+impl Nvram {
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the firmware's own memory, kept from the heap; `self` is the one who may use it.
+        unsafe { core::slice::from_raw_parts_mut(real::ptr(START), NVRAM_BYTES as usize) }
+    }
+}
+
+/// Makes sure that there are partitions: after a reset there are, with what was in them.
+pub fn init() {
+    let mut nvram = lock();
+    if !nvram::is_valid(nvram.bytes()) {
+        nvram::format(nvram.bytes());
+    }
+}
+
+/// The part of a call's range that is NVRAM. `None`: it isn't all.
+pub fn range(offset: u64, len_bytes: u64) -> Option<core::ops::Range<usize>> {
+    let end = offset.checked_add(len_bytes)?;
+    (end <= NVRAM_BYTES).then_some(offset as usize..end as usize)
+}

@@ -1,0 +1,45 @@
+//! Sensors: the temperature of each core.
+use super::host_memory::store;
+use crate::boot;
+use hcalls::Status;
+use platform::dts;
+use platform::xscom::Xscom;
+
+/// OPAL_SENSOR_READ: sensor, token of a call that takes longer (none does), address of a value.
+pub fn read(sensor: u64, _token: u64, value_at: u64) -> Status {
+    match celsius(sensor) {
+        Ok(celsius) => stored(store(value_at, u32::from(celsius).to_be_bytes())),
+        Err(status) => status,
+    }
+}
+
+/// OPAL_SENSOR_READ_U64: the same with a value of 64 bits.
+pub fn read_u64(sensor: u64, _token: u64, value_at: u64) -> Status {
+    match celsius(sensor) {
+        Ok(celsius) => stored(store(value_at, u64::from(celsius).to_be_bytes())),
+        Err(status) => status,
+    }
+}
+
+fn stored(stored: Option<()>) -> Status {
+    match stored {
+        Some(()) => Status::Success,
+        None => Status::Parameter,
+    }
+}
+
+/// A sensor is named by the PIR of its core's thread 0.
+fn celsius(sensor: u64) -> Result<u8, Status> {
+    let machine = boot::machine().ok_or(Status::Unsupported)?;
+    let core = machine
+        .cores
+        .iter()
+        .find(|core| u64::from(core.pir) == sensor);
+    let core = core.ok_or(Status::Parameter)?;
+    let chip = machine.chips.iter().find(|chip| chip.id == core.chip);
+    let chip = chip.ok_or(Status::Parameter)?;
+    // SAFETY: the window is as the machine's tree says.
+    let xscom = unsafe { Xscom::new(chip.xscom_base) };
+    // Three bits of the PIR are the thread's, four the core's, the others the chip's.
+    dts::core_celsius(xscom, core.pir >> 3 & 0xf).ok_or(Status::Hardware)
+}

@@ -1,0 +1,86 @@
+//! Hypervisor maintenance: what HMER says (POWER8 User's Manual, "HMER").
+use asm::ibm;
+
+/// One condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub bit: u64,
+    /// The number that OPAL's messages give it.
+    pub kind: u8,
+    /// The machine has put it right, or nothing was wrong. Otherwise the host should go down.
+    pub recovered: bool,
+}
+
+const fn recovered(bit: u32, kind: u8) -> Condition {
+    Condition {
+        bit: ibm(bit),
+        kind,
+        recovered: true,
+    }
+}
+
+const fn lost(bit: u32, kind: u8) -> Condition {
+    Condition {
+        bit: ibm(bit),
+        kind,
+        recovered: false,
+    }
+}
+
+/// Every condition that interrupts.
+const CONDITIONS: [Condition; 11] = [
+    // Another core has stopped for good.
+    lost(0, 0),
+    // The core has recovered; once more; from an error that was masked.
+    recovered(2, 1),
+    recovered(11, 2),
+    recovered(3, 3),
+    // The time base, or the register that guards it, is broken: starting it again takes the chip's
+    // clocks, which the firmware doesn't control.
+    lost(4, 4),
+    lost(5, 5),
+    // An access to the chip's registers has failed, or is over: whoever made it has looked.
+    recovered(8, 7),
+    recovered(9, 8),
+    // Somebody has set a fault register for this very interrupt.
+    recovered(16, 9),
+    recovered(17, 10),
+    // A register of the hypervisor's has lost its contents.
+    lost(20, 11),
+];
+
+/// The conditions that are set.
+pub fn conditions(hmer: u64) -> impl Iterator<Item = Condition> {
+    CONDITIONS
+        .into_iter()
+        .filter(move |condition| hmer & condition.bit != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn conditions_are_told_apart() {
+        assert_eq!(conditions(0).count(), 0);
+        assert_eq!(conditions(u64::MAX).count(), CONDITIONS.len());
+        let xscom: Vec<_> = conditions(ibm(8) | ibm(9)).collect();
+        assert!(xscom.iter().all(|condition| condition.recovered));
+        assert_eq!(xscom.len(), 2);
+        assert!(!conditions(ibm(4)).next().unwrap().recovered);
+    }
+
+    #[test]
+    fn no_two_are_the_same() {
+        for (at, one) in CONDITIONS.iter().enumerate() {
+            let others = &CONDITIONS[at + 1..];
+            assert!(
+                others
+                    .iter()
+                    .all(|other| other.bit != one.bit && other.kind != one.kind)
+            );
+        }
+    }
+}
