@@ -1,5 +1,6 @@
 //! What one core does to a vcore that another one runs.
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hcalls::Status;
@@ -27,6 +28,8 @@ pub struct Errand {
 /// For the other core: taken, done, answered. It is started once, and stays.
 static ERRAND: Lock<Option<Errand>> = Lock::new(None);
 static ANSWER: Lock<Option<Outcome>> = Lock::new(None);
+/// Guests that the other core works with meanwhile.
+pub static LENT: Lock<Vec<Guest>> = Lock::new(Vec::new());
 /// PIR of the other core's thread, plus 1; 0 before it's started.
 static OTHER: AtomicU64 = AtomicU64::new(0);
 

@@ -11,6 +11,7 @@ mod arguments;
 mod bench;
 mod cores;
 mod hostile;
+mod isolation;
 mod lab;
 mod memory;
 mod objects;
@@ -43,6 +44,7 @@ const TESTS: &[Test] = &[
     ("machine_check", memory::machine_check),
     ("keep_slb", registers::keep_slb),
     ("forbidden", hostile::forbidden),
+    ("isolation", isolation::isolation),
     ("bad_arguments", arguments::bad_arguments),
     ("random_arguments", arguments::random_arguments),
     ("run1", running::run1),
