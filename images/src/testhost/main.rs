@@ -18,6 +18,7 @@ mod objects;
 mod query;
 mod registers;
 mod running;
+mod stats;
 mod waiting;
 
 use images::host_runtime::{HostArgs, opal};
@@ -45,6 +46,9 @@ const TESTS: &[Test] = &[
     ("keep_slb", registers::keep_slb),
     ("forbidden", hostile::forbidden),
     ("isolation", isolation::isolation),
+    ("stats_agree", stats::stats_agree),
+    ("stats_served", stats::stats_served),
+    ("stats_reset", stats::stats_reset),
     ("bad_arguments", arguments::bad_arguments),
     ("random_arguments", arguments::random_arguments),
     ("run1", running::run1),
