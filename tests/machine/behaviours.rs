@@ -16,6 +16,9 @@ const MANY: &str = "cycles=100000";
 /// With a host thread for each thread of the machine a run takes ten times as long, unless the
 /// build host has as many processors.
 const FEW: &str = "cycles=1000";
+/// Races have 2,000 rounds each, and fewer where a round takes as much longer.
+const RACES: &str = "race_";
+const FEW_ROUNDS: &str = "rounds=300";
 /// It shows nothing but numbers, which mean something where time counts instructions: see
 /// `budgets`.
 const BENCH: &str = "bench";
@@ -49,9 +52,10 @@ pub fn trials() -> Vec<Trial> {
 
 /// Boot arguments of a behaviour, beside its name.
 fn arguments(name: &str, tcg: Tcg) -> &'static str {
-    match name == CYCLES && tcg == Tcg::Multi {
-        true => FEW,
-        false => "",
+    match tcg {
+        Tcg::Multi if name == CYCLES => FEW,
+        Tcg::Multi if name.starts_with(RACES) => FEW_ROUNDS,
+        _ => "",
     }
 }
 

@@ -5,7 +5,7 @@ use crate::smt::check;
 use crate::smt::cores::{self, Core};
 use crate::smt::objects::Vcore;
 use crate::smt::run;
-use crate::vcore::Slots;
+use crate::vcore::{Slots, full_barrier};
 use alloc::vec::Vec;
 use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -44,6 +44,13 @@ pub fn start(server: u64, address: u64) -> Status {
     if core.with_host.fetch_or(me, Acquire) & me != 0 {
         return Status::WrongState;
     }
+    // `take_back` looks for the bit once it has said that it claims: one of the two sees the other.
+    full_barrier();
+    let claimed = core.claiming.load(Relaxed) != 0 || core.state() != CoreState::Released;
+    if ptid != 0 && claimed {
+        core.with_host.fetch_and(!me, Release);
+        return Status::WrongState;
+    }
     core.host_starts[ptid].store(pc | START, Release);
     // Thread 0 of a held core naps under the firmware's HRMOR; threads of others are parked, awake.
     if core.state() != CoreState::Released {
@@ -71,7 +78,7 @@ pub fn start_if_asked(core: &Core, thread: &Thread) {
 pub fn park(core: &Core, thread: &Thread) {
     let me = 1 << thread.ptid();
     core.parked.fetch_or(me, Release);
-    while core.state() == CoreState::Released {
+    while core.parks.load(Acquire) != 0 {
         op::relax();
         if core.host_starts[thread.ptid()].load(Relaxed) != 0 {
             op::unrelax();
@@ -165,6 +172,7 @@ pub fn release_all(me: &Thread) {
     let called: Vec<&Core> = cores::all().iter().filter(held).collect();
     for core in &called {
         core.set_state(CoreState::Released);
+        core.parks.store(1, Release);
         Slots(others(core)).for_each(|ptid| core.icp(ptid).send_ipi());
     }
     for core in called {
@@ -177,35 +185,52 @@ pub fn release_all(me: &Thread) {
     }
 }
 
-/// The secondaries leave their nap, under the firmware's vectors, and wait for the host awake.
+/// The secondaries leave their nap, under the firmware's vectors, and wait for the host awake. They
+/// are the host's when all do: a thread that began to run it before would take its vectors along.
 fn release(core: &Core) -> Status {
-    core.set_state(CoreState::Released);
     let all = secondaries(core);
-    // SAFETY: thread 0 of this core, whose siblings are the firmware's; all are awake afterwards.
+    core.parks.store(1, Release);
+    // SAFETY: thread 0 of this core, whose siblings are the firmware's; all are awake afterwards,
+    // or nap again.
     let answered = unsafe {
         world::with_firmware_vectors(|| {
             Slots(all).for_each(|ptid| core.icp(ptid).send_ipi());
-            wait_until(PATIENCE_TB, || core.parked.load(Acquire) == all)
+            let answered = wait_until(PATIENCE_TB, || core.parked.load(Acquire) == all);
+            if !answered {
+                core.parks.store(0, Release);
+                wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0);
+            }
+            answered
         })
     };
-    if answered {
-        return Status::Success;
+    if !answered {
+        return Status::Hardware;
     }
-    core.set_state(CoreState::Held);
-    Status::Hardware
+    core.set_state(CoreState::Released);
+    Status::Success
 }
 
 /// The secondaries go back to their nap; all must have been returned.
 fn take_back(core: &Core) -> Status {
-    if core.parked.load(Acquire) != secondaries(core) {
-        return Status::Busy;
-    }
-    core.set_state(CoreState::Held);
-    if wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0) {
-        return Status::Success;
-    }
-    core.set_state(CoreState::Fenced);
-    Status::Partial
+    let all = secondaries(core);
+    core.claiming.store(1, Relaxed);
+    full_barrier();
+    let with_host = core.with_host.load(Acquire) & all != 0;
+    let status = if with_host || core.parked.load(Acquire) != all {
+        Status::Busy
+    } else {
+        core.set_state(CoreState::Held);
+        core.parks.store(0, Release);
+        match wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0) {
+            true => Status::Success,
+            false => {
+                core.set_state(CoreState::Fenced);
+                Status::Partial
+            }
+        }
+    };
+    core.claiming.store(0, Release);
+    status
 }
 
 /// Asks the threads that never came back once more (B31).

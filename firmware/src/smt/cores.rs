@@ -45,8 +45,12 @@ pub struct Core {
     pub with_host: AtomicU8,
     /// One bit per thread that has answered its first call and naps for the firmware.
     pub awake: AtomicU8,
-    /// One bit per secondary that waits for the host awake (CORE_CLAIM).
+    /// 1: secondaries without work wait for the host awake, as a nap would end in its vectors.
+    pub parks: AtomicU8,
+    /// One bit per thread that does so.
     pub parked: AtomicU8,
+    /// 1: CORE_CLAIM is taking the secondaries back, and none of them can be started.
+    pub claiming: AtomicU8,
     /// The vcore that a fenced core still owes an answer for: its address, or 0.
     pub owing: AtomicU64,
     /// Wake-ups that nobody had asked for.
@@ -74,7 +78,9 @@ impl Core {
             deadline_tb: AtomicU64::new(0),
             with_host: AtomicU8::new(0),
             awake: AtomicU8::new(0),
+            parks: AtomicU8::new(0),
             parked: AtomicU8::new(0),
+            claiming: AtomicU8::new(0),
             owing: AtomicU64::new(0),
             spurious: AtomicU64::new(0),
             #[cfg(target_arch = "powerpc64")]

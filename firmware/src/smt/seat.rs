@@ -8,7 +8,6 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
 use hcalls::page::OWNED;
-use hcalls::run::CoreState;
 use platform::guest::{self, Partition};
 use platform::real;
 use platform::thread::Thread;
@@ -202,7 +201,7 @@ pub extern "C" fn woken(_srr1: u64) -> ! {
 fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
     if thread.ptid() == 0 && core.host_starts[0].load(Acquire) != 0 {
         cpu::start_if_asked(core, thread);
-    } else if core.state() == CoreState::Released {
+    } else if core.parks.load(Acquire) != 0 {
         cpu::park(core, thread);
     } else {
         core.spurious.fetch_add(1, Relaxed);

@@ -24,12 +24,26 @@ unsafe extern "C" {
 ///
 /// The error is OPAL's status, or none when the thread was started but never came.
 pub fn start(pir: u32, work: Work) -> Result<(), Option<i64>> {
-    let _one_at_a_time = STARTING.lock();
+    // SAFETY: the stack is nobody else's.
+    unsafe { start_on(stack(), pir, work) }
+}
+
+/// Memory for a thread's stack; its end.
+pub fn stack() -> u64 {
     let layout = Layout::from_size_align(STACK_BYTES, 128).expect("a stack's layout");
     // SAFETY: the size isn't 0.
     let stack = unsafe { alloc::alloc::alloc(layout) };
     assert!(!stack.is_null(), "no memory for a stack");
-    set_stack_top(stack.wrapping_add(STACK_BYTES).expose_provenance() as u64);
+    stack.wrapping_add(STACK_BYTES).expose_provenance() as u64
+}
+
+/// As [`start`], with a stack that ends at `stack_top`.
+///
+/// # Safety
+/// The stack is the thread's alone until it has been returned.
+pub unsafe fn start_on(stack_top: u64, pir: u32, work: Work) -> Result<(), Option<i64>> {
+    let _one_at_a_time = STARTING.lock();
+    set_stack_top(stack_top);
     *WORK.lock() = Some(work);
     TAKEN.store(false, Ordering::Release);
     // SAFETY: the entry takes its stack, which is in memory by now, and calls the function below.

@@ -3,9 +3,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use hcalls::MAX_THREADS;
 use hcalls::page::{FLAG_FP, PAGE_BYTES, VcpuPage};
 use hcalls::partition::{LPCR_ILE, MemoryMode, PartitionConfig, Policy, PtidMode};
+use hcalls::{MAX_THREADS, Status};
 
 use super::calls::{self, Partition, Refusal, Vcore};
 use super::hpt::{self, PageTable};
@@ -62,7 +62,7 @@ pub struct Guest {
     pub partition: Partition,
     pub vcore: Vcore,
     pub image: GuestImage,
-    lpid: u32,
+    config: PartitionConfig,
     /// Real addresses of the guest's memory.
     memory: Range<u64>,
     /// In VRMA mode.
@@ -102,7 +102,7 @@ impl Guest {
             partition,
             vcore: Vcore(0),
             image,
-            lpid: setup.lpid,
+            config,
             memory,
             table,
             pages: Vec::new(),
@@ -112,6 +112,22 @@ impl Guest {
             guest.add_vcpu(id, pages.start + id * page_bytes, setup)?;
         }
         Ok(guest)
+    }
+
+    /// Makes the partition and its vcpus anew, whichever of them were destroyed.
+    pub fn revive(&mut self) -> calls::Result<()> {
+        match calls::partition_destroy(self.partition) {
+            Err(refusal) if !refusal.is(Status::Parameter) => return Err(refusal),
+            _ => {}
+        }
+        self.partition = calls::partition_create(&self.config)?;
+        for (id, &address) in self.pages.iter().enumerate() {
+            let page = core::ptr::with_exposed_provenance_mut(address as usize);
+            // SAFETY: the page was this vcpu's before, and is no one else's.
+            let made = unsafe { calls::vcpu_create(self.partition, id as u64, page) };
+            (self.vcore, self.slots[id]) = made?;
+        }
+        Ok(())
     }
 
     fn add_vcpu(&mut self, id: u64, address: u64, setup: &Setup) -> Result<(), SetupError> {
@@ -151,7 +167,7 @@ impl Guest {
 
     /// The partition's LPID.
     pub fn lpid(&self) -> u32 {
-        self.lpid
+        self.config.lpid.get()
     }
 
     /// How many vcpus there are.

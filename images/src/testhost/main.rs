@@ -16,6 +16,8 @@ mod lab;
 mod memory;
 mod objects;
 mod query;
+mod race;
+mod races;
 mod registers;
 mod running;
 mod stats;
@@ -75,6 +77,11 @@ const TESTS: &[Test] = &[
     ("two_cores", cores::two_cores),
     ("claim", cores::claim),
     ("secondary", cores::secondary),
+    ("race_join_exit", races::race_join_exit),
+    ("race_kick_entry", races::race_kick_entry),
+    ("race_destroy_run", races::race_destroy_run),
+    ("race_two_runners", races::race_two_runners),
+    ("race_claim_start", races::race_claim_start),
     ("bench", bench::bench),
 ];
 
