@@ -73,6 +73,8 @@ pub mod registers {
     pub const STEP_DONE: u64 = 0x3458;
     /// Rounds with a hypercall, and as many in which the guest only spins.
     pub const ROUNDS: u64 = 8;
+    /// Second argument of a guest without a page table: the firmware doesn't keep its SLB.
+    pub const SEGMENTS_LOST: u64 = 1;
 
     pub const KIND_GPR: u64 = 0;
     /// 0 = CR, 1 = LR, 2 = CTR, 3 = XER.

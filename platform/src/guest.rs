@@ -132,13 +132,14 @@ pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_
     }
 }
 
-/// Clears what a guest can write, though its page doesn't keep it, lest the next one reads it: the
-/// branch history, and registers that are others' names on POWER8 but have a content of their own on
+/// Clears what a guest can write, though its page doesn't keep it, lest the next one reads it:
+/// invalid SLB entries, the branch history, and registers that are others' names on POWER8 but have a content of their own on
 /// QEMU. Where they have none, writing 0 changes nothing.
 fn forget_others() {
     op::clear_branch_history();
-    // SAFETY: no code depends on them; BESCRS and BESCRR change the bits of BESCR that are 1 here.
+    // SAFETY: the firmware runs in real mode. No code depends on the registers; BESCRS and BESCRR change the bits of BESCR that are 1 here.
     unsafe {
+        slb::clear();
         spr::write::<{ spr::EAR }>(0);
         spr::write::<{ spr::USIER }>(0);
         spr::write::<{ spr::BESCRS }>(0);

@@ -222,9 +222,9 @@ pub fn join_race(lab: &mut Lab) -> Outcome {
         let before: u64 = (0..8)
             .map(|vcpu| guest.page(vcpu).firmware.entries.get())
             .sum();
-        let mut run = guest.run(1, 0, cpu::time_base() + 100 * MS_TB, RUN_FP_CLEAN);
+        let mut run = guest.run(1, 0, cpu::time_base() + 10_000 * MS_TB, RUN_FP_CLEAN);
         while run.is_err_and(|refusal| refusal.is(Status::Busy)) {
-            run = guest.run(1, 0, cpu::time_base() + 100 * MS_TB, RUN_FP_CLEAN);
+            run = guest.run(1, 0, cpu::time_base() + 10_000 * MS_TB, RUN_FP_CLEAN);
         }
         let run = accepted("VCORE_RUN", run)?;
         answer()?;

