@@ -18,7 +18,7 @@ fn main() {
         "doorbell",
         "calls",
     ];
-    let hosts = ["host", "testhost"].map(|name| (name.to_owned(), "host.ld"));
+    let hosts = ["host", "testhost", "callbench"].map(|name| (name.to_owned(), "host.ld"));
     let guests = guests.map(|name| (format!("guest-{name}"), "guest.ld"));
     for (bin, script) in hosts.into_iter().chain(guests) {
         println!("cargo:rustc-link-arg-bin={bin}=-T{folder}/{script}");

@@ -277,8 +277,10 @@ pub fn take_from_host(whole_core: bool) {
     }
 }
 
-/// The MSR bits that the firmware runs with; a host's call comes with these, or is refused.
+/// Whether a host's call came in real mode, big-endian, with interrupts off, as it has to. (Without
+/// SF or HV it would not have come this far.)
+#[inline(always)]
 #[must_use]
 pub fn msr_is_firmwares() -> bool {
-    op::msr() & (msr::SF | msr::HV | msr::IR | msr::DR | msr::LE | msr::EE) == msr::SF | msr::HV
+    op::msr() & (msr::IR | msr::DR | msr::LE | msr::EE) == 0
 }

@@ -6,6 +6,7 @@
 //! it is that thread's own. The time base counts 512 ticks of 1000 ns; counts are alike in each
 //! run, so they can be judged.
 use libtest_mimic::Trial;
+use tests::console::Expected;
 use tests::qemu::{Boot, End, Tcg};
 use tests::{elf, gdb, images};
 
@@ -39,6 +40,25 @@ const BENCH: [(&str, &str, u64); 9] = [
     ("bench smt1:", "H_PROD and H_CEDE", 410),
 ];
 
+/// What `callbench` tells of OPAL's calls: the most that each may be. Other OPAL firmware takes, in
+/// this order, 24490, 2869, 4700, 4073, 5600, 388, 407, 341, 299, 11270, 156, 342, 364
+/// (`cargo xtask bench opal`).
+const CALLS: [(&str, u64); 13] = [
+    ("CONSOLE_WRITE", 1_000),
+    ("CONSOLE_READ", 850),
+    ("RTC_READ", 2_300),
+    ("HANDLE_INTERRUPT", 600),
+    ("POLL_EVENTS", 550),
+    ("SET_XIVE", 205),
+    ("GET_XIVE", 380),
+    ("CONSOLE_WRITE_BUFFER_SPACE", 235),
+    ("QUERY_CPU_STATUS", 270),
+    ("REINIT_CPUS", 5_000),
+    ("CHECK_TOKEN", 155),
+    ("GET_MSG", 190),
+    ("CONSOLE_FLUSH", 145),
+];
+
 pub fn trials() -> Vec<Trial> {
     let mut trials: Vec<Trial> = BOOTS
         .into_iter()
@@ -48,6 +68,7 @@ pub fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.push(trial("budgets::calls", calls_within));
+    trials.push(trial("budgets::opal-calls", opal_calls_within));
     trials
 }
 
@@ -79,6 +100,33 @@ fn within(what: &str, instructions: u64, budget: u64) -> Outcome {
         false => Err(format!(
             "{what}: {instructions} instructions, more than {budget}"
         )),
+    }
+}
+
+/// As below, of OPAL's calls.
+fn opal_calls_within() -> Outcome {
+    let boot = Boot {
+        tcg: Tcg::Counting,
+        payload: Some(images::path("callbench")),
+        ..Boot::new(1, 1)
+    };
+    let lines = boot.check(&End::Off, &Expected::lines(["host: done"]))?;
+    let mut faults = Vec::new();
+    for (name, budget) in CALLS {
+        let line = format!("call {name}: ");
+        let found = lines.iter().find_map(|text| {
+            let (number, _) = text.strip_prefix(&line)?.split_once(" ns")?;
+            number.parse().ok()
+        });
+        let judged = match found {
+            Some(ns) => within(name, ns, budget),
+            None => Err(format!("{name}: not said")),
+        };
+        faults.extend(judged.err());
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults.join("\n")),
     }
 }
 

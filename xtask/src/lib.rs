@@ -1,5 +1,6 @@
 //! What `cargo xtask` does, in parts that `tests` can use as well.
 pub mod apt;
+pub mod bench;
 pub mod claims;
 pub mod console;
 pub mod cpio;

@@ -43,6 +43,8 @@ enum Command {
     /// Kernel, busybox and kexec come from the Debian archive that this machine's apt uses, for
     /// little-endian POWER; they are kept in target/linux.
     Linux(xtask::linux::LinuxOptions),
+    /// Tell what things cost, beside other firmware.
+    Bench(xtask::bench::BenchOptions),
     /// Check the format and the lints, then run every test, on the build host and in QEMU.
     ///
     /// The last line is `N passed, N failed`.
@@ -77,6 +79,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Setup(options) => xtask::setup::setup(&options),
         Command::Image(options) => xtask::image::command(options.verbose),
         Command::Run(options) => xtask::run::run(&options),
+        Command::Bench(options) => xtask::bench::bench(&options),
         Command::Linux(options) => xtask::linux::linux(&options),
         Command::Test(options) => xtask::test::test(&options),
         Command::Debug(options) => xtask::debug::debug(&options),

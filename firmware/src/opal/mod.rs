@@ -20,48 +20,34 @@ pub mod xive;
 
 use crate::smt::calls::Args;
 use asm::op;
-use hcalls::{Status, Token};
+use hcalls::Status;
 use platform::thread;
 use table::{Function, Served};
 
-/// A call that takes longer than this, in ticks of the time base, is a fault of the firmware's: 1 s.
-/// (What a call takes at most in instructions is a matter of tests: an emulator can stop a thread
-/// at any time.)
-const LIMIT_TB: u64 = 512_000_000;
+/// A call that takes 2 to this many ticks of the time base, about a second, is a fault of the
+/// firmware's. (What a call takes at most in instructions is a matter of tests: an emulator can stop
+/// a thread at any time.)
+const LIMIT_TB_SHIFT: u32 = 29;
 
 /// From assembly, on the thread's own stack: `args` are r3–r10, and r4–r9 on return.
-pub extern "C" fn call(args: &mut [u64; 8], token: u64) -> i64 {
-    serve(args, token) as i64
-}
-
-#[inline(never)]
-fn serve(args: &mut Args, token: u64) -> Status {
+pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
     let Some(served) = table::find(token) else {
-        log::debug!("call {token} is not served");
-        return Status::Unsupported;
+        return Status::Unsupported as i64;
     };
     if !thread::msr_is_firmwares() {
-        return Status::WrongState;
+        return Status::WrongState as i64;
     }
     if !quiesce::admits() {
-        return Status::Busy;
+        return Status::Busy as i64;
     }
-    let asked = *args;
     let began_tb = op::time_tb();
     let status = carry_out(served, args);
     let took_tb = op::time_tb().wrapping_sub(began_tb);
     stats::count(served, status, began_tb, took_tb);
-    if thread::locks_held() != 0 || took_tb > LIMIT_TB {
-        complain(token, took_tb);
+    if thread::locks_held() | took_tb >> LIMIT_TB_SHIFT != 0 {
+        complain(served.token, took_tb);
     }
-    if status == Status::Parameter && token >= hcalls::token::FIRST {
-        log::warn!(
-            "call {token}: argument {} is refused: {:#x?}",
-            args[1],
-            &asked[..5]
-        );
-    }
-    status
+    status as i64
 }
 
 #[inline(always)]
@@ -71,8 +57,23 @@ fn carry_out(served: &Served, args: &mut Args) -> Status {
         Function::Of1(function) => function(args[0]),
         Function::Of2(function) => function(args[0], args[1]),
         Function::Of3(function) => function(args[0], args[1], args[2]),
-        Function::Registers(function) => function(args),
+        Function::Registers(function) => refusals_told(served.token, function, args),
     }
+}
+
+/// A call of [`hcalls`]: whoever passes a wrong argument can read on the log what it was.
+#[inline(never)]
+fn refusals_told(token: u64, function: fn(&mut Args) -> Status, args: &mut Args) -> Status {
+    let asked = *args;
+    let status = function(args);
+    if status == Status::Parameter {
+        log::warn!(
+            "call {token}: argument {} is refused: {:#x?}",
+            args[1],
+            &asked[..5]
+        );
+    }
+    status
 }
 
 /// A call has left a lock held, which nobody can have ever after, or has taken too long.
@@ -94,7 +95,7 @@ fn test(_anything: u64) -> Status {
 
 /// OPAL_CHECK_TOKEN: token → 1 if it is served.
 fn check_token(token: u64) -> Status {
-    match table::find(token).is_some() || token == Token::VcoreRun as u64 {
+    match table::find(token).is_some() {
         true => Status::Present,
         false => Status::Success,
     }

@@ -47,23 +47,22 @@ pub fn init(pirs: impl ExactSizeIterator<Item = u32>) -> Option<Region> {
 #[inline(always)]
 pub fn count(served: &table::Served, status: Status, began_tb: u64, took_tb: u64) {
     // SAFETY: the area is this thread's; its log, if it has one, is a part that `init` has made,
-    // which this thread alone writes.
-    let part = unsafe {
-        let log = (*op::area()).call_log as *mut [u64; PART_WORDS];
-        match log.as_mut() {
-            Some(part) => part,
-            None => return,
+    // which this thread alone writes. A call's place is below the number of calls, and what is
+    // traced below `TRACED`, so that all lies within the part.
+    unsafe {
+        let part = (*op::area()).call_log as *mut u64;
+        if part.is_null() {
+            return;
         }
-    };
-    let at = COUNTS + served.place * COUNT_WORDS;
-    if let [calls, total_tb, most_tb, ..] = &mut part[at..] {
-        *calls += 1;
-        *total_tb += took_tb;
-        *most_tb = took_tb.max(*most_tb);
+        let count = part.add(COUNTS + served.place * COUNT_WORDS);
+        *count += 1;
+        *count.add(1) += took_tb;
+        *count.add(2) = took_tb.max(*count.add(2));
+        let traced = *part.add(1);
+        *part.add(1) = traced + 1;
+        let entry = part.add(TRACE + traced as usize % TRACED * TRACED_WORDS);
+        *entry = began_tb;
+        let status = status as i64 as u64 & 0xffff;
+        *entry.add(1) = took_tb.min(u64::from(u32::MAX)) << 32 | served.token << 16 | status;
     }
-    let at = TRACE + part[1] as usize % TRACED * TRACED_WORDS;
-    part[at] = began_tb;
-    let status = status as i64 as u64 & 0xffff;
-    part[at + 1] = took_tb.min(u64::from(u32::MAX)) << 32 | served.token << 16 | status;
-    part[1] += 1;
 }

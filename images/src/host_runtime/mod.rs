@@ -35,10 +35,14 @@ pub struct HostArgs {
 }
 
 /// Joins a host's `fn(HostArgs) -> !` to the runtime: the entry and the panic handler. On a build
-/// host there is nothing to enter; the function is still compiled and checked.
+/// host there is nothing to enter; the function is still compiled and checked. The second argument
+/// is what sets the runtime up: [`start`], or [`start_anywhere`].
 #[macro_export]
 macro_rules! host {
     ($main:path) => {
+        $crate::host!($main, start);
+    };
+    ($main:path, $start:ident) => {
         #[cfg(target_arch = "powerpc64")]
         #[unsafe(no_mangle)]
         extern "C" fn host_main(tree: u64, opal_base: u64, opal_entry: u64) -> ! {
@@ -47,7 +51,7 @@ macro_rules! host {
                 opal_base,
                 opal_entry,
             };
-            $crate::host_runtime::start(&args);
+            $crate::host_runtime::$start(&args);
             $main(args)
         }
 
@@ -65,10 +69,15 @@ macro_rules! host {
     };
 }
 
-/// Sets up what the rest of the runtime needs. The first thing that a host does.
-pub fn start(args: &HostArgs) {
+/// Sets up OPAL calls, all that a host of any OPAL firmware needs. The first thing that it does.
+pub fn start_anywhere(args: &HostArgs) {
     opal::set_entry(args.opal_base, args.opal_entry);
     entry::install_vectors();
+}
+
+/// Sets up what the rest of the runtime needs. The first thing that a host does.
+pub fn start(args: &HostArgs) {
+    start_anywhere(args);
     icp::init(device_tree(args));
     icp::accept_all();
 }
