@@ -69,7 +69,8 @@ global_asm!(
     "    ori 13, 13, early_area@l",
     "    blr",
     //
-    // Copies the image to BASE, in lines of 32 bytes, and goes on there. r30 = from there to the image, r31 = tree.
+    // Copies the image to BASE, in lines of 32 bytes, and goes on there. r30 = from there to the
+    // image, r31 = tree.
     "boot_thread:",
     "    lis 3, image_start@highest",
     "    ori 3, 3, image_start@higher",

@@ -99,8 +99,9 @@ pub fn held(key: u64) -> bool {
 }
 
 /// Puts the guest's registers into this thread, but for the general ones and those that
-/// [`load_always`] loads. `key` tells this vcpu (upper half), and since this load, from all others; `fp_clean`: the
-/// thread's floating-point, VMX and VSX registers hold nothing that a guest may not see.
+/// [`load_always`] loads. `key` tells this vcpu (upper half), and since this load, from all others;
+/// `fp_clean`: the thread's floating-point, VMX and VSX registers hold nothing that a guest may not
+/// see.
 ///
 /// # Safety
 /// `page` is a vcpu page that this thread alone uses until [`save`]; this thread is in real mode
@@ -133,11 +134,12 @@ pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_
 }
 
 /// Clears what a guest can write, though its page doesn't keep it, lest the next one reads it:
-/// invalid SLB entries, the branch history, and registers that are others' names on POWER8 but have a content of their own on
-/// QEMU. Where they have none, writing 0 changes nothing.
+/// invalid SLB entries, the branch history, and registers that are others' names on POWER8 but have
+/// a content of their own on QEMU. Where they have none, writing 0 changes nothing.
 fn forget_others() {
     op::clear_branch_history();
-    // SAFETY: the firmware runs in real mode. No code depends on the registers; BESCRS and BESCRR change the bits of BESCR that are 1 here.
+    // SAFETY: the firmware runs in real mode. No code depends on the registers; BESCRS and BESCRR
+    // change the bits of BESCR that are 1 here.
     unsafe {
         slb::clear();
         spr::write::<{ spr::EAR }>(0);

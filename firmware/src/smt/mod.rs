@@ -2,8 +2,8 @@
 //!
 //! A call comes in through [`calls`], which checks every argument; its objects live in [`objects`].
 //! VCORE_RUN goes on in [`run`] (the runner's part), each thread's part is [`seat`] until it is in
-//! its guest and [`leave`] from there, and what a guest asks for without leaving is in [`hypercall`]. The protocol between them is
-//! [`crate::vcore`].
+//! its guest and [`leave`] from there, and what a guest asks for without leaving is in
+//! [`hypercall`]. The protocol between them is [`crate::vcore`].
 
 pub mod calls;
 pub mod check;

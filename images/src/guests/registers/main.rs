@@ -1,5 +1,5 @@
-//! Fills every register that it may write, from a seed (its first argument), leaves its thread, and looks
-//! whether each register is as it was (`images::behaviour::registers`).
+//! Fills every register that it may write, from a seed (its first argument), leaves its thread, and
+//! looks whether each register is as it was (`images::behaviour::registers`).
 //!
 //! In the first rounds it leaves by a hypercall, in the others it spins until the host's deadline
 //! takes it out: then SRR0 and SRR1, which a hypercall loses, have to hold as well.
