@@ -69,6 +69,24 @@ pub unsafe fn set_msr(value: u64) {
     unsafe { asm!("mtmsrd {}, 0", in(reg) value, options(nostack)) };
 }
 
+/// A hypervisor doorbell for thread 0 of this core: type 5 (Power ISA 2.07 Book III-S 11.2).
+const DOORBELL_0: u64 = 5 << 27;
+
+/// Rings thread 0's hypervisor doorbell, which ends its nap or interrupts its guest; all earlier
+/// stores are seen before it.
+#[inline(always)]
+pub fn ring_thread_0() {
+    // SAFETY: changes no register; written as a number since the assembler wants a newer processor.
+    unsafe { asm!("sync", ".long 0x7c00499c", in("r9") DOORBELL_0, options(nostack)) };
+}
+
+/// Forgets that this thread's, thread 0's, hypervisor doorbell was rung (`msgclr`).
+#[inline(always)]
+pub fn silence_thread_0() {
+    // SAFETY: as `ring_thread_0`.
+    unsafe { asm!(".long 0x7c0049dc", in("r9") DOORBELL_0, options(nostack)) };
+}
+
 /// Forgets this thread's SLB and the translations derived from it, and HRMOR's old value.
 ///
 /// # Safety

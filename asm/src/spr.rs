@@ -97,6 +97,24 @@ sprs! {
 /// HID0: interrupts to the hypervisor are taken little-endian.
 pub const HID0_HILE: u64 = crate::ibm(19);
 
+/// HFSCR: facilities that a guest may use (Power ISA 2.07 Book III-S 6.2.10).
+pub mod hfscr {
+    use crate::ibm;
+
+    pub const FP: u64 = ibm(63);
+    /// VMX and VSX.
+    pub const VECVSX: u64 = ibm(62);
+    pub const DSCR: u64 = ibm(61);
+    /// The performance monitor.
+    pub const PM: u64 = ibm(60);
+    pub const BHRB: u64 = ibm(59);
+    pub const TM: u64 = ibm(58);
+    pub const EBB: u64 = ibm(56);
+    pub const TAR: u64 = ibm(55);
+    /// `msgsndp`, `msgclrp`, DPDES.
+    pub const MSGP: u64 = ibm(53);
+}
+
 /// LPCR fields (Power ISA 2.07 Book III-S 2.2).
 pub mod lpcr {
     use crate::{ibm, ibm_field};

@@ -20,6 +20,8 @@ pub struct Machine<'a> {
     pub cores: Vec<u32>,
     /// Whether the tree has `/ibm,opal/smt`, by which the firmware says that it runs SMT guests.
     pub has_smt: bool,
+    /// Real address of the first chip's XSCOM window.
+    pub xscom: Option<u64>,
 }
 
 /// The tree lacks something or has it in another form.
@@ -47,6 +49,7 @@ impl<'a> Machine<'a> {
             reserved: reserved(tree)?,
             cores: cores(tree)?,
             has_smt: tree.find_node("/ibm,opal/smt").is_some(),
+            xscom: xscom(tree),
         })
     }
 }
@@ -140,6 +143,12 @@ fn cores(tree: Fdt<'_>) -> Result<Vec<u32>, BadTree> {
     } else {
         Ok(cores)
     }
+}
+
+fn xscom(tree: Fdt<'_>) -> Option<u64> {
+    let mut nodes = tree.root().children();
+    let node = nodes.find(|node| node.name_without_address() == "xscom")?;
+    node.reg().ok()??.next()?.address().ok()
 }
 
 /// Real address of the interrupt presentation controller of the thread `pir`: chips other than the

@@ -17,15 +17,15 @@ pub struct Partition {
     pub lpid: u64,
     pub rmor: u64,
     pub sdr1: u64,
+    /// Facilities that its guests may use, but for those that a vcpu has with flag FP.
+    pub hfscr: u64,
     /// Its guests have a page table, and so a use for the SLB: it is kept for them. Others find it
     /// empty, or as they left it on this thread.
     pub segments: bool,
 }
 
-/// HFSCR: every facility but floating point, VMX and VSX.
-const HFSCR_ALL: u64 = ibm(61) | ibm(60) | ibm(59) | ibm(58) | ibm(56) | ibm(55) | ibm(53);
-/// HFSCR: vectors and VSX, and floating point.
-const HFSCR_FP: u64 = ibm(62) | ibm(63);
+/// The facilities that flag FP is for.
+const HFSCR_FP: u64 = spr::hfscr::FP | spr::hfscr::VECVSX;
 /// MMCR0\[FC\]: the counters stand still.
 const MMCR0_FROZEN: u64 = ibm(32);
 /// DAWRX\[HYP\]: match in hypervisor state, which is not the guest's to ask for.
@@ -178,7 +178,7 @@ pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: 
         spr::write::<{ spr::CIABR }>(if hypervisor { 0 } else { ciabr });
         spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
         let fp = if (*op::area()).fp != 0 { HFSCR_FP } else { 0 };
-        spr::write::<{ spr::HFSCR }>(HFSCR_ALL | fp);
+        spr::write::<{ spr::HFSCR }>(partition.hfscr | fp);
         spr::write::<{ spr::RMOR }>(partition.rmor);
         spr::write::<{ spr::SDR1 }>(partition.sdr1);
         spr::write::<{ spr::LPIDR }>(partition.lpid);

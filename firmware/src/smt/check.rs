@@ -113,17 +113,29 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
         MemoryMode::Rmor => rmor(base, config.rm_len_bytes.get())?,
         MemoryMode::Vrma => vrma(base, config.rm_len_bytes.get())?,
     };
-    let wake = spr::lpcr::PECE_EXTERNAL | spr::lpcr::PECE_DECREMENTER | spr::lpcr::PECE_DOORBELL;
+    let wake = spr::lpcr::PECE_EXTERNAL
+        | spr::lpcr::PECE_DECREMENTER
+        | spr::lpcr::PECE_DOORBELL
+        | spr::lpcr::PECE_HV_DOORBELL;
+    let aligned = ptid == PtidMode::Aligned;
     Ok(Settings {
         lpid,
         lpcr: config.lpcr.get() | memory.lpcr | spr::lpcr::VPM1 | spr::lpcr::HDICE | wake,
         rmor: memory.rmor,
         sdr1: memory.sdr1,
+        hfscr: facilities(aligned),
         segments: mode == MemoryMode::Vrma,
         width,
-        aligned: ptid == PtidMode::Aligned,
+        aligned,
         eager: policy == Policy::Eager,
     })
+}
+
+/// What a guest may use beside floating point, VMX and VSX. Doorbells name hardware threads, which
+/// mean nothing to a guest in packed mode.
+fn facilities(aligned: bool) -> u64 {
+    use spr::hfscr::{BHRB, DSCR, EBB, MSGP, PM, TAR, TM};
+    DSCR | PM | BHRB | TM | EBB | TAR | if aligned { MSGP } else { 0 }
 }
 
 struct Memory {

@@ -30,6 +30,10 @@ pub struct Core {
     /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
     /// mediated external exception: the core's HDEC then ticks.
     pub polling: AtomicU8,
+    /// 1: a sibling has rung thread 0's doorbell, or is about to.
+    pub rung: AtomicU8,
+    /// 1: an interrupt of the host's ends the present run.
+    pub interrupted: AtomicU8,
     /// The host vouches for the vcpu pages of this run, and for its floating-point registers
     /// (`RUN_UNTOUCHED`, `RUN_FP_CLEAN`).
     pub untouched: AtomicU8,
@@ -71,6 +75,8 @@ impl Core {
             fates: Fates::new(),
             state: AtomicU8::new(CoreState::Held as u8),
             polling: AtomicU8::new(0),
+            rung: AtomicU8::new(0),
+            interrupted: AtomicU8::new(0),
             untouched: AtomicU8::new(0),
             fp_clean: AtomicU8::new(0),
             hosts_sprs: AtomicU8::new(1),

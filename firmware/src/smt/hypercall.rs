@@ -8,6 +8,7 @@ use hcalls::page::PENDING_EXTERNAL;
 use hcalls::{VcpuPage, papr};
 use platform::guest::ticks_until;
 use platform::thread;
+use platform::xics::XISR_IPI;
 
 /// Leave the guest and let the host see to it.
 const LEAVE: u64 = 0;
@@ -51,7 +52,7 @@ fn prod(seat: &Seat, target: u64) -> bool {
     };
     match seat.vcore.entry.prod(ptid) {
         Prod::Wake => {
-            seat.core.icp(ptid).send_ipi();
+            seat.call(ptid);
             true
         }
         Prod::Noted => true,
@@ -134,7 +135,12 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     }
 }
 
-/// A device wants the host: the runner leaves its interrupt unread (L6).
+/// Something wants the host: the runner leaves it unread (L6).
 fn host_interrupt(seat: &Seat) -> bool {
-    seat.thread.icp.poll() != 0 && !seat.thread.icp.ipi_presented()
+    match seat.thread.icp.poll() {
+        0 => false,
+        // A secondary's can only be a late one of the firmware's.
+        XISR_IPI => seat.thread.ptid() == 0,
+        _ => true,
+    }
 }

@@ -138,18 +138,23 @@ impl Seat {
         leaving.then_some(ExitReason::Pulled)
     }
 
-    /// An external interrupt: an IPI from a kicker or a late one, or a device of the host's.
+    /// An external interrupt: an IPI from a kicker or a late one, or one of the host's, which stays
+    /// unread: on thread 0 that is every one but a kicker's (L6).
     fn external(self) -> Option<ExitReason> {
         let entry = &self.vcore.entry;
         let poll = || self.thread.icp.poll();
         let (presented, called) = entry.polled(self.thread.ptid(), poll);
         if called {
             self.take_call();
-            return Some(ExitReason::Kick).filter(|_| entry.snapshot().leaving());
+            let reason = match self.core.interrupted.load(Relaxed) {
+                0 => ExitReason::Kick,
+                _ => ExitReason::External,
+            };
+            return Some(reason).filter(|_| entry.snapshot().leaving());
         }
         match presented {
             0 => {}
-            XISR_IPI => {
+            XISR_IPI if self.thread.ptid() != 0 => {
                 self.thread.icp.take_ipi();
             }
             _ => return Some(ExitReason::External),
@@ -187,7 +192,7 @@ impl Seat {
         }
         if leave.ceded() {
             for ptid in Slots(self.vcore.entry.wake_ceded()) {
-                self.core.icp(ptid).send_ipi();
+                self.call(ptid);
             }
         }
     }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub lpcr: u64,
     pub rmor: u64,
     pub sdr1: u64,
+    /// Facilities that guests may use, but for floating point, VMX and VSX.
+    pub hfscr: u64,
     pub segments: bool,
     pub width: usize,
     pub aligned: bool,

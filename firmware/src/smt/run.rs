@@ -3,7 +3,7 @@ use super::calls::wrong;
 use super::cores::{self, Core, NOBODY};
 use super::fates::{Told, stays_queued};
 use super::objects::{self, Vcore};
-use super::running::Running;
+use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, Running};
 use super::seat::{Seat, letter};
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
@@ -12,7 +12,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::run::{
-    CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_KEEP_SLB, RUN_SPRS_LOST, RUN_UNTOUCHED,
+    CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED,
 };
 use hcalls::{Status, VcpuPage};
 use platform::real;
@@ -77,7 +77,7 @@ pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
         end_with_more(thread, core)
     }
     run.answer(running, told, 0, NO_DECREMENTER);
-    give_back(running, Status::Success)
+    give_back(core, running, Status::Success)
 }
 
 /// Waits until every thread of the run has reported (B31). A late joiner whose thread is this one
@@ -99,6 +99,9 @@ fn wait(thread: &'static Thread, core: &'static Core) -> ! {
             op::unrelax();
             run.sit();
         }
+        if !now.leaving() && thread.icp.poll() != 0 {
+            interrupt(&run);
+        }
         let now_tb = op::time_tb();
         if now.leaving() && !leaving {
             leaving = true;
@@ -110,6 +113,17 @@ fn wait(thread: &'static Thread, core: &'static Core) -> ! {
             op::unrelax();
             fence(&run, now.outstanding())
         }
+    }
+}
+
+/// Something wants the host, on whose thread no guest is that it would bring out (L6).
+#[cold]
+fn interrupt(run: &Run) {
+    // SAFETY: this is the core's thread 0, in a run.
+    unsafe { run.core.running.get().afterwards |= INTERRUPTED };
+    run.core.interrupted.store(1, Relaxed);
+    if let Some(ptid) = start::bring_out(&run.vcore.entry) {
+        run.core.icp(ptid).send_ipi();
     }
 }
 
@@ -131,7 +145,7 @@ fn fence(run: &Run, lost: Mask) -> ! {
     let args = running.args();
     args[1] = 0;
     args[2] = u64::from(lost);
-    give_back(running, Status::Partial)
+    give_back(run.core, running, Status::Partial)
 }
 
 /// The end of a run in which vcpus have ceded, or were kicked late.
@@ -144,17 +158,31 @@ fn end_with_more(thread: &'static Thread, core: &'static Core) -> ! {
     let earliest_tb = run.earliest_tb(told.ceded());
     let kicked = end(run.vcore, told.exited(), told.ceded());
     run.answer(running, told, kicked, earliest_tb);
-    give_back(running, Status::Success)
+    give_back(core, running, Status::Success)
 }
 
 /// Ends the host's call.
 #[inline(always)]
-fn give_back(running: &Running, status: Status) -> ! {
-    if running.keeps_slb {
-        running.slb.put_back();
+fn give_back(core: &Core, running: &Running, status: Status) -> ! {
+    if running.afterwards != 0 {
+        settle(core, running);
     }
     // SAFETY: the call of the run that ends here, on its thread; the host's registers are back.
     unsafe { opal::return_from_run(status as i64) }
+}
+
+/// What is owed to the host beside its answer.
+#[inline(never)]
+fn settle(core: &Core, running: &Running) {
+    if running.afterwards & KEEPS_SLB != 0 {
+        running.slb.put_back();
+    }
+    if running.afterwards & OWES_IPI != 0 {
+        core.icp(0).send_ipi();
+    }
+    if running.afterwards & INTERRUPTED != 0 {
+        core.interrupted.store(0, Relaxed);
+    }
 }
 
 #[cold]
@@ -210,8 +238,8 @@ impl Run {
         if keeps_sprs {
             self.core.hosts_sprs.store(1, Relaxed);
         }
-        running.keeps_slb = flags & RUN_KEEP_SLB != 0;
-        if running.keeps_slb {
+        running.afterwards = flags as u8 & KEEPS_SLB;
+        if running.afterwards != 0 {
             running.slb.take();
         }
         let vtb = self.vcore.vtb.load(Relaxed);

@@ -2,17 +2,26 @@
 use super::objects::Vcore;
 use crate::vcore::Mask;
 use core::cell::UnsafeCell;
+use hcalls::run::RUN_KEEP_SLB;
 use platform::guest::SavedSlb;
 use platform::world::Host;
+
+/// The host's SLB was kept.
+pub const KEEPS_SLB: u8 = RUN_KEEP_SLB as u8;
+/// An IPI was taken that may have been the host's as well: it gets one.
+pub const OWES_IPI: u8 = 1 << 6;
+/// [`super::cores::Core::interrupted`] is to be taken back.
+pub const INTERRUPTED: u8 = 1 << 7;
 
 /// What a run keeps until its end: thread 0 leaves it here while a guest has its stack.
 #[derive(Debug)]
 pub struct Running {
     pub vcore: Option<&'static Vcore>,
     pub host: Host,
-    /// The host's SLB, if `keeps_slb`.
+    /// The host's SLB, if it is kept.
     pub slb: SavedSlb,
-    pub keeps_slb: bool,
+    /// What is owed to the host beside its answer: [`KEEPS_SLB`], [`OWES_IPI`], [`INTERRUPTED`].
+    pub afterwards: u8,
     /// The call's arguments, which its results replace.
     pub args: usize,
     /// Threads called when the run began.
@@ -46,7 +55,7 @@ impl RunnersOwn {
             vcore: None,
             host: Host::new(),
             slb: SavedSlb::new(),
-            keeps_slb: false,
+            afterwards: 0,
             args: 0,
             called: 0,
             started_tb: 0,

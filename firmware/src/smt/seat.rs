@@ -2,6 +2,7 @@
 use super::cores::Core;
 use super::inject;
 use super::objects::Vcore;
+use super::running::OWES_IPI;
 use crate::opal::cpu;
 use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -126,6 +127,7 @@ impl Seat {
             lpid: rules.lpid.load(Relaxed),
             rmor: rules.rmor.load(Relaxed),
             sdr1: rules.sdr1.load(Relaxed),
+            hfscr: rules.hfscr.load(Relaxed),
             segments: self.has_segments(),
         }
     }
@@ -157,12 +159,41 @@ impl Seat {
     /// Takes the IPI that somebody has sent, or is about to send, to this thread.
     #[inline(never)]
     pub fn take_call(self) {
-        while !self.thread.icp.ipi_sent() {
+        let ptid = self.thread.ptid();
+        while !self.is_answerable() {
             op::relax();
         }
         op::unrelax();
-        self.thread.icp.take_ipi();
-        self.vcore.entry.answered(self.thread.ptid());
+        self.vcore.entry.answered(ptid);
+    }
+
+    /// A call has come and is taken now. Thread 0's presenter is the host's: a sibling rings its
+    /// doorbell instead, and an IPI that is taken there may have been the host's as well.
+    fn is_answerable(&self) -> bool {
+        let runners = self.thread.ptid() == 0;
+        if runners && self.core.rung.swap(0, Acquire) != 0 {
+            op::silence_thread_0();
+            return true;
+        }
+        let sent = self.thread.icp.ipi_sent();
+        if sent {
+            self.thread.icp.take_ipi();
+        }
+        if sent && runners {
+            // SAFETY: this is the core's thread 0, and no reference to the record is in use.
+            unsafe { self.core.running.get().afterwards |= OWES_IPI };
+        }
+        sent
+    }
+
+    /// Calls a sibling that has ceded, whose `called` was set.
+    pub fn call(&self, ptid: usize) {
+        if ptid == 0 {
+            self.core.rung.store(1, Relaxed);
+            op::ring_thread_0();
+        } else {
+            self.core.icp(ptid).send_ipi();
+        }
     }
 
     /// Tells why the vcpu came out, if it wasn't pulled.

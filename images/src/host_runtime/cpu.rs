@@ -54,6 +54,17 @@ mod machine {
         }
     }
 
+    /// Writes 8 bytes to a device.
+    ///
+    /// # Safety
+    /// As [`write_device_u8`].
+    pub unsafe fn write_device_u64(address: u64, value: u64) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!("sync", "stdcix {}, 0, {}", in(reg) value, in(reg) address, options(nostack))
+        }
+    }
+
     /// Writes 4 bytes to a device.
     ///
     /// # Safety
@@ -87,6 +98,9 @@ mod machine {
         unreachable!("no POWER8")
     }
     pub unsafe fn write_device_u32(_address: u64, _value: u32) {
+        unreachable!("no POWER8")
+    }
+    pub unsafe fn write_device_u64(_address: u64, _value: u64) {
         unreachable!("no POWER8")
     }
 }

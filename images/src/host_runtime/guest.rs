@@ -3,13 +3,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use hcalls::exit::ExitReason;
 use hcalls::page::{FLAG_FP, PAGE_BYTES, VcpuPage};
 use hcalls::partition::{LPCR_ILE, MemoryMode, PartitionConfig, Policy, PtidMode};
 use hcalls::{MAX_THREADS, Status};
 
 use super::calls::{self, Partition, Refusal, Vcore};
 use super::hpt::{self, PageTable};
-use super::{cpu, real_memory};
+use super::{cpu, icp, real_memory};
 use crate::guest_image::{self, BadImage, GuestImage};
 use crate::ram::Ram;
 
@@ -238,7 +239,12 @@ impl Guest {
         flags: u64,
     ) -> calls::Result<calls::Run> {
         // SAFETY: `&mut self`: no reference to a page or to the memory is alive.
-        unsafe { calls::vcore_run(self.vcore, runnable, blocked, deadline_tb, flags) }
+        let run = unsafe { calls::vcore_run(self.vcore, runnable, blocked, deadline_tb, flags) };
+        // Another host would open its interrupts now.
+        if run.is_ok_and(|run| run.first_reason != ExitReason::Hypercall) {
+            icp::drop_ipi();
+        }
+        run
     }
 
     /// Destroys the partition. The memory is not used again.

@@ -19,16 +19,44 @@ pub fn init(tree: Fdt<'static>) {
     TREE.call_once(|| tree);
 }
 
+/// The source of an inter-processor interrupt.
+pub const IPI: u32 = 2;
+/// Sends the thread `pir` an interrupt of its own, as a host does when it wants another of its
+/// threads: with a priority that the firmware doesn't use.
+pub fn send_ipi(pir: u32) {
+    const PRIORITY: u8 = 4;
+    // SAFETY: a presenter's register; the thread is the host's, or the firmware drops the interrupt.
+    unsafe { cpu::write_device_u8(page_of(pir) + MFRR, PRIORITY) }
+}
+
 /// Real address of the calling thread's page.
 fn page() -> u64 {
+    page_of(cpu::pir())
+}
+
+fn page_of(pir: u32) -> u64 {
     let tree = TREE.get().expect("`init` comes first");
-    machine::presenter(*tree, cpu::pir()).unwrap_or_else(|bad| panic!("device tree: {}", bad.0))
+    machine::presenter(*tree, pir).unwrap_or_else(|bad| panic!("device tree: {}", bad.0))
 }
 
 /// Lets interrupts of every priority through to this thread: after reset none are.
 pub fn accept_all() {
     // SAFETY: this thread's own register; interrupts stay pending since MSR[EE] is off.
     unsafe { cpu::write_device_u8(page() + XIRR, 0xff) }
+}
+
+/// The source of the interrupt that waits for this thread; 0 for none.
+pub fn pending() -> u32 {
+    // SAFETY: this thread's own register; a read of +0 accepts nothing.
+    unsafe { cpu::read_device_u32(page()) & 0xff_ffff }
+}
+
+/// Takes an inter-processor interrupt that waits for this thread. A host with interrupts on takes
+/// it by itself; there may be nothing behind it (VCORE_RUN).
+pub fn drop_ipi() {
+    if pending() == IPI {
+        drop_pending();
+    }
 }
 
 /// Takes the interrupt that waits for this thread, if there is one, and ends it; its source.
@@ -40,7 +68,7 @@ pub fn drop_pending() -> Option<u32> {
     unsafe {
         let xirr = cpu::read_device_u32(page + XIRR);
         let source = xirr & 0xff_ffff;
-        if source == 2 {
+        if source == IPI {
             cpu::write_device_u8(page + MFRR, 0xff);
         }
         cpu::write_device_u32(page + XIRR, xirr | 0xff00_0000);

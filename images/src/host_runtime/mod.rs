@@ -16,6 +16,7 @@ pub mod icp;
 pub mod mmu;
 pub mod opal;
 pub mod sync;
+pub mod xscom;
 
 use core::ops::Range;
 

@@ -61,6 +61,7 @@ impl Lab {
         let machine = Machine::read(tree).expect("the device tree");
         let tree = args.tree..args.tree + tree.data().len() as u64;
         let ram = host_runtime::free_ram(&machine, tree.clone());
+        host_runtime::xscom::init(&machine);
         let initrd = machine.initrd.clone().unwrap_or(0..0);
         // SAFETY: the firmware put the archive there for the host, who only reads it.
         let archive = unsafe { host_runtime::real_memory(initrd) };

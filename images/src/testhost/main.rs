@@ -11,6 +11,7 @@ mod arguments;
 mod bench;
 mod cores;
 mod hostile;
+mod interrupts;
 mod isolation;
 mod lab;
 mod memory;
@@ -77,6 +78,10 @@ const TESTS: &[Test] = &[
     ("two_cores", cores::two_cores),
     ("claim", cores::claim),
     ("secondary", cores::secondary),
+    ("host_interrupt", interrupts::host_interrupt),
+    ("host_interrupt_before", interrupts::host_interrupt_before),
+    ("host_interrupt_ceded", interrupts::host_interrupt_ceded),
+    ("host_interrupt_kick", interrupts::host_interrupt_kick),
     ("race_join_exit", races::race_join_exit),
     ("race_kick_entry", races::race_kick_entry),
     ("race_destroy_run", races::race_destroy_run),

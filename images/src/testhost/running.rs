@@ -186,6 +186,10 @@ pub fn exits(lab: &mut Lab) -> Outcome {
         (exits::WRITE_LPIDR, OwnVector(0x700)),
         (exits::WRITE_HDEC, OwnVector(0x700)),
         (exits::CACHE_INHIBITED_STORE, OwnVector(0x700)),
+        (
+            exits::DOORBELL,
+            Exit(ExitReason::FacilityUnavailable, 0xf80),
+        ),
         (exits::SET_HV, NoHv),
         (exits::RFID_TO_HV, NoHv),
     ];
@@ -214,6 +218,10 @@ fn exit(guest: &mut Guest, expected: Expected) -> Outcome {
             same("reason and vector", (reason, trap), (wanted as u32, vector))?;
             if wanted == ExitReason::EmulationAssist {
                 same("the instruction", page.firmware.heir.get(), 0)?;
+            }
+            if wanted == ExitReason::FacilityUnavailable {
+                // 10: the message facility (Power ISA 2.07 Book III-S 6.2.10).
+                same("the facility", page.firmware.fault.get(), 10)?;
             }
             Ok(())
         }

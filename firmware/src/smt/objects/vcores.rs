@@ -18,6 +18,7 @@ pub struct Rules {
     pub lpcr: AtomicU64,
     pub rmor: AtomicU64,
     pub sdr1: AtomicU64,
+    pub hfscr: AtomicU64,
     /// Not 0: guests have a page table and so a use for the SLB.
     pub segments: AtomicU64,
     /// Vcpus per vcore.
@@ -109,6 +110,7 @@ impl Rules {
             lpcr: AtomicU64::new(0),
             rmor: AtomicU64::new(0),
             sdr1: AtomicU64::new(0),
+            hfscr: AtomicU64::new(0),
             segments: AtomicU64::new(0),
             width: AtomicU64::new(0),
             aligned: AtomicU64::new(0),
@@ -121,6 +123,7 @@ impl Rules {
         self.lpcr.store(from.lpcr, Relaxed);
         self.rmor.store(from.rmor, Relaxed);
         self.sdr1.store(from.sdr1, Relaxed);
+        self.hfscr.store(from.hfscr, Relaxed);
         self.segments.store(u64::from(from.segments), Relaxed);
         self.width.store(from.width as u64, Relaxed);
         self.aligned.store(u64::from(from.aligned), Relaxed);
