@@ -43,14 +43,21 @@ pub mod calls {
     pub const REPORT_FOR_EVER: u64 = 0;
     /// H_CEDE for ever; H_REPORT of STEP after each.
     pub const CEDE_FOR_EVER: u64 = 1;
-    /// Vcpu 0 and 1 prod each other by turns, [`ROUNDS`] times; others are done at once.
+    /// Vcpu 0 and 1 prod each other by turns, as often as their second argument (r6) says; others are
+    /// done at once.
     pub const PING_PONG: u64 = 2;
     /// H_PROD of itself, then H_CEDE; H_PROD and H_CONFER of vcpus that there are and that there
     /// aren't. H_REPORT of STEP and the four answers.
     pub const ANSWERS: u64 = 3;
-    /// Vcpu 0 measures; the others spin. H_REPORT of STEP and the ticks of ROUNDS calls: H_PROD of
-    /// itself, H_PROD then H_CEDE, H_CONFER to anyone.
-    pub const MEASURE: u64 = 4;
+    /// Vcpu 0 makes one call as often as its second argument (r6) says, then H_REPORT of STEP; for
+    /// ever. The others spin. First: H_PROD of itself.
+    pub const PROD: u64 = 4;
+    /// H_PROD of itself, then H_CEDE.
+    pub const PROD_CEDE: u64 = 8;
+    /// H_CONFER to anyone.
+    pub const CONFER: u64 = 9;
+    /// H_PROD of vcpu 1, which is in the guest.
+    pub const PROD_OTHER: u64 = 10;
     /// H_REPORT of STEP, the index and the hardware thread (TIR) once, then spin.
     pub const REPORT_THEN_SPIN: u64 = 5;
     /// Vcpu 0 does as [`REPORT_FOR_EVER`], the others spin.
@@ -60,7 +67,6 @@ pub mod calls {
     pub const ALL_THEN_REPORT: u64 = 7;
 
     pub const STEP: u64 = 0x2345;
-    pub const ROUNDS: u64 = 1000;
 }
 
 /// `guest-registers`: how often which registers hold, and which one does not.

@@ -19,8 +19,7 @@ const FEW: &str = "cycles=1000";
 /// Races have 2,000 rounds each, and fewer where a round takes as much longer.
 const RACES: &str = "race_";
 const FEW_ROUNDS: &str = "rounds=300";
-/// It shows nothing but numbers, which mean something where time counts instructions: see
-/// `budgets`.
+/// Work to count the instructions of, where time counts them: see `budgets`.
 const BENCH: &str = "bench";
 
 /// Behaviours that are refusals: the firmware logs them.

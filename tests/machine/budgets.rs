@@ -9,6 +9,8 @@ use libtest_mimic::Trial;
 use tests::console::Expected;
 use tests::qemu::{Boot, End, Tcg};
 use tests::{elf, gdb, images};
+use xtask::bench::rounds::{Files, Row};
+use xtask::bench::vcore;
 
 use crate::{Outcome, behaviours, trial};
 
@@ -24,20 +26,24 @@ const BOOTS: [(u32, u64); 2] = [(1, 5_000_000), (8, 8_000_000)];
 const NOTE: u64 = 0x4000_0000;
 const NOTE_TIME: [u32; 4] = [0x7d4c_42e6, 0x3d60_4000, 0xf94b_0000, 0x4800_0000];
 
-/// Lines of the behaviour `bench`: how they begin, which of their numbers, and the most it may be.
-/// `round trip` leaves out the time that the vcpus count as in their guests, `run` leaves out
-/// nothing: neither the guests' own instructions nor the host's around the call.
-const BENCH: [(&str, &str, u64); 9] = [
-    ("bench smt1:", "round trip", 950),
-    ("bench smt1:", "run", 1_090),
-    ("bench smt1 with FP:", "round trip", 1_130),
-    ("bench smt8:", "round trip", 4_500),
-    ("bench smt8:", "run", 4_800),
-    ("bench smt8 with FP:", "round trip", 5_900),
-    ("bench smt1:", "H_PROD", 200),
-    ("bench smt1:", "H_CONFER", 200),
-    // Two calls.
-    ("bench smt1:", "H_PROD and H_CEDE", 410),
+/// What one of the test host's rows may cost, in instructions of the firmware.
+type Budget = (&'static str, fn(&Row) -> anyhow::Result<u64>, u64);
+
+/// Round trips are all instructions of the core's threads from one VCORE_RUN to the next; hypercalls
+/// are from a guest and back into it.
+const BUDGETS: [Budget; 12] = [
+    ("smt1", Row::round_trip, 1_000),
+    ("smt2", Row::round_trip, 1_650),
+    ("smt4", Row::round_trip, 2_700),
+    ("smt8", Row::round_trip, 4_700),
+    ("smt8", Row::secondary_in, 190),
+    ("smt8", Row::secondary_out, 310),
+    ("smt8 fp", Row::round_trip, 6_100),
+    ("smt8 all", Row::round_trip, 12_200),
+    ("H_PROD of itself", |row| row.served(1), 200),
+    ("H_PROD of a sibling in H_CEDE", |row| row.served(1), 200),
+    ("H_PROD, H_CEDE", |row| row.served(2), 200),
+    ("H_CONFER", |row| row.served(1), 200),
 ];
 
 /// What `callbench` tells of OPAL's calls: the most that each may be. Other OPAL firmware takes, in
@@ -132,34 +138,24 @@ fn opal_calls_within() -> Outcome {
 
 /// All numbers are looked at, so that one that is too high doesn't hide another.
 fn calls_within() -> Outcome {
-    let boot = behaviours::boot("bench", Tcg::Counting);
-    let lines = boot.check(&End::Off, &behaviours::expected("bench"))?;
-    let mut faults = Vec::new();
-    for (line, number, budget) in BENCH {
-        let what = format!("{line} {number}");
-        let found = lines.iter().find_map(|text| {
-            text.strip_prefix(line)?
-                .split(", ")
-                .find_map(|part| ns(part, number))
-        });
-        let judged = match found {
-            Some(ns) => within(&what, ns, budget),
-            None => Err(format!("{what}: not said")),
-        };
-        faults.extend(judged.err());
-    }
+    let files = Files {
+        lid: images::path("catnap.lid"),
+        elf: images::path("catnap.elf"),
+        host: images::path("testhost"),
+        calls: images::path("callbench"),
+        initrd: behaviours::initrd(),
+    };
+    let measured = vcore::measure(&files).map_err(|why| format!("{why:#}"))?;
+    let judge = |(name, count, budget): Budget| {
+        let count = measured.row(name).and_then(count);
+        within(name, count.map_err(|why| format!("{why:#}"))?, budget)
+    };
+    let faults: Vec<_> = BUDGETS
+        .into_iter()
+        .filter_map(|budget| judge(budget).err())
+        .collect();
     match faults.is_empty() {
         true => Ok(()),
-        false => Err(format!(
-            "{}\n  | {}",
-            faults.join("\n"),
-            lines.join("\n  | ")
-        )),
+        false => Err(faults.join("\n")),
     }
-}
-
-/// The number of a part such as `round trip 812 ns`.
-fn ns(part: &str, name: &str) -> Option<u64> {
-    let number = part.trim().strip_prefix(name)?.strip_suffix(" ns")?;
-    number.trim().parse().ok()
 }

@@ -1,20 +1,26 @@
-//! `cargo xtask bench`: what things cost, in instructions.
-use std::collections::BTreeMap;
-use std::io;
+//! `cargo xtask bench`: exact counts of instructions, beside those of others.
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, Subcommand};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde_json::json;
 
-use crate::console::{self, Limits};
-use crate::image::{self, Images};
-use crate::qemu::{Boot, Machine};
-use crate::setup;
+use self::report::{Peer, Table};
+use self::rounds::Files;
+use crate::{image, qemu, run, setup};
 
-/// The payload that makes the calls.
-const PAYLOAD: &str = "callbench";
+pub mod code;
+pub mod exec_log;
+pub mod floor;
+pub mod opal;
+pub mod profile;
+pub mod report;
+pub mod rounds;
+pub mod stretch;
+pub mod vcore;
+
 /// Where packages of QEMU put the firmware that comes with it.
 const PEERS: [&str; 3] = [
     "/usr/share/qemu/skiboot.lid",
@@ -22,38 +28,103 @@ const PEERS: [&str; 3] = [
     "/usr/local/share/qemu/skiboot.lid",
 ];
 
-#[derive(Args)]
-pub struct BenchOptions {
-    #[command(subcommand)]
-    what: What,
+/// A group of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// Runs of vcores and hypercalls, beside the bare floor and Linux's kvm_hv
+    Vcore,
+    /// OPAL's calls, beside those of the firmware that comes with QEMU
+    Opal,
+    /// Wake-ups, late joins and kicks, beside the bare floor
+    Ipi,
 }
 
-#[derive(Subcommand)]
-enum What {
-    /// OPAL's calls, beside those of the firmware that comes with QEMU.
-    ///
-    /// Both firmwares boot the same payload on the same machine, with QEMU counting instructions:
-    /// numbers are exact, and alike from run to run.
-    Opal {
-        /// The firmware to compare with [default: QEMU's skiboot.lid]
-        #[arg(long, value_name = "FILE")]
-        peer: Option<PathBuf>,
-    },
+#[derive(Args)]
+pub struct BenchOptions {
+    /// What to count [default: all]
+    #[arg(value_enum)]
+    which: Vec<Which>,
+    /// The firmware to compare with [default: QEMU's skiboot.lid]
+    #[arg(long, value_name = "FILE")]
+    peer: Option<PathBuf>,
+    /// Write the counts to this file as well, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Show also the functions and assembly labels of a round trip with their counts.
+    #[arg(long)]
+    profile: bool,
+    /// Show each cargo command.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl BenchOptions {
+    /// The firmware that has to be there before minutes of building.
+    fn peer(&self) -> Result<Option<PathBuf>> {
+        if !self.wants(Which::Opal) {
+            return Ok(None);
+        }
+        let peer = match &self.peer {
+            Some(peer) => peer.clone(),
+            None => installed_peer()?,
+        };
+        fs::metadata(&peer).with_context(|| format!("reading {}", peer.display()))?;
+        Ok(Some(peer))
+    }
+
+    fn wants(&self, which: Which) -> bool {
+        self.which.is_empty() || self.which.contains(&which)
+    }
 }
 
 /// The command.
 pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
-    let What::Opal { peer } = &options.what;
     setup::quick()?;
-    let images = image::build(false)?;
-    let peer = match peer {
-        Some(peer) => peer.clone(),
-        None => installed_peer()?,
-    };
-    let own = calls(&images, &images.lid())?;
-    let peers = calls(&images, &peer)?;
-    print!("{}", table(&own, &peers));
+    let peer = options.peer()?;
+    let files = files(options.verbose)?;
+    let mut tables = Vec::new();
+    if options.wants(Which::Vcore) || options.wants(Which::Ipi) {
+        let measured = vcore::measure(&files)?;
+        let firmware = fs::read(&files.elf)?;
+        if options.wants(Which::Vcore) {
+            tables.push(vcore::round_trips(&measured)?);
+            tables.push(vcore::directions(&measured)?);
+            tables.push(vcore::world(&measured, &firmware)?);
+            tables.push(vcore::served(&measured)?);
+        }
+        if options.wants(Which::Ipi) {
+            tables.push(vcore::ipis(&measured)?);
+        }
+        if options.profile {
+            for name in ["smt1", "smt8"] {
+                println!("{}\n", profile::text(measured.row(name)?, &firmware)?);
+            }
+        }
+    }
+    if let Some(peer) = peer.filter(|_| options.wants(Which::Opal)) {
+        tables.push(opal::table(&files, &peer)?);
+    }
+    let texts: Vec<_> = tables.iter().map(Table::text).collect();
+    println!("{}", texts.join("\n\n"));
+    if let Some(path) = &options.json {
+        write_json(path, &tables)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what is booted.
+fn files(verbose: bool) -> Result<Files> {
+    let images = image::build(verbose)?;
+    let initrd = images.dir.join("bench.cpio");
+    fs::write(&initrd, run::pack_guests(&images)?)
+        .with_context(|| format!("writing {}", initrd.display()))?;
+    Ok(Files {
+        lid: images.lid(),
+        elf: images.elf(),
+        host: images.payload(run::TEST_HOST),
+        calls: images.payload(opal::PAYLOAD),
+        initrd,
+    })
 }
 
 fn installed_peer() -> Result<PathBuf> {
@@ -64,84 +135,24 @@ fn installed_peer() -> Result<PathBuf> {
     found.with_context(|| format!("no firmware at {}: give one with --peer", PEERS.join(", ")))
 }
 
-/// Instructions by call.
-type Costs = BTreeMap<String, u64>;
+/// A figure of the firmware that catnap is compared with.
+fn skiboot(count: u64, firmware: &Path) -> Peer {
+    Peer {
+        name: "skiboot",
+        count,
+        source: firmware.display().to_string(),
+    }
+}
 
-/// Boots a firmware with the payload and reads what it tells.
-fn calls(images: &Images, firmware: &Path) -> Result<Costs> {
-    let machine = Machine {
-        cores: Some(1),
-        threads: Some(1),
-        icount: true,
-        ..Machine::default()
-    };
-    let mut qemu = machine.command(&Boot {
-        firmware,
-        payload: &images.payload(PAYLOAD),
-        // The payload wants none, but the machine's command line has one.
-        initrd: &images.payload(PAYLOAD),
-        bootargs: "",
-        interactive: false,
+fn write_json(path: &Path, tables: &[Table]) -> Result<()> {
+    let qemu = qemu::installed()?.map(|(major, minor)| format!("{major}.{minor}"));
+    let all = json!({
+        "catnap": env!("CARGO_PKG_VERSION"),
+        "qemu": qemu,
+        "tables": tables.iter().map(Table::json).collect::<Vec<_>>(),
     });
-    let limits = Limits {
-        run: Duration::from_secs(60),
-        switch_off: Duration::from_secs(10),
-    };
-    let mut costs = Costs::new();
-    let note = |line: &str| costs.extend(cost(line));
-    let end = console::watch(&mut qemu, limits, &mut io::sink(), note)?;
-    if costs.is_empty() {
-        bail!("{} told of no call ({end:?})", firmware.display());
-    }
-    ensure!(
-        costs.len() > 10,
-        "{} told of {} calls only",
-        firmware.display(),
-        costs.len()
-    );
-    Ok(costs)
-}
-
-/// Of a line such as `call CHECK_TOKEN: 170 ns, answered 1`.
-fn cost(line: &str) -> Option<(String, u64)> {
-    let (name, rest) = line.strip_prefix("call ")?.split_once(": ")?;
-    let number = rest.split_once(" ns")?.0.parse().ok()?;
-    Some((name.to_string(), number))
-}
-
-fn table(own: &Costs, peers: &Costs) -> String {
-    let mut out = format!(
-        "{:<28}{:>10}{:>10}{:>8}\n",
-        "instructions", "catnap", "peer", "ratio"
-    );
-    for (name, own) in own {
-        let (peer, ratio) = match peers.get(name) {
-            Some(peer) if *peer > 0 => (
-                peer.to_string(),
-                format!("{:.2}", *own as f64 / *peer as f64),
-            ),
-            _ => ("-".into(), "-".into()),
-        };
-        out += &format!("{name:<28}{own:>10}{peer:>10}{ratio:>8}\n");
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn costs_are_read() {
-        let line = "call CHECK_TOKEN: 170 ns, answered 1";
-        assert_eq!(cost(line), Some(("CHECK_TOKEN".into(), 170)));
-        assert_eq!(cost("sixteen letters"), None);
-    }
-
-    #[test]
-    fn ratios_are_of_own_to_peer() {
-        let costs = |number| Costs::from([("X".to_string(), number)]);
-        assert!(table(&costs(50), &costs(200)).contains("50       200    0.25"));
-        assert!(table(&costs(50), &Costs::new()).contains("50         -       -"));
-    }
+    let text = serde_json::to_string_pretty(&all)? + "\n";
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    eprintln!("bench: wrote {}", path.display());
+    Ok(())
 }

@@ -43,12 +43,14 @@ enum Command {
     /// Kernel, busybox and kexec come from the Debian archive that this machine's apt uses, for
     /// little-endian POWER; they are kept in target/linux.
     Linux(xtask::linux::LinuxOptions),
-    /// Tell what things cost, beside other firmware.
-    Bench(xtask::bench::BenchOptions),
     /// Check the format and the lints, then run every test, on the build host and in QEMU.
     ///
     /// The last line is `N passed, N failed`.
     Test(xtask::test::TestOptions),
+    /// Count instructions: of boot, runs, hypercalls, IPIs and OPAL's calls, beside other firmware.
+    ///
+    /// QEMU's time counts instructions then, so numbers are exact, and alike from run to run.
+    Bench(xtask::bench::BenchOptions),
     /// Boot as `run` does, but stopped and waiting for a debugger.
     Debug(xtask::debug::DebugOptions),
     /// Check the dependencies' licences, sources and advisories with cargo-deny.
@@ -79,9 +81,9 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Setup(options) => xtask::setup::setup(&options),
         Command::Image(options) => xtask::image::command(options.verbose),
         Command::Run(options) => xtask::run::run(&options),
-        Command::Bench(options) => xtask::bench::bench(&options),
         Command::Linux(options) => xtask::linux::linux(&options),
         Command::Test(options) => xtask::test::test(&options),
+        Command::Bench(options) => xtask::bench::bench(&options),
         Command::Debug(options) => xtask::debug::debug(&options),
         Command::Deny => xtask::deny::deny(),
     }

@@ -21,7 +21,7 @@ const DONE: &str = "host: done";
 const GUEST: &str = "guest-hash";
 /// The payloads.
 const HOST: &str = "host";
-const TEST_HOST: &str = "testhost";
+pub const TEST_HOST: &str = "testhost";
 /// How the test host begins the line of a behaviour that isn't there.
 const TEST_FAILED: &str = "FAILED ";
 
@@ -196,7 +196,7 @@ fn pack_input(images: &Images, input: &[u8], guest: Option<Vec<u8>>) -> Result<V
 }
 
 /// What the test host wants: all guests, by the names of their files.
-fn pack_guests(images: &Images) -> Result<Vec<u8>> {
+pub fn pack_guests(images: &Images) -> Result<Vec<u8>> {
     let mut files = Vec::new();
     for guest in &images.guests {
         for endian in [Endian::Big, Endian::Little] {

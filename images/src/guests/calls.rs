@@ -22,9 +22,12 @@ fn calls(vcpu: Vcpu) -> ! {
             hcall::cede();
             hcall::report(STEP, &[index]);
         },
-        PING_PONG if index < 2 => ping_pong(index),
+        PING_PONG if index < 2 => ping_pong(index, vcpu.args[1]),
         ANSWERS => answers(index),
-        MEASURE if index == 0 => measure(),
+        PROD if index == 0 => repeat(vcpu.args[1], || hcall::prod(0)),
+        PROD_CEDE if index == 0 => repeat(vcpu.args[1], prod_cede),
+        CONFER if index == 0 => repeat(vcpu.args[1], || hcall::confer(u64::MAX)),
+        PROD_OTHER if index == 0 => repeat(vcpu.args[1], || hcall::prod(1)),
         REPORT_THEN_SPIN => {
             hcall::report(STEP, &[index, spr::read::<{ spr::TIR }>()]);
             spin()
@@ -76,8 +79,8 @@ fn be_seen(index: u64) -> ! {
     }
 }
 
-fn ping_pong(index: u64) -> ! {
-    for round in 0..ROUNDS {
+fn ping_pong(index: u64, rounds: u64) -> ! {
+    for round in 0..rounds {
         while TURNS.load(Ordering::Acquire) != 2 * round + index {
             hcall::cede();
         }
@@ -97,26 +100,18 @@ fn answers(index: u64) -> ! {
     done()
 }
 
-fn measure() -> ! {
-    let prod = ticks(|| {
-        hcall::prod(0);
-    });
-    let prod_cede = ticks(|| {
-        hcall::prod(0);
-        hcall::cede();
-    });
-    let confer = ticks(|| {
-        hcall::confer(u64::MAX);
-    });
-    hcall::report(STEP, &[prod, prod_cede, confer]);
-    done()
+fn prod_cede() -> u64 {
+    let answer = hcall::prod(0);
+    hcall::cede();
+    answer
 }
 
-/// Ticks of the time base that ROUNDS times `work` takes.
-fn ticks(work: fn()) -> u64 {
-    let before_tb = spr::read::<{ spr::TB }>();
-    for _ in 0..ROUNDS {
-        work();
+/// Makes the call that is `one`, `count` times between reports.
+fn repeat(count: u64, one: fn() -> u64) -> ! {
+    loop {
+        for _ in 0..count {
+            one();
+        }
+        hcall::report(STEP, &[]);
     }
-    spr::read::<{ spr::TB }>() - before_tb
 }

@@ -13,6 +13,7 @@ pub mod guest;
 mod heap;
 pub mod hpt;
 pub mod icp;
+pub mod marks;
 pub mod mmu;
 pub mod opal;
 pub mod sync;

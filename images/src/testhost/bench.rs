@@ -1,107 +1,211 @@
-//! What calls cost. With `-icount shift=0` a nanosecond is an instruction.
+//! What `cargo xtask bench` counts the instructions of: rows of rounds, between marks. Each row is
+//! announced on the console, as `bench row NAME`.
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use hcalls::page::SLB_ENTRIES;
 use hcalls::papr::H_SUCCESS;
-use hcalls::query::Query;
-use hcalls::run::{RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED};
+use hcalls::partition::{MemoryMode, Policy};
+use hcalls::run::{RUN_FP_CLEAN, RUN_KEEP_SLB, RUN_SPRS_LOST, RUN_UNTOUCHED, VcpuState};
 use images::behaviour::calls as case;
-use images::guest_calls::{H_DONE, H_REPORT};
 use images::host_runtime::guest::Guest;
-use images::host_runtime::{calls, cpu};
+use images::host_runtime::{calls, cpu, marks};
 use images::println;
 
 use crate::check::{Outcome, accepted, same};
+use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::waiting;
 
-const ROUNDS: u64 = 1000;
+/// Rounds of a row. In the first ones more has to be fetched than later; the reader takes one from
+/// the middle.
+const ROUNDS: u64 = 8;
+/// Hypercalls of one kind, and prods back and forth.
+const CALLS: u64 = 8;
+/// The host vouches for all that it can.
+const ALL: u64 = RUN_FP_CLEAN | RUN_UNTOUCHED | RUN_SPRS_LOST;
+/// SLB entries of a guest that has some: as many as a Linux that has just started.
+const SEGMENTS: u64 = 4;
+/// Until every thread is in the guest: 100 µs.
+const SETTLED_TB: u64 = MS_TB / 10;
 
-/// Ticks of the time base, as nanoseconds of one of `rounds`.
-fn ns(ticks: u64, rounds: u64) -> u64 {
-    ticks * 1_000_000_000 / cpu::TB_HZ / rounds
+fn row(name: &str) {
+    println!("bench row {name}");
+    marks::row();
 }
 
-/// The cheapest call, the round trip of a hypercall to the host with 1, 2, 4 and 8 vcpus in the
-/// guest, and hypercalls served inside.
+/// VCORE_RUN, hypercalls, IPIs, joins and kicks.
 pub fn bench(lab: &mut Lab) -> Outcome {
-    let before_tb = cpu::time_base();
-    for _ in 0..ROUNDS {
-        accepted("SMT_QUERY", calls::smt_query(Query::Versions.into()))?;
+    round_trips(lab)?;
+    for (name, vcpus, what) in [
+        ("H_PROD of itself", 1, case::PROD),
+        ("H_PROD of a sibling in the guest", 2, case::PROD_OTHER),
+        ("H_PROD, H_CEDE", 1, case::PROD_CEDE),
+        ("H_CONFER", 1, case::CONFER),
+    ] {
+        served(lab, name, vcpus, what)?;
     }
-    println!(
-        "bench query {} ns",
-        ns(cpu::time_base() - before_tb, ROUNDS)
-    );
-    for vcpus in [1, 2, 4, 8] {
-        for uses_fp in [false, true] {
-            let mut guest = lab.guest(&Wanted {
-                uses_fp,
-                ..Wanted::new("calls", vcpus)
-            })?;
-            lab::start_all(&mut guest, [case::ALL_THEN_REPORT, 0]);
-            round_trip(&mut guest, uses_fp)?;
-            lab.clear();
-        }
-    }
-    for vcpus in [1, 8] {
-        served(lab, vcpus)?;
+    ping_pong(lab)?;
+    join(lab)?;
+    for (name, vcpus) in [("kick smt1", 1), ("kick smt8", 8)] {
+        kick(lab, name, vcpus)?;
     }
     Ok(())
 }
 
-/// Runs that all vcpus take part in. The host's own work between them is left out, and so is the
-/// guest's: from the last entry to the first exit.
-fn round_trip(guest: &mut Guest, uses_fp: bool) -> Outcome {
+fn round_trips(lab: &mut Lab) -> Outcome {
+    let plain = |vcpus| Wanted::new("calls", vcpus);
+    let fp = |vcpus| Wanted {
+        uses_fp: true,
+        ..plain(vcpus)
+    };
+    let table = |vcpus| Wanted {
+        memory_mode: MemoryMode::Vrma,
+        ..plain(vcpus)
+    };
+    let all = |vcpus| Wanted {
+        uses_fp: true,
+        ..table(vcpus)
+    };
+    for (name, wanted, flags, segments) in [
+        ("smt1", plain(1), ALL, 0),
+        ("smt2", plain(2), ALL, 0),
+        ("smt4", plain(4), ALL, 0),
+        ("smt8", plain(8), ALL, 0),
+        ("smt1 fp", fp(1), ALL, 0),
+        ("smt8 fp", fp(8), ALL, 0),
+        ("smt1 hpt", table(1), ALL, 0),
+        ("smt8 hpt", table(8), ALL, 0),
+        ("smt1 hpt slb", table(1), ALL, SEGMENTS),
+        ("smt8 hpt slb", table(8), ALL, SEGMENTS),
+        ("smt1 keep_slb", plain(1), ALL | RUN_KEEP_SLB, 0),
+        ("smt1 keeps sprs", plain(1), ALL & !RUN_SPRS_LOST, 0),
+        ("smt1 touched", plain(1), ALL & !RUN_UNTOUCHED, 0),
+        ("smt8 touched", plain(8), ALL & !RUN_UNTOUCHED, 0),
+        ("smt1 no flags", plain(1), 0, 0),
+        ("smt8 no flags", plain(8), 0, 0),
+        ("smt1 all", all(1), 0, SEGMENTS),
+        ("smt8 all", all(8), 0, SEGMENTS),
+    ] {
+        let mut guest = lab.guest(&wanted)?;
+        lab::start_all(&mut guest, [case::ALL_THEN_REPORT, 0]);
+        (0..guest.vcpus()).for_each(|vcpu| give_segments(&mut guest, vcpu, segments));
+        row(name);
+        rounds(&mut guest, flags)?;
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// Entries that a guest in real mode keeps without using them.
+fn give_segments(guest: &mut Guest, vcpu: usize, count: u64) {
+    const VALID: u64 = 1 << 27;
+    assert!(count <= SLB_ENTRIES as u64);
+    let page = guest.page_mut(vcpu);
+    page.slb_count.set(count);
+    for (entry, index) in page.slb.iter_mut().zip(0..count) {
+        entry.esid.set((index + 1) << 28 | VALID | index);
+        entry.vsid.set((index + 1) << 12);
+    }
+}
+
+/// Runs that all vcpus take part in, each until vcpu 0 makes a hypercall to the host.
+fn rounds(guest: &mut Guest, flags: u64) -> Outcome {
     let all = guest.all_slots();
-    let (mut switch_tb, mut whole_tb) = (0, 0);
-    for round in 0..ROUNDS + 1 {
-        let before_tb = cpu::time_base();
-        let run = guest.run(
-            all,
-            0,
-            before_tb + 100 * MS_TB,
-            RUN_FP_CLEAN | RUN_UNTOUCHED | RUN_SPRS_LOST,
-        );
-        let taken_tb = cpu::time_base() - before_tb;
-        let run = accepted("VCORE_RUN", run)?;
+    for _ in 0..ROUNDS {
+        let deadline_tb = cpu::time_base() + 100 * MS_TB;
+        marks::round();
+        let run = accepted("VCORE_RUN", guest.run(all, 0, deadline_tb, flags))?;
         same("exited", run.exited, 1)?;
         lab::answer(guest, 0, H_SUCCESS);
-        // The first round has all of it to fetch.
-        if round > 0 {
-            let lines = || (0..guest.vcpus()).map(|vcpu| &guest.page(vcpu).firmware);
-            let last_in = lines().map(|line| line.entered_tb.get()).max().unwrap_or(0);
-            let first_out = lines().map(|line| line.left_tb.get()).min().unwrap_or(0);
-            switch_tb += taken_tb - first_out.saturating_sub(last_in).min(taken_tb);
-            whole_tb += taken_tb;
-        }
     }
-    let fp = if uses_fp { " with FP" } else { "" };
-    let (switch_ns, whole_ns) = (ns(switch_tb, ROUNDS), ns(whole_tb, ROUNDS));
-    println!(
-        "bench smt{}{fp}: round trip {switch_ns} ns, run {whole_ns} ns",
-        guest.vcpus()
-    );
+    marks::round();
     Ok(())
 }
 
-/// What the guest itself measures of calls that don't leave the vcore.
-fn served(lab: &mut Lab, vcpus: u32) -> Outcome {
+/// Hypercalls that don't leave the vcore, [`CALLS`] a round.
+fn served(lab: &mut Lab, name: &str, vcpus: u32, what: u64) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", vcpus))?;
-    lab::start_all(&mut guest, [case::MEASURE, 0]);
-    let mut told = None;
+    lab::start_all(&mut guest, [what, CALLS]);
+    row(name);
+    rounds(&mut guest, ALL)?;
+    lab.clear();
+    Ok(())
+}
+
+/// Two vcpus that wait for each other: each H_PROD wakes the other one by an IPI.
+fn ping_pong(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("calls", 2))?;
+    lab::start_all(&mut guest, [case::PING_PONG, ROUNDS * CALLS]);
+    row("H_PROD of a sibling in H_CEDE");
+    marks::round();
     let all = guest.all_slots();
-    let mut runnable = all;
-    while runnable & 1 != 0 {
-        let run = lab::run_for(&mut guest, runnable, 5000 * MS_TB)?;
-        ensure!(run.exited == 1, "smt{vcpus}: nobody came out in 5 s");
-        match lab::hypercall(&guest, 0)? {
-            (H_REPORT, [_, prod, prod_cede, confer, _]) => told = Some([prod, prod_cede, confer]),
-            (H_DONE, _) => runnable &= !1,
-            (number, args) => return Err(alloc::format!("hypercall {number:#x} {args:x?}")),
-        }
+    lab::serve(&mut guest, all, 1000, waiting::serve_prods)?;
+    marks::round();
+    lab.clear();
+    Ok(())
+}
+
+/// A run is about to begin: the other core's errand may.
+static BEGINS: AtomicBool = AtomicBool::new(false);
+
+/// On the other core: waits until all threads of the run are in the guest.
+fn wait_for_guests() {
+    while !BEGINS.swap(false, Ordering::Acquire) {
+        cpu::relax();
     }
-    let told = told.ok_or("no report")?;
-    let [prod, prod_cede, confer] = told.map(|ticks| ns(ticks, case::ROUNDS));
-    println!(
-        "bench smt{vcpus}: H_PROD {prod} ns, H_PROD and H_CEDE {prod_cede} ns, H_CONFER {confer} ns"
-    );
+    cpu::wait_until(cpu::time_base() + SETTLED_TB);
+    marks::round();
+}
+
+/// Has the other core do `work` while the vcpus of `runnable` run.
+fn with_errand(
+    lab: &Lab,
+    guest: &mut Guest,
+    runnable: u64,
+    work: fn(&Errand) -> Outcome,
+) -> Result<calls::Run, alloc::string::String> {
+    cores::send(lab, guest, work)?;
+    BEGINS.store(true, Ordering::Release);
+    let blocked = guest.all_slots() & !runnable;
+    let deadline_tb = cpu::time_base() + MS_TB;
+    let run = accepted("VCORE_RUN", guest.run(runnable, blocked, deadline_tb, ALL))?;
+    cores::answer()?;
+    Ok(run)
+}
+
+/// Another core makes vcpu 1 runnable while vcpu 0 is in the guest (B26).
+fn join(lab: &mut Lab) -> Outcome {
+    let wanted = Wanted {
+        policy: Policy::Eager,
+        ..Wanted::new("loop", 2)
+    };
+    let mut guest = lab.guest(&wanted)?;
+    row("join");
+    for _ in 0..ROUNDS {
+        with_errand(lab, &mut guest, 1, |errand| {
+            wait_for_guests();
+            let set = calls::vcpu_set_state(errand.vcore, 2, VcpuState::Runnable);
+            same("joined", accepted("VCPU_SET_STATE", set)?.joined, 2)
+        })?;
+    }
+    marks::round();
+    lab.clear();
+    Ok(())
+}
+
+/// Another core kicks vcpu 0 out of the guest, and with it all others (B17).
+fn kick(lab: &mut Lab, name: &str, vcpus: u32) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("loop", vcpus))?;
+    row(name);
+    for _ in 0..ROUNDS {
+        let all = guest.all_slots();
+        let run = with_errand(lab, &mut guest, all, |errand| {
+            wait_for_guests();
+            accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 1)).map(drop)
+        })?;
+        same("exited", run.exited, 1)?;
+    }
+    marks::round();
     lab.clear();
     Ok(())
 }

@@ -1,4 +1,6 @@
 //! What is served inside the vcore, and interrupts of the guest's own.
+use alloc::string::String;
+
 use hcalls::exit::ExitReason;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::papr::{H_PARAMETER, H_PROD, H_SUCCESS};
@@ -13,6 +15,9 @@ use images::println;
 use crate::check::{Outcome, accepted, same};
 use crate::lab::{self, Lab, MS_TB, Wanted};
 
+/// How often each of two vcpus prods the other.
+const ROUNDS: u64 = 1000;
+
 /// Vcpus wake each other in turn, and hardly ever leave the vcore for it (L3).
 pub fn cede_prod(lab: &mut Lab) -> Outcome {
     for (vcpus, little_endian) in [(2, false), (2, true), (8, false)] {
@@ -20,21 +25,9 @@ pub fn cede_prod(lab: &mut Lab) -> Outcome {
             little_endian,
             ..Wanted::new("calls", vcpus)
         })?;
-        lab::start_all(&mut guest, [case::PING_PONG, 0]);
+        lab::start_all(&mut guest, [case::PING_PONG, ROUNDS]);
         let all = guest.all_slots();
-        lab::serve(
-            &mut guest,
-            all,
-            20_000,
-            |guest, vcpu, number, [target, ..]| match number {
-                H_DONE => Ok(false),
-                H_PROD => {
-                    prod_for(guest, vcpu, target);
-                    Ok(true)
-                }
-                other => Err(alloc::format!("vcpu {vcpu}: hypercall {other:#x}")),
-            },
-        )?;
+        lab::serve(&mut guest, all, 20_000, serve_prods)?;
         let stats = accepted(
             "SMT_STATS",
             calls::smt_stats(guest.vcore, StatsAction::Snapshot),
@@ -42,12 +35,29 @@ pub fn cede_prod(lab: &mut Lab) -> Outcome {
         let (runs, served) = (stats.runs.get(), stats.served.get());
         println!("cede_prod: {vcpus} vcpus, {runs} runs, {served} hypercalls served inside");
         ensure!(
-            served >= 2 * case::ROUNDS,
+            served >= 2 * ROUNDS,
             "only {served} hypercalls were served inside"
         );
         lab.clear();
     }
     Ok(())
+}
+
+/// For [`lab::serve`], when vcpus wake each other until they are done.
+pub fn serve_prods(
+    guest: &mut Guest,
+    vcpu: usize,
+    number: u64,
+    [target, ..]: [u64; 5],
+) -> Result<bool, String> {
+    match number {
+        H_DONE => Ok(false),
+        H_PROD => {
+            prod_for(guest, vcpu, target);
+            Ok(true)
+        }
+        other => Err(alloc::format!("vcpu {vcpu}: hypercall {other:#x}")),
+    }
 }
 
 /// What a host does for an H_PROD that the firmware has left to it: see `FirmwareLine::prodded`.
