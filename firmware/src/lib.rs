@@ -9,9 +9,9 @@ extern crate alloc;
 
 #[cfg(not(loom))]
 pub mod host_tree;
-#[cfg(all(test, not(loom)))]
+#[cfg(any(all(test, not(loom)), fuzzing))]
 #[path = "random_tests.rs"]
-mod random;
+pub mod random;
 #[cfg(not(loom))]
 pub mod smt;
 pub mod vcore;

@@ -76,6 +76,7 @@ pub fn test(options: &TestOptions) -> Result<ExitCode> {
         &mut loom_tests(filter),
         filter,
     )?);
+    total.add(stage("fuzz targets", &mut fuzz_tests(filter), filter)?);
     total.add(tests_in_qemu(filter)?);
     let ran = total.passed + total.failed > 0;
     if !ran {
@@ -140,6 +141,21 @@ fn cargo_with_loom(subcommand: &str) -> Command {
 fn lints_of_loom() -> Command {
     let mut cargo = cargo_with_loom("clippy");
     cargo.args(["--lib", "--tests", "--", "--deny", "warnings"]);
+    cargo
+}
+
+/// The fuzz targets on a fixed number of cases, without libFuzzer.
+fn fuzz_tests(filter: Option<&str>) -> Command {
+    let mut cargo = project::cargo();
+    cargo.env("RUSTFLAGS", "--cfg fuzzing --deny warnings");
+    cargo.args(["test", "--locked", "--no-default-features"]);
+    cargo.args([
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--target-dir",
+        "target/fuzz",
+    ]);
+    cargo.args(filter);
     cargo
 }
 

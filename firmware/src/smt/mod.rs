@@ -11,8 +11,8 @@ pub mod cores;
 pub mod fates;
 pub mod objects;
 
-#[cfg(test)]
-mod machine_tests;
+#[cfg(any(test, fuzzing))]
+pub mod machine_tests;
 
 #[cfg(target_arch = "powerpc64")]
 pub mod hypercall;
