@@ -1,30 +1,21 @@
 //! Exact counts of instructions, none above its budget.
 //!
-//! Under `-icount shift=0` QEMU executes the machine's threads in turn and its clock advances by a
-//! nanosecond with each instruction of any of them: while at least one thread is awake, time is
-//! the number of instructions that all threads have executed, naps costing none. With one thread
-//! it is that thread's own. The time base counts 512 ticks of 1000 ns; counts are alike in each
-//! run, so they can be judged.
+//! Runs and hypercalls are counted from QEMU's log of executed instructions, as `cargo xtask bench`
+//! does. Boots and OPAL's calls are counted by time: under `-icount shift=0` QEMU executes the
+//! machine's threads in turn, and its clock advances by a nanosecond with each instruction of any of
+//! them, as long as one is awake. Counts are alike in each run, so they can be judged.
 use libtest_mimic::Trial;
 use tests::console::Expected;
+use tests::images;
 use tests::qemu::{Boot, End, Tcg};
-use tests::{elf, gdb, images};
-use xtask::bench::rounds::{Files, Row};
-use xtask::bench::vcore;
+use xtask::bench::rounds::{self, Files, Row};
+use xtask::bench::{boot, vcore};
 
 use crate::{Outcome, behaviours, trial};
 
-/// The time base begins with 0 at reset.
-const TIME_BASE_HZ: u64 = 512_000_000;
-const NS_IN_S: u64 = 1_000_000_000;
-
 /// From reset to the payload's first instruction: threads of the one core, and the budget of all
 /// together.
-const BOOTS: [(u32, u64); 2] = [(1, 5_000_000), (8, 8_000_000)];
-
-/// Where a payload notes the time base, and how: `mftb r10; lis r11,0x4000; std r10,0(r11); b .`
-const NOTE: u64 = 0x4000_0000;
-const NOTE_TIME: [u32; 4] = [0x7d4c_42e6, 0x3d60_4000, 0xf94b_0000, 0x4800_0000];
+const BOOTS: [(u32, u64); 2] = [(1, 1_500_000), (8, 1_600_000)];
 
 /// What one of the test host's rows may cost, in instructions of the firmware.
 type Budget = (&'static str, fn(&Row) -> anyhow::Result<u64>, u64);
@@ -78,25 +69,22 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The payload's first instructions are replaced by [`NOTE_TIME`]. The debugger can't read the time
-/// base: time leaps when it stops a machine.
 fn boot_within(threads: u32, budget: u64) -> Outcome {
-    let boot = Boot {
-        tcg: Tcg::Counting,
-        payload: Some(images::path("testhost")),
-        initrd: Some(behaviours::initrd()),
-        ..Boot::new(1, threads)
-    };
-    let entry = elf::entry_in_place(&images::read("testhost"));
-    let (_running, mut debugger) = gdb::start(&boot, &format!("boot-of-{threads}"))?;
-    for (instruction, at) in NOTE_TIME.into_iter().zip((entry..).step_by(4)) {
-        debugger.write(at, &instruction.to_be_bytes())?;
-    }
-    debugger.run_to(entry + 4 * (NOTE_TIME.len() as u64 - 1))?;
-    let noted = debugger.read(NOTE, 8)?;
-    let ticks = u64::from_be_bytes(noted.try_into().map_err(|_| "not 8 bytes")?);
-    let instructions = ticks * NS_IN_S / TIME_BASE_HZ;
+    let files = files();
+    let machine = rounds::machine(1, threads);
+    let instructions = boot::entered_ns(&files, &files.lid, &machine);
+    let instructions = instructions.map_err(|why| format!("{why:#}"))?;
     within("reset to payload entry", instructions, budget)
+}
+
+fn files() -> Files {
+    Files {
+        lid: images::path("catnap.lid"),
+        elf: images::path("catnap.elf"),
+        host: images::path("testhost"),
+        calls: images::path("callbench"),
+        initrd: behaviours::initrd(),
+    }
 }
 
 fn within(what: &str, instructions: u64, budget: u64) -> Outcome {
@@ -138,14 +126,7 @@ fn opal_calls_within() -> Outcome {
 
 /// All numbers are looked at, so that one that is too high doesn't hide another.
 fn calls_within() -> Outcome {
-    let files = Files {
-        lid: images::path("catnap.lid"),
-        elf: images::path("catnap.elf"),
-        host: images::path("testhost"),
-        calls: images::path("callbench"),
-        initrd: behaviours::initrd(),
-    };
-    let measured = vcore::measure(&files).map_err(|why| format!("{why:#}"))?;
+    let measured = vcore::measure(&files()).map_err(|why| format!("{why:#}"))?;
     let judge = |(name, count, budget): Budget| {
         let count = measured.row(name).and_then(count);
         within(name, count.map_err(|why| format!("{why:#}"))?, budget)

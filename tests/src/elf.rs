@@ -1,4 +1,4 @@
-//! ELF files made for tests, and where a payload is entered.
+//! ELF files made for tests.
 
 /// Real address at which QEMU puts the file of `-kernel`.
 pub const PAYLOAD_BASE: u64 = 0x2000_0000;
@@ -123,27 +123,6 @@ impl Writer {
     }
 }
 
-/// The real address at which a big-endian ELF file that is run where it lies is entered.
-///
-/// # Panics
-/// It is no such file.
-pub fn entry_in_place(file: &[u8]) -> u64 {
-    let u64_at = |at: usize| u64::from_be_bytes(file[at..at + 8].try_into().expect("8 bytes"));
-    let u16_at = |at: usize| u16::from_be_bytes([file[at], file[at + 1]]);
-    assert_eq!(&file[..6], b"\x7fELF\x02\x02", "a big-endian ELF file");
-    let entry = u64_at(24);
-    let first = u64_at(32) as usize;
-    let headers = (0..usize::from(u16_at(56))).map(|index| first + index * usize::from(u16_at(54)));
-    for at in headers {
-        let (offset, address, len) = (u64_at(at + 8), u64_at(at + 16), u64_at(at + 32));
-        let is_load = file[at..at + 4] == LOAD.to_be_bytes();
-        if is_load && (address..address + len).contains(&entry) {
-            return PAYLOAD_BASE + offset + (entry - address);
-        }
-    }
-    panic!("no segment has the entry {entry:#x}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +135,6 @@ mod tests {
         assert_eq!(&bytes[bytes.len() - 8..], b"codemore");
         assert_eq!(bytes[18..20], [0, 21]);
         assert_eq!(bytes[54..58], [0, 56, 0, 2]);
-        assert_eq!(entry_in_place(&bytes), PAYLOAD_BASE + 64 + 2 * 56);
     }
 
     #[test]

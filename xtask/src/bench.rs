@@ -11,6 +11,7 @@ use self::report::{Peer, Table};
 use self::rounds::Files;
 use crate::{image, qemu, run, setup};
 
+pub mod boot;
 pub mod code;
 pub mod exec_log;
 pub mod floor;
@@ -31,6 +32,8 @@ const PEERS: [&str; 3] = [
 /// A group of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Which {
+    /// From reset to the host, and the image, beside the firmware that comes with QEMU
+    Boot,
     /// Runs of vcores and hypercalls, beside the bare floor and Linux's kvm_hv
     Vcore,
     /// OPAL's calls, beside those of the firmware that comes with QEMU
@@ -61,7 +64,7 @@ pub struct BenchOptions {
 impl BenchOptions {
     /// The firmware that has to be there before minutes of building.
     fn peer(&self) -> Result<Option<PathBuf>> {
-        if !self.wants(Which::Opal) {
+        if !self.wants(Which::Opal) && !self.wants(Which::Boot) {
             return Ok(None);
         }
         let peer = match &self.peer {
@@ -83,6 +86,9 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
     let peer = options.peer()?;
     let files = files(options.verbose)?;
     let mut tables = Vec::new();
+    if let Some(peer) = peer.as_ref().filter(|_| options.wants(Which::Boot)) {
+        tables.extend(boot::tables(&files, peer)?);
+    }
     if options.wants(Which::Vcore) || options.wants(Which::Ipi) {
         let measured = vcore::measure(&files)?;
         let firmware = fs::read(&files.elf)?;

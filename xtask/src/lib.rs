@@ -9,6 +9,7 @@ pub mod debian;
 pub mod debug;
 pub mod deny;
 pub mod flat;
+pub mod gdb;
 pub mod image;
 pub mod linux;
 pub mod process;

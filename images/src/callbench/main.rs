@@ -26,6 +26,10 @@ const CHECK_TOKEN: u64 = 80;
 const BUSY_EVENT: i64 = -12;
 
 fn host(args: HostArgs) -> ! {
+    println!(
+        "entered at {} ns",
+        args.entered_tb * 1000 / (cpu::TB_HZ / 1_000_000)
+    );
     let mut memory = Memory {
         length: [0; 8],
         answers: [0; 128],

@@ -58,6 +58,7 @@ mod machine {
         ".globl host_start",
         ".type host_start, @function",
         "host_start:",
+        "    mfspr 6, 268",
         "    lis 2, .TOC.@ha",
         "    addi 2, 2, .TOC.@l",
         "    lis 10, __bss_start@ha",

@@ -34,6 +34,8 @@ pub struct HostArgs {
     /// OPAL's base (r8), which it wants in r2, and its entry (r9).
     pub opal_base: u64,
     pub opal_entry: u64,
+    /// The time base at the host's first instruction.
+    pub entered_tb: u64,
 }
 
 /// Joins a host's `fn(HostArgs) -> !` to the runtime: the entry and the panic handler. On a build
@@ -47,11 +49,12 @@ macro_rules! host {
     ($main:path, $start:ident) => {
         #[cfg(target_arch = "powerpc64")]
         #[unsafe(no_mangle)]
-        extern "C" fn host_main(tree: u64, opal_base: u64, opal_entry: u64) -> ! {
+        extern "C" fn host_main(tree: u64, opal_base: u64, opal_entry: u64, entered_tb: u64) -> ! {
             let args = $crate::host_runtime::HostArgs {
                 tree,
                 opal_base,
                 opal_entry,
+                entered_tb,
             };
             $crate::host_runtime::$start(&args);
             $main(args)

@@ -161,7 +161,7 @@ fn code_symbol(symbol: &object::Symbol) -> Option<(u64, String)> {
 
 /// A function's own name, without its path and type arguments; none for closures, which are their
 /// callers'.
-fn short(name: &str) -> Option<String> {
+pub fn short(name: &str) -> Option<String> {
     let plain = name.split('<').next().filter(|plain| !plain.is_empty())?;
     let last = plain.trim_end_matches(':').rsplit("::").next()?;
     (!last.starts_with('{')).then(|| last.to_string())

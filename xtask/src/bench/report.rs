@@ -110,9 +110,17 @@ fn cells(other: Option<u64>, count: u64, width: usize) -> String {
     match other {
         None | Some(0) => format!(" {:width$} {:6}", "", ""),
         Some(other) => {
-            let ratio = format!("{:.2}", count as f64 / other as f64);
+            let ratio = ratio(count as f64 / other as f64);
             format!(" {:>width$} {ratio:>6}", digits(other))
         }
+    }
+}
+
+/// With as many places as tell something.
+fn ratio(ratio: f64) -> String {
+    match ratio {
+        0.1.. => format!("{ratio:.2}"),
+        _ => format!("{ratio:.4}"),
     }
 }
 
