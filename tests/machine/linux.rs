@@ -72,6 +72,10 @@ pub fn trials() -> Vec<Trial> {
             boot.check(&End::Off, &checks()).map(drop)
         }));
     }
+    trials.push(trial(
+        "linux::secondaries-never-wake",
+        secondaries_never_wake,
+    ));
     trials.push(trial("linux::typing", typing));
     trials.push(trial("linux::reboot", reboot));
     for (name, words, cpus) in [
@@ -116,6 +120,58 @@ fn faultless(expected: Expected) -> Expected {
     linux::FORBIDDEN
         .into_iter()
         .fold(expected, Expected::forbid)
+}
+
+/// QEMU logs every interrupt that a thread takes, waking from nap among them, with the address of the
+/// instruction that it strikes. Through a whole life of Linux the seven secondaries wake once each:
+/// when the firmware first calls them, out of the nap of their reset. Where they nap from then on
+/// none is interrupted, neither to the firmware's vectors nor to Linux's.
+fn secondaries_never_wake() -> Outcome {
+    const THREADS: u32 = 8;
+    let log = images::scratch_path("interrupts.log");
+    let logged = ["-d", "int", "-D"].map(String::from).into_iter();
+    let boot = with_kernel(
+        Release::V6_12,
+        Boot::new(1, THREADS),
+        &linux::check_words(1),
+    );
+    let boot = Boot {
+        extra: logged.chain([log.display().to_string()]).collect(),
+        ..boot
+    };
+    boot.check(&End::Off, &checks())?;
+    let log = std::fs::read_to_string(&log).map_err(|error| error.to_string())?;
+    let struck: Vec<(u64, &str)> = log.lines().filter_map(interrupt).collect();
+    let napping: Vec<_> = struck.iter().filter(|(at, _)| is_firmwares(*at)).collect();
+    let first_calls = napping
+        .iter()
+        .all(|(at, what)| *at < LOW_IMAGE_BYTES && *what == "EXTERNAL");
+    let count = THREADS as usize - 1;
+    match napping.len() == count && first_calls && struck.len() > 10 * count {
+        true => Ok(()),
+        false => Err(format!(
+            "{} interrupts, among them in the firmware: {napping:x?}",
+            struck.len()
+        )),
+    }
+}
+
+/// The image lies at real 0 at first, and runs past HRMOR, with the top bit set, later.
+const LOW_IMAGE_BYTES: u64 = 0x8_0000;
+const FIRMWARE: std::ops::Range<u64> = 0x8000_0000_3000_0000..0x8000_0000_3200_0000;
+
+/// Linux has nothing that can be interrupted in the lowest memory: it runs at 0xc000….
+fn is_firmwares(at: u64) -> bool {
+    at < LOW_IMAGE_BYTES || FIRMWARE.contains(&at)
+}
+
+/// Address and kind, of a line such as `Raise exception at 0000000000001a54 => EXTERNAL (4) …`.
+fn interrupt(line: &str) -> Option<(u64, &str)> {
+    let (at, what) = line
+        .strip_prefix("Raise exception at ")?
+        .split_once(" => ")?;
+    let at = u64::from_str_radix(at, 16).ok()?;
+    Some((at, what.split(' ').next()?))
 }
 
 /// What is typed comes by interrupt, is echoed, and does what it says.
