@@ -19,6 +19,9 @@ instruction! {
     isync = "isync";
     /// Forgets where branches went (`clrbhrb`).
     clear_branch_history = ".long 0x7c00035c";
+    /// Stops this thread and tells the service processor, if HID0 allows it (POWER8 User's Manual,
+    /// "Support Processor Attention").
+    attn = ".long 0x00000200";
     /// Low priority, and a yield of the emulator's time slice: for loops that wait.
     relax = "or 1,1,1; or 27,27,27";
     /// Back to medium priority after [`relax`].

@@ -94,6 +94,8 @@ sprs! {
     PIR = 1023;
 }
 
+/// HID0: `attn` stops the thread and tells the service processor, instead of being an error.
+pub const HID0_ATTN: u64 = crate::ibm(31);
 /// HID0: interrupts to the hypervisor are taken little-endian.
 pub const HID0_HILE: u64 = crate::ibm(19);
 

@@ -18,7 +18,7 @@ use platform::region::Region;
 use platform::thread::{self, Entries, HostStart, Thread};
 use platform::tree::{self, LpcBus, Machine, TreeError, UartPort};
 use platform::xics::Icp;
-use platform::{console, logger, payload, real};
+use platform::{console, logger, payload, real, world};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
 use spin::Once;
 
@@ -244,7 +244,7 @@ fn enable_interrupts(machine: &Machine) {
         bridge.init(thread::pir());
         opal::xive::init(bridge);
         console::enable_interrupts();
-        bmc::enable_interrupts(machine);
+        bmc::enable_interrupts(machine, op::time_tb());
     }
 }
 
@@ -309,14 +309,23 @@ pub fn reboot() -> ! {
     finish(Power::Reset, "reset")
 }
 
-/// Asks the BMC; without one, or if it refuses, the machine is as good as off: this thread sleeps.
+/// Asks the BMC; without one, or if it refuses, the service processor, which can only switch off.
+/// In the end this thread sleeps.
 fn finish(power: Power, done: &str) -> ! {
-    match MACHINE
-        .get()
-        .map_or(Ok(false), |machine| bmc::power(machine, power))
-    {
-        Ok(asked) => info!("catnap: {done}{}", if asked { ", by the BMC" } else { "" }),
-        Err(why) => error!("catnap: the BMC refuses: {why}"),
+    let machine = MACHINE.get();
+    let asked = match machine.map_or(Ok(false), |machine| bmc::power(machine, power)) {
+        Ok(asked) => asked,
+        Err(why) => {
+            error!("catnap: the BMC refuses: {why}");
+            false
+        }
+    };
+    match asked {
+        true => info!("catnap: {done}, by the BMC"),
+        false => {
+            info!("catnap: {done}: no BMC, so the machine ends here");
+            world::call_attention();
+        }
     }
     if thread::try_current().is_some() {
         let core = cores::of(thread::current());

@@ -18,6 +18,14 @@ const CHASSIS_CONTROL: u8 = 0x02;
 const SEQUENCE: u8 = 0x43;
 /// What makes a request's network function its response's.
 const RESPONSE: u8 = 1 << 2;
+/// Network function "application", and the commands that read and set what interrupts (sections 22.2
+/// and 22.1): responses do with the lowest bit.
+const APPLICATION_REQUEST: u8 = 0x06 << 2;
+const GET_GLOBAL_ENABLES: u8 = 0x2f;
+const SET_GLOBAL_ENABLES: u8 = 0x2e;
+const RESPONSES_INTERRUPT: u8 = 1 << 0;
+/// Looks at a BMC that is set up while the machine boots; it goes on later if they don't suffice.
+const BOOT_LOOKS: u32 = 100;
 /// Completion code: the BMC didn't answer in time.
 const TIMED_OUT: u8 = 0xc3;
 
@@ -133,11 +141,13 @@ impl Message {
     }
 }
 
-/// The host's request, if there is one.
+/// The request that is under way, if there is one.
 enum Mailbox {
     Empty,
     Waiting {
         request: Message,
+        /// The firmware's own, which sets up interrupts.
+        own: bool,
         sent: bool,
         since_tb: u64,
     },
@@ -168,6 +178,7 @@ pub fn send(machine: &Machine, request: Message, now_tb: u64) -> Result<(), Refu
     }
     *mailbox = Mailbox::Waiting {
         request,
+        own: false,
         sent: false,
         since_tb: now_tb,
     };
@@ -194,12 +205,46 @@ pub fn receive(fits: impl FnOnce(&Message) -> bool) -> Option<Message> {
     Some(response)
 }
 
-/// Has responses interrupt.
-pub fn enable_interrupts(machine: &Machine) {
-    let bus = console::lock_bus();
-    if let Some(bt) = bt(machine, &bus) {
-        // A BMC that isn't reached will be noticed when it is asked for something.
-        let _ = bt.interrupt();
+/// Has responses interrupt: at the interface, and by two requests of the firmware's own to the BMC.
+pub fn enable_interrupts(machine: &Machine, now_tb: u64) {
+    let enabled = match bt(machine, &console::lock_bus()) {
+        Some(bt) => bt.interrupt().is_ok(),
+        None => false,
+    };
+    let request = Message::new(APPLICATION_REQUEST, GET_GLOBAL_ENABLES, &[]);
+    let Some(request) = request.filter(|_| enabled) else {
+        return;
+    };
+    let mut mailbox = MAILBOX.lock();
+    *mailbox = own(request, now_tb);
+    for _ in 0..BOOT_LOOKS {
+        proceed(machine, &mut mailbox, now_tb);
+        if matches!(*mailbox, Mailbox::Empty) {
+            break;
+        }
+    }
+}
+
+fn own(request: Message, since_tb: u64) -> Mailbox {
+    Mailbox::Waiting {
+        request,
+        own: true,
+        sent: false,
+        since_tb,
+    }
+}
+
+/// What follows a response to a request of the firmware's own. A BMC that refuses is polled.
+fn next_of_own(response: &Message, now_tb: u64) -> Mailbox {
+    match (response.command, response.data()) {
+        (GET_GLOBAL_ENABLES, &[0, enables, ..]) => {
+            let enables = [enables | RESPONSES_INTERRUPT];
+            match Message::new(APPLICATION_REQUEST, SET_GLOBAL_ENABLES, &enables) {
+                Some(request) => own(request, now_tb),
+                None => Mailbox::Empty,
+            }
+        }
+        _ => Mailbox::Empty,
     }
 }
 
@@ -207,6 +252,7 @@ pub fn enable_interrupts(machine: &Machine) {
 fn proceed(machine: &Machine, mailbox: &mut Mailbox, now_tb: u64) {
     let Mailbox::Waiting {
         request,
+        own,
         sent,
         since_tb,
     } = mailbox
@@ -230,7 +276,10 @@ fn proceed(machine: &Machine, mailbox: &mut Mailbox, now_tb: u64) {
         too_late.then(|| Message::new(function, command, &[TIMED_OUT]))?
     };
     if let Some(response) = response.or_else(given_up) {
-        *mailbox = Mailbox::Answered(response);
+        *mailbox = match own {
+            true => next_of_own(&response, now_tb),
+            false => Mailbox::Answered(response),
+        };
     }
 }
 
@@ -295,6 +344,24 @@ mod tests {
     #[test]
     fn an_answer_to_nothing_asked_is_an_error() {
         assert_eq!(ends_with(1 << 3), BmcError::Answer([8; 4]));
+    }
+
+    #[test]
+    fn the_bmc_is_told_to_interrupt() {
+        let response = Message::new(APPLICATION_REQUEST | RESPONSE, GET_GLOBAL_ENABLES, &[0, 8]);
+        let Mailbox::Waiting { request, own, .. } = next_of_own(&response.unwrap(), 5) else {
+            panic!("no second request");
+        };
+        assert!(own && request.command == SET_GLOBAL_ENABLES);
+        assert_eq!(request.data(), [9]);
+        for (command, data) in [
+            (GET_GLOBAL_ENABLES, &[0xc1][..]),
+            (SET_GLOBAL_ENABLES, &[0][..]),
+        ] {
+            let response = Message::new(APPLICATION_REQUEST | RESPONSE, command, data);
+            let next = next_of_own(&response.unwrap(), 5);
+            assert!(matches!(next, Mailbox::Empty));
+        }
     }
 
     #[test]

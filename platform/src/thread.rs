@@ -176,8 +176,7 @@ pub fn adopt(thread: &Thread) {
 
 /// Puts this thread's hypervisor registers in the state in which it naps for the firmware.
 pub fn settle() {
-    // SAFETY: none of these matter to the firmware's own execution in HV real mode; HMEER 0 keeps
-    // maintenance interrupts from threads that couldn't handle them.
+    // SAFETY: none of these matter to the firmware's own execution in HV real mode.
     unsafe {
         spr::write::<{ spr::AMOR }>(u64::MAX);
         spr::write::<{ spr::LPCR }>(IDLE_LPCR);
@@ -250,6 +249,7 @@ pub fn give_to_host(start: &HostStart) -> ! {
     // PIR; the host runs with HRMOR 0 and the registers that OPAL promises.
     unsafe {
         crate::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
+        spr::write::<{ spr::HMEER }>(crate::hmi::ENABLED);
         spr::write::<{ spr::LPCR }>(HOST_LPCR);
         (*op::area()).in_call = 0;
         spr::write::<{ spr::HSPRG0 }>(0);

@@ -188,8 +188,16 @@ pub unsafe fn set_hile(on: bool) {
     }
 }
 
+/// Asks for the service processor's attention, in the one way that every machine has: QEMU ends then,
+/// with success. The caller should stop if this returns.
+pub fn call_attention() {
+    // SAFETY: the bit changes what one instruction does, which nobody else executes.
+    unsafe { write_hid0(spr::read::<{ spr::HID0 }>() | spr::HID0_ATTN) };
+    op::attn();
+}
+
 /// # Safety
-/// `value` is HID0 with only HILE changed.
+/// `value` is HID0 with only HILE or ATTN changed.
 unsafe fn write_hid0(value: u64) {
     op::sync();
     // SAFETY: the caller's promise. The reads are part of the sequence that the processor needs

@@ -41,7 +41,7 @@ pub fn trials() -> Vec<Trial> {
             bmc: false,
             ..Boot::new(1, 8)
         };
-        comes_up(boot, &End::Stops("catnap: powered off"))
+        comes_up(boot, &End::Off)
     }));
     trials.push(trial("boot::default-devices", || {
         let boot = Boot {

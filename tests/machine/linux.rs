@@ -49,7 +49,7 @@ pub fn trials() -> Vec<Trial> {
             bmc: false,
             ..Boot::new(1, 2)
         };
-        passes(Release::V6_12, boot, &End::Stops("catnap: powered off"))
+        passes(Release::V6_12, boot, &End::Off)
     }));
     trials.push(trial("linux::default-devices", || {
         let boot = Boot {

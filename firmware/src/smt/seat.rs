@@ -4,7 +4,7 @@ use super::inject;
 use super::objects::Vcore;
 use super::running::OWES_IPI;
 use crate::opal::cpu;
-use asm::op;
+use asm::{op, spr};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
@@ -236,6 +236,10 @@ fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
         cpu::park(core, thread);
     } else {
         core.spurious.fetch_add(1, Relaxed);
+        // A maintenance condition wakes threads, too, and would for as long as it is there. The
+        // host's threads have their own, and are told.
+        // SAFETY: writing clears what is 0 in the value.
+        unsafe { spr::write::<{ spr::HMER }>(0) };
     }
     platform::thread::idle()
 }

@@ -83,10 +83,14 @@ pub fn answer() -> Outcome {
 
 /// Waits until the vcore runs: as long as it doesn't, its vcpus 0 and 7 can be made blocked.
 pub fn wait_for_run(errand: &Errand) -> Outcome {
+    wait_for_run_of(errand.vcore)
+}
+
+pub fn wait_for_run_of(vcore: Vcore) -> Outcome {
     let limit_tb = cpu::time_base() + 2000 * MS_TB;
     while cpu::time_base() < limit_tb {
         let runs = |slots| {
-            let set = calls::vcpu_set_state(errand.vcore, slots, VcpuState::Blocked);
+            let set = calls::vcpu_set_state(vcore, slots, VcpuState::Blocked);
             set.is_err_and(|refusal| refusal.is(Status::Busy))
         };
         if runs(1) || runs(0x80) {

@@ -16,6 +16,7 @@ mod isolation;
 mod lab;
 mod memory;
 mod objects;
+mod opal;
 mod query;
 mod race;
 mod races;
@@ -24,7 +25,7 @@ mod running;
 mod stats;
 mod waiting;
 
-use images::host_runtime::{HostArgs, opal};
+use images::host_runtime::{self, HostArgs};
 use images::{boot_args, println};
 
 use crate::check::Outcome;
@@ -87,6 +88,12 @@ const TESTS: &[Test] = &[
     ("race_destroy_run", races::race_destroy_run),
     ("race_two_runners", races::race_two_runners),
     ("race_claim_start", races::race_claim_start),
+    ("opal_addresses", opal::opal_addresses),
+    ("nvram", opal::nvram),
+    ("xive", opal::xive),
+    ("device", opal::device),
+    ("sync_reboot", opal::sync_reboot),
+    ("quiesce", opal::quiesce),
     ("bench", bench::bench),
 ];
 
@@ -110,5 +117,5 @@ fn host(args: HostArgs) -> ! {
         TESTS.iter().for_each(|(test, _)| println!("  {test}"));
     }
     println!("host: done");
-    opal::power_down()
+    host_runtime::opal::power_down()
 }
