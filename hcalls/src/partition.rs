@@ -58,7 +58,8 @@ pub struct PartitionConfig {
     pub rm_len_bytes: U64,
     /// LPCR bits the guest is to run with, out of [`LPCR_CHOICE`].
     pub lpcr: U64,
-    /// Added to the time base that the guest reads; a multiple of 2^24.
+    /// Added to the time base that the guest reads; a multiple of 2^24. Times in the partition's
+    /// vcpu pages are of that time base, those in calls of the host's.
     pub tb_offset: U64,
 }
 

@@ -36,6 +36,9 @@ pub const QUEUED_SHIFT: u32 = 8;
 /// vcore isn't running: run it (B9).
 pub const SET_COMPLETE: u64 = 1 << 16;
 
+/// VCORE_RUN r6: slots whose doorbell was rung and not heard yet, above those that have ceded; one
+/// of them that has ceded is to run again.
+pub const RUNG_SHIFT: u32 = 8;
 /// VCORE_RUN r7: the slot that left first in the upper half, its [`crate::ExitReason`] below.
 pub const FIRST_SLOT_SHIFT: u32 = 32;
 /// VCORE_RUN r8 when no vcpu that ran has a decrementer to wait for.

@@ -66,6 +66,9 @@ pub mod calls {
     /// Vcpu 0 waits until every vcpu is in the guest, then H_REPORT of STEP and a count; for ever.
     pub const ALL_THEN_REPORT: u64 = 7;
 
+    /// H_REPORT of STEP, the index and the time base, for ever.
+    pub const TELL_TIME: u64 = 11;
+
     pub const STEP: u64 = 0x2345;
 }
 
@@ -92,6 +95,19 @@ pub mod registers {
     pub const KIND_FP_STATUS: u64 = 4;
     /// Twice the number of the entry, plus 1 for its second doubleword.
     pub const KIND_SLB: u64 = 5;
+}
+
+/// `guest-doorbell`: which behaviour, if not the one of [`interrupts`], which is 0.
+pub mod doorbell {
+    /// Vcpu 0 rings all others while they have interrupts off: STEP_RUNG. When it goes on they let
+    /// interrupts in: STEP_HEARD and how many came.
+    pub const KEPT: u64 = 1;
+    /// Vcpu 0 reports STEP_SEEN and what it reads in DPDES.
+    pub const LOOK: u64 = 2;
+
+    pub const STEP_RUNG: u64 = 0x5678;
+    pub const STEP_HEARD: u64 = 0x5679;
+    pub const STEP_SEEN: u64 = 0x567a;
 }
 
 /// `guest-dec`, `guest-external`, `guest-doorbell`: interrupts that the guest takes.

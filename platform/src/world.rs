@@ -1,6 +1,6 @@
 //! The world switch: what a core's thread 0 changes between its host and the vcore.
 //!
-//! Core-wide registers (HRMOR, HID0, HDEC, VTB, DPDES) are the runner's to switch, before it wakes
+//! Core-wide registers (HRMOR, HID0, HDEC, VTB, time base, DPDES) are the runner's to switch, before it wakes
 //! any sibling and after all of them nap again (L1).
 use asm::{BASE, op, spr};
 
@@ -142,7 +142,6 @@ impl Host {
         // SAFETY: the caller's promise; every register gets the value that it had.
         unsafe {
             spr::write::<{ spr::HDEC }>(HDEC_FAR);
-            spr::write::<{ spr::DPDES }>(0);
             spr::write::<{ spr::DAWRX }>(0);
             spr::write::<{ spr::CIABR }>(0);
             macro_rules! load {
@@ -173,6 +172,62 @@ impl Host {
         }
         vtb
     }
+}
+
+/// Half of what the lower 24 bits of the time base count to, which a write to TBU40 leaves alone.
+const TB_LOWER_HALF: u64 = 1 << 23;
+
+/// Puts this core's time base forward by `offset_tb`, a multiple of 2^24; backward by its negative.
+///
+/// # Safety
+/// Nothing on this core counts on the time base's going on.
+pub unsafe fn shift_time(offset_tb: u64) {
+    let (first_dec, first_tb) = dec_and_time();
+    let shifted_tb = first_tb.wrapping_add(offset_tb);
+    let mut wanted_tb = shifted_tb;
+    loop {
+        // SAFETY: the caller's promise.
+        unsafe { spr::write::<{ spr::TBU40 }>(wanted_tb) };
+        // Meanwhile the lower bits have gone on counting and may have carried into the upper ones,
+        // more than once where an emulator's thread has to wait (Power ISA 2.07 Book III-S 7.2.1). The
+        // decrementer counts at the same rate, and knows.
+        let (dec, now_tb) = dec_and_time();
+        wanted_tb = shifted_tb.wrapping_add(u64::from(first_dec.wrapping_sub(dec)));
+        if (wanted_tb.wrapping_sub(now_tb) as i64).unsigned_abs() < TB_LOWER_HALF {
+            return;
+        }
+    }
+}
+
+/// The decrementer and the time base, read at the same time.
+fn dec_and_time() -> (u32, u64) {
+    let read = || spr::read::<{ spr::DEC }>() as u32;
+    loop {
+        let (dec, now_tb) = (read(), op::time_tb());
+        if dec.wrapping_sub(read()) < (TB_LOWER_HALF / 2) as u32 {
+            return (dec, now_tb);
+        }
+    }
+}
+
+/// Rings the doorbells of the threads in this mask, on this core.
+///
+/// # Safety
+/// Whoever is in a guest there expects them.
+pub unsafe fn set_doorbells(threads: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { spr::write::<{ spr::DPDES }>(threads) }
+}
+
+/// Whose doorbells were rung on this core and not heard; they are silent then.
+///
+/// # Safety
+/// No guest is on the core.
+pub unsafe fn take_doorbells() -> u64 {
+    let threads = spr::read::<{ spr::DPDES }>();
+    // SAFETY: the caller's promise.
+    unsafe { spr::write::<{ spr::DPDES }>(0) }
+    threads
 }
 
 /// Has this core's interrupts to the hypervisor taken little-endian, or big-endian.

@@ -17,6 +17,9 @@ static THREADS_PER_CORE: AtomicU32 = AtomicU32::new(1);
 /// sends a guest's interrupts to 0xc000_0000_0000_4000.
 static EVEN_RMLS: AtomicBool = AtomicBool::new(false);
 
+/// Bits that a time base offset can't have: TBU40 is the time base's upper 40.
+const TB_OFFSET_LOWER: u64 = (1 << 24) - 1;
+
 /// Real addresses end here: POWER8 has 60 bits.
 const REAL_LIMIT: u64 = 1 << 60;
 /// Bits that a host's kernel has in its pointers to real memory.
@@ -107,7 +110,8 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
     let mode = MemoryMode::try_from(config.memory_mode.get())
         .map_err(|_| Refusal::Field("memory_mode"))?;
     field(config.lpcr.get() & !LPCR_CHOICE == 0, "lpcr")?;
-    field(config.tb_offset.get() == 0, "tb_offset")?;
+    let tb_offset = config.tb_offset.get();
+    field(tb_offset & TB_OFFSET_LOWER == 0, "tb_offset")?;
     let base = config.base.get();
     let memory = match mode {
         MemoryMode::Rmor => rmor(base, config.rm_len_bytes.get())?,
@@ -127,6 +131,7 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
         segments: mode == MemoryMode::Vrma,
         width,
         aligned,
+        tb_offset,
         eager: policy == Policy::Eager,
     })
 }

@@ -26,3 +26,5 @@ pub mod run;
 pub mod running;
 #[cfg(target_arch = "powerpc64")]
 pub mod seat;
+#[cfg(target_arch = "powerpc64")]
+pub mod shared;

@@ -41,6 +41,8 @@ pub struct Settings {
     pub segments: bool,
     pub width: usize,
     pub aligned: bool,
+    /// Added to the time base that guests read.
+    pub tb_offset: u64,
     pub eager: bool,
 }
 

@@ -3,8 +3,9 @@ use super::calls::wrong;
 use super::cores::{self, Core, NOBODY};
 use super::fates::{Told, stays_queued};
 use super::objects::{self, Vcore};
-use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, Running};
+use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUNG, Running};
 use super::seat::{Seat, letter};
+use super::shared;
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
 use asm::{op, opal};
@@ -12,7 +13,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::run::{
-    CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED,
+    CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED, RUNG_SHIFT,
 };
 use hcalls::{Status, VcpuPage};
 use platform::real;
@@ -85,8 +86,9 @@ pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
 #[inline(never)]
 fn wait(thread: &'static Thread, core: &'static Core) -> ! {
     let run = Run::of(thread, core);
-    let deadline_tb = core.deadline_tb.load(Relaxed);
-    let mut patience_tb = op::time_tb() + PATIENCE_TB;
+    let began_tb = op::time_tb();
+    let limit_tb = limit_tb(core.deadline_tb.load(Relaxed), began_tb);
+    let mut patience_tb = began_tb.wrapping_add(PATIENCE_TB);
     let mut leaving = false;
     loop {
         op::relax();
@@ -105,15 +107,27 @@ fn wait(thread: &'static Thread, core: &'static Core) -> ! {
         let now_tb = op::time_tb();
         if now.leaving() && !leaving {
             leaving = true;
-            patience_tb = now_tb + PATIENCE_TB;
+            patience_tb = now_tb.wrapping_add(PATIENCE_TB);
         }
-        let late = now_tb.wrapping_sub(deadline_tb.saturating_add(PATIENCE_TB)) as i64 > 0;
         let never_came = now.outstanding() & !now.entered() != 0;
-        if (now_tb > patience_tb && (leaving || never_came)) || late {
+        let impatient = is_past(patience_tb, now_tb) && (leaving || never_came);
+        if impatient || is_past(limit_tb, now_tb) {
             op::unrelax();
             fence(&run, now.outstanding())
         }
     }
+}
+
+fn is_past(limit_tb: u64, now_tb: u64) -> bool {
+    now_tb.wrapping_sub(limit_tb) as i64 > 0
+}
+
+/// How long the runner waits from `now_tb` on, whatever else: some time past the deadline, which may
+/// have passed long ago.
+fn limit_tb(deadline_tb: u64, now_tb: u64) -> u64 {
+    let left_tb = (deadline_tb.wrapping_sub(now_tb) as i64).max(0) as u64;
+    let most_tb = i64::MAX as u64;
+    now_tb.wrapping_add((left_tb + PATIENCE_TB).min(most_tb))
 }
 
 /// Something wants the host, on whose thread no guest is that it would bring out (L6).
@@ -142,6 +156,7 @@ fn fence(run: &Run, lost: Mask) -> ! {
         run.thread.pir,
         run.vcore.entry.snapshot()
     );
+    running.afterwards &= !RUNG;
     let args = running.args();
     args[1] = 0;
     args[2] = u64::from(lost);
@@ -176,6 +191,9 @@ fn give_back(core: &Core, running: &Running, status: Status) -> ! {
 fn settle(core: &Core, running: &Running) {
     if running.afterwards & KEEPS_SLB != 0 {
         running.slb.put_back();
+    }
+    if running.afterwards & RUNG != 0 {
+        running.args()[3] |= u64::from(running.rung) << RUNG_SHIFT;
     }
     if running.afterwards & OWES_IPI != 0 {
         core.icp(0).send_ipi();
@@ -245,6 +263,9 @@ impl Run {
         let vtb = self.vcore.vtb.load(Relaxed);
         // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows in `finish`.
         running.started_tb = unsafe { running.host.leave(deadline_tb, vtb, keeps_sprs) };
+        if self.vcore.rules.shares.load(Relaxed) != 0 {
+            shared::enter(self.core, self.vcore);
+        }
         self.open(queue, seats);
         self.call(seats & !1);
         if seats & 1 != 0 {
@@ -300,9 +321,20 @@ impl Run {
         Seat::from_letter(self.thread, self.core, letter).run()
     }
 
+    #[inline(never)]
+    fn back_shared(&self, running: &mut Running) {
+        running.rung = shared::leave(self.vcore);
+        if running.rung != 0 {
+            running.afterwards |= RUNG;
+        }
+    }
+
     /// World out.
     #[inline(always)]
-    fn back(&self, running: &Running) {
+    fn back(&self, running: &mut Running) {
+        if self.vcore.rules.shares.load(Relaxed) != 0 {
+            self.back_shared(running);
+        }
         // SAFETY: all siblings have reported, and nap or are about to; nobody calls them before
         // this core's next run. A lost one has lost this core.
         let vtb = unsafe { running.host.back() };
@@ -323,12 +355,14 @@ impl Run {
         args[6] = running.generation;
     }
 
-    /// When the first of the ceded vcpus' decrementers expires.
+    /// When the first of the ceded vcpus' decrementers expires, by the host's time base.
     fn earliest_tb(&self, ceded: Mask) -> u64 {
+        let offset_tb = self.vcore.rules.tb_offset.load(Relaxed);
         let expires_tb = |slot: usize| {
             let page = real::ptr(self.vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
             // SAFETY: the run still owns the page; its thread has reported.
-            unsafe { (*page).sprs.dec_expires_tb.get() }
+            let expires_tb = unsafe { (*page).sprs.dec_expires_tb.get() };
+            expires_tb.wrapping_sub(offset_tb)
         };
         Slots(ceded).map(expires_tb).min().unwrap_or(NO_DECREMENTER)
     }

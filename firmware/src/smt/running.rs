@@ -8,6 +8,8 @@ use platform::world::Host;
 
 /// The host's SLB was kept.
 pub const KEEPS_SLB: u8 = RUN_KEEP_SLB as u8;
+/// A doorbell was rung that its vcpu hasn't heard.
+pub const RUNG: u8 = 1 << 5;
 /// An IPI was taken that may have been the host's as well: it gets one.
 pub const OWES_IPI: u8 = 1 << 6;
 /// [`super::cores::Core::interrupted`] is to be taken back.
@@ -20,8 +22,11 @@ pub struct Running {
     pub host: Host,
     /// The host's SLB, if it is kept.
     pub slb: SavedSlb,
-    /// What is owed to the host beside its answer: [`KEEPS_SLB`], [`OWES_IPI`], [`INTERRUPTED`].
+    /// What is owed to the host beside its answer: [`KEEPS_SLB`], [`RUNG`], [`OWES_IPI`],
+    /// [`INTERRUPTED`].
     pub afterwards: u8,
+    /// Slots whose doorbell was rung and not heard.
+    pub rung: Mask,
     /// The call's arguments, which its results replace.
     pub args: usize,
     /// Threads called when the run began.
@@ -56,6 +61,7 @@ impl RunnersOwn {
             host: Host::new(),
             slb: SavedSlb::new(),
             afterwards: 0,
+            rung: 0,
             args: 0,
             called: 0,
             started_tb: 0,

@@ -4,6 +4,7 @@
 pub const DEC: u32 = 22;
 pub const SRR0: u32 = 26;
 pub const SRR1: u32 = 27;
+pub const DPDES: u32 = 176;
 pub const TB: u32 = 268;
 pub const TIR: u32 = 446;
 

@@ -28,6 +28,9 @@ fn calls(vcpu: Vcpu) -> ! {
         PROD_CEDE if index == 0 => repeat(vcpu.args[1], prod_cede),
         CONFER if index == 0 => repeat(vcpu.args[1], || hcall::confer(u64::MAX)),
         PROD_OTHER if index == 0 => repeat(vcpu.args[1], || hcall::prod(1)),
+        TELL_TIME => loop {
+            hcall::report(STEP, &[index, spr::read::<{ spr::TB }>()]);
+        },
         REPORT_THEN_SPIN => {
             hcall::report(STEP, &[index, spr::read::<{ spr::TIR }>()]);
             spin()

@@ -56,6 +56,7 @@ impl Job {
             vcpus: vcpus as u32,
             ptid_mode: options.ptid_mode,
             memory_mode: MemoryMode::Rmor,
+            tb_offset: 0,
             policy: Policy::Complete,
             uses_fp,
         };

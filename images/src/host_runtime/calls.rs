@@ -7,7 +7,7 @@ use hcalls::page::VcpuPage;
 use hcalls::partition::PartitionConfig;
 use hcalls::query::Query;
 use hcalls::run::{ClaimAction, CoreState, FIRST_SLOT_SHIFT, JOINED_SHIFT, NO_DECREMENTER};
-use hcalls::run::{QUEUED_SHIFT, SET_COMPLETE, VcpuState};
+use hcalls::run::{QUEUED_SHIFT, RUNG_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::{Status, Token};
 
@@ -134,6 +134,8 @@ pub struct Run {
     pub did_not_run: u64,
     /// Wait in H_CEDE.
     pub ceded: u64,
+    /// Their doorbells were rung, and they haven't heard it yet.
+    pub rung: u64,
     pub first_slot: u64,
     pub first_reason: ExitReason,
     /// When the first guest decrementer of those that ran expires.
@@ -168,7 +170,8 @@ pub unsafe fn vcore_run(
     Ok(Run {
         exited,
         did_not_run,
-        ceded,
+        ceded: ceded & 0xff,
+        rung: ceded >> RUNG_SHIFT,
         first_slot: first >> FIRST_SLOT_SHIFT,
         first_reason: reason.expect("an exit reason"),
         decrementer_tb: (decrementer_tb != NO_DECREMENTER).then_some(decrementer_tb),

@@ -36,6 +36,8 @@ pub struct Setup {
     pub policy: Policy,
     /// RMOR, or VRMA by a page table that maps the same memory to the same addresses.
     pub memory_mode: MemoryMode,
+    /// What its time base is ahead of the host's; a multiple of 2^24.
+    pub tb_offset: u64,
     /// The guest uses floating point or vectors.
     pub uses_fp: bool,
 }
@@ -152,6 +154,7 @@ impl Guest {
     /// Sets vcpu `index` to the guest's entry, with `args` in r5 and r6.
     pub fn start_vcpu(&mut self, index: usize, vcpus: u64, args: [u64; 2]) {
         let (entry, little_endian) = (self.image.entry, self.image.little_endian);
+        let now_tb = cpu::time_base().wrapping_add(self.config.tb_offset.get());
         let page = self.page_mut(index);
         page.pc.set(entry);
         page.msr
@@ -163,7 +166,7 @@ impl Guest {
         page.sprs.ppr.set(PPR_MEDIUM);
         page.sprs
             .dec_expires_tb
-            .set(cpu::time_base() + DECREMENTER_MOST_TB);
+            .set(now_tb.wrapping_add(DECREMENTER_MOST_TB));
     }
 
     /// The partition's LPID.
@@ -279,6 +282,6 @@ pub fn config(setup: &Setup, memory: &Range<u64>, little_endian: bool) -> Partit
         base: memory.start.into(),
         rm_len_bytes: (memory.end - memory.start).into(),
         lpcr: if little_endian { LPCR_ILE } else { 0 }.into(),
-        tb_offset: 0.into(),
+        tb_offset: setup.tb_offset.into(),
     }
 }

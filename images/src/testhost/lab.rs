@@ -37,6 +37,7 @@ pub struct Wanted<'a> {
     pub ptid_mode: PtidMode,
     pub policy: Policy,
     pub memory_mode: MemoryMode,
+    pub tb_offset: u64,
     pub uses_fp: bool,
 }
 
@@ -50,6 +51,7 @@ impl<'a> Wanted<'a> {
             ptid_mode: PtidMode::Packed,
             policy: Policy::Complete,
             memory_mode: MemoryMode::Rmor,
+            tb_offset: 0,
             uses_fp: false,
         }
     }
@@ -118,6 +120,7 @@ impl Lab {
             ptid_mode: wanted.ptid_mode,
             policy: wanted.policy,
             memory_mode: wanted.memory_mode,
+            tb_offset: wanted.tb_offset,
             uses_fp: wanted.uses_fp,
         }
     }

@@ -9,6 +9,7 @@ extern crate alloc;
 mod check;
 mod arguments;
 mod bench;
+mod core_wide;
 mod cores;
 mod hostile;
 mod interrupts;
@@ -60,6 +61,7 @@ const TESTS: &[Test] = &[
     ("ptid", running::ptid),
     ("exits", running::exits),
     ("deadline", running::deadline),
+    ("deadline_past", running::deadline_past),
     ("cycles10000", running::cycles10000),
     ("late10000", running::late10000),
     ("cede_prod", waiting::cede_prod),
@@ -79,6 +81,8 @@ const TESTS: &[Test] = &[
     ("two_cores", cores::two_cores),
     ("claim", cores::claim),
     ("secondary", cores::secondary),
+    ("time_base", core_wide::time_base),
+    ("doorbell_kept", core_wide::doorbell_kept),
     ("host_interrupt", interrupts::host_interrupt),
     ("host_interrupt_before", interrupts::host_interrupt_before),
     ("host_interrupt_ceded", interrupts::host_interrupt_ceded),

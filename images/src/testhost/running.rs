@@ -268,6 +268,40 @@ pub fn deadline(lab: &mut Lab) -> Outcome {
     Ok(())
 }
 
+/// Deadlines that have passed, by however much, and those too far off to be meant (more than MaxRunTb
+/// ahead): each run ends at once, and all threads come back. The hypervisor decrementer has expired
+/// when they enter.
+pub fn deadline_past(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("loop", 8))?;
+    let now_tb = cpu::time_base();
+    for deadline_tb in [
+        0,
+        1,
+        now_tb,
+        now_tb.wrapping_sub(1),
+        now_tb.wrapping_sub(60_000 * MS_TB),
+        now_tb.wrapping_add((1 << 63) + 60_000 * MS_TB),
+        u64::MAX,
+    ] {
+        for _ in 0..50 {
+            let run = guest.run(0xff, 0, deadline_tb, RUN_FP_CLEAN);
+            let run = accepted("VCORE_RUN", run)
+                .map_err(|why| alloc::format!("deadline {deadline_tb:#x}: {why}"))?;
+            same("exited and ceded", (run.exited, run.ceded), (0, 0))?;
+            for vcpu in 0..8 {
+                let reason = ExitReason::try_from(guest.page(vcpu).firmware.reason.get());
+                let fits = match reason {
+                    Ok(ExitReason::Deadline | ExitReason::Pulled) => true,
+                    Ok(ExitReason::None) => run.did_not_run & guest.slot_mask(vcpu) != 0,
+                    _ => false,
+                };
+                ensure!(fits, "vcpu {vcpu} came out for {reason:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// How many cycles the following tests run: 10,000, or boot argument `cycles=`. QEMU with a thread
 /// for each vcpu takes a minute for 1,000 where the build host has two processors.
 fn cycles(lab: &Lab) -> Result<u64, alloc::string::String> {

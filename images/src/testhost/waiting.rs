@@ -178,9 +178,16 @@ fn until_all_ceded(guest: &mut Guest, all: u64) -> Result<calls::Run, alloc::str
 /// The guest's decrementer reaches it, not before its time: while a sibling runs, and out of a
 /// vcore in which all have ceded.
 pub fn decrementer(lab: &mut Lab) -> Outcome {
-    for (vcpus, little_endian) in [(1, false), (2, false), (2, true)] {
+    for (vcpus, little_endian, tb_offset) in [
+        (1, false, 0),
+        (2, false, 0),
+        (2, true, 0),
+        (1, false, 7 << 30),
+        (2, false, (9u64 << 30).wrapping_neg()),
+    ] {
         let mut guest = lab.guest(&Wanted {
             little_endian,
+            tb_offset,
             ..Wanted::new("dec", vcpus)
         })?;
         lab::start_all(&mut guest, [0, 0]);

@@ -24,6 +24,10 @@ pub struct Rules {
     /// Vcpus per vcore.
     pub width: AtomicU64,
     pub aligned: AtomicU64,
+    /// What the guest's time base is ahead of the machine's.
+    pub tb_offset: AtomicU64,
+    /// Not 0: the vcore has a time base or doorbells of its own ([`crate::smt::shared`]).
+    pub shares: AtomicU64,
     pub eager: AtomicU64,
 }
 
@@ -61,6 +65,8 @@ pub struct Vcore {
     pub core: AtomicU64,
     /// Virtual time base, between runs.
     pub vtb: AtomicU64,
+    /// Doorbells that were rung and not heard, by slot; between runs.
+    pub doorbells: AtomicU64,
     /// What the pages counted of served hypercalls before their vcpus were made.
     served_before: AtomicU64,
     pub counters: Counters,
@@ -114,6 +120,8 @@ impl Rules {
             segments: AtomicU64::new(0),
             width: AtomicU64::new(0),
             aligned: AtomicU64::new(0),
+            tb_offset: AtomicU64::new(0),
+            shares: AtomicU64::new(0),
             eager: AtomicU64::new(0),
         }
     }
@@ -127,6 +135,9 @@ impl Rules {
         self.segments.store(u64::from(from.segments), Relaxed);
         self.width.store(from.width as u64, Relaxed);
         self.aligned.store(u64::from(from.aligned), Relaxed);
+        self.tb_offset.store(from.tb_offset, Relaxed);
+        let shares = from.aligned || from.tb_offset != 0;
+        self.shares.store(u64::from(shares), Relaxed);
         self.eager.store(u64::from(from.eager), Relaxed);
     }
 }
@@ -145,6 +156,7 @@ impl Vcore {
             partition: AtomicU64::new(0),
             core: AtomicU64::new(0),
             vtb: AtomicU64::new(0),
+            doorbells: AtomicU64::new(0),
             served_before: AtomicU64::new(0),
             counters: Counters::new(),
             forgotten: [const { AtomicU64::new(0) }; COUNTS],
@@ -217,6 +229,7 @@ impl Vcore {
         self.number.store(number, Relaxed);
         self.partition.store(partition, Relaxed);
         self.vtb.store(0, Relaxed);
+        self.doorbells.store(0, Relaxed);
         self.served_before.store(0, Relaxed);
         let counts = self.counters.all(0);
         for (forgotten, count) in self.forgotten.iter().zip(counts) {
