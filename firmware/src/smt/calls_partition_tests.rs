@@ -74,7 +74,7 @@ impl Test {
             6 => config
                 .lpcr
                 .set(random.pick(&[1, 1 << 63, u64::MAX, 1 << 3])),
-            7 => config.tb_offset.set(random.pick(&[1, 1 << 24, u64::MAX])),
+            7 => config.tb_offset.set(random.pick(&[1, 1 << 23, u64::MAX])),
             8 => config
                 .base
                 .set(config.base.get() + random.pick(&[32, PAGE_BYTES])),
