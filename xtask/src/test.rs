@@ -21,6 +21,8 @@ const HOST_PACKAGES: [&str; 7] = [
     "images",
     "xtask",
 ];
+/// Tests that go through all states of the vcore protocol.
+const STATES: &str = "vcore::states";
 /// The package whose tests boot QEMU.
 const QEMU_PACKAGE: &str = "tests";
 
@@ -71,6 +73,9 @@ pub fn test(options: &TestOptions) -> Result<ExitCode> {
         &mut host_tests(filter),
         filter,
     )?);
+    if filter.is_none() {
+        total.add(stage("all states of a vcore", &mut states_tests(), None)?);
+    }
     total.add(stage(
         "all orders of the protocol's steps, under the weak memory model",
         &mut loom_tests(filter),
@@ -124,7 +129,18 @@ fn host_tests(filter: Option<&str>) -> Command {
     for package in HOST_PACKAGES {
         cargo.args(["--package", package]);
     }
-    cargo.args(filter);
+    match filter {
+        Some(filter) => cargo.arg(filter),
+        None => cargo.args(["--", "--skip", STATES]),
+    };
+    cargo
+}
+
+/// They say how many states there are, which the others' output would hide.
+fn states_tests() -> Command {
+    let mut cargo = project::cargo();
+    cargo.args(["test", "--locked", "--package", "firmware", "--lib"]);
+    cargo.args(["--", "--nocapture", STATES]);
     cargo
 }
 

@@ -22,15 +22,15 @@ use super::sync::full_barrier;
 use super::word::Word;
 use super::{GENERATION_BITS, Generation};
 
-const EXITED: Field = Field(0);
+pub(super) const EXITED: Field = Field(0);
 const REQUEST: u64 = 1 << 8;
 /// Exited and request, which are looked at together: one instruction's operand.
 const LEAVING: u64 = 0x1ff;
 pub(super) const OUTSTANDING: Field = Field(9);
 pub(super) const ENTERED: Field = Field(17);
-const CEDED: Field = Field(25);
-const CALLED: Field = Field(33);
-const PRODDED: Field = Field(41);
+pub(super) const CEDED: Field = Field(25);
+pub(super) const CALLED: Field = Field(33);
+pub(super) const PRODDED: Field = Field(41);
 pub(super) const GENERATION_SHIFT: u32 = 49;
 
 /// The word.
@@ -157,6 +157,12 @@ impl Entry {
     #[cfg(loom)]
     pub fn new() -> Self {
         Self(Word::new())
+    }
+
+    /// For tests that go through all states.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn with(word: u64) -> Self {
+        Self(Word::with(word))
     }
 
     /// For tests that break the protocol.

@@ -10,6 +10,8 @@ pub mod entry;
 pub mod roster;
 mod seating;
 pub mod start;
+#[cfg(all(test, not(loom)))]
+mod states;
 mod sync;
 #[cfg(all(test, loom))]
 mod weak;

@@ -2,6 +2,7 @@
 extern crate std;
 use super::*;
 use crate::random::Random;
+use crate::vcore::Slots;
 use std::vec::Vec;
 
 /// A vcpu as the model has it. Who is in none of the others' lists is busy (B7).

@@ -15,6 +15,11 @@ impl Word {
         Self(AtomicU64::new(0))
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub fn with(word: u64) -> Self {
+        Self(AtomicU64::new(word))
+    }
+
     /// The word itself.
     #[cfg(all(test, loom))]
     pub fn atomic(&self) -> &AtomicU64 {
