@@ -67,8 +67,8 @@ pub struct FirmwareLine {
     pub served: U64,
     /// H_CEDE and H_CONFER.
     pub yields: U64,
-    /// The doorbell of this thread is pending (DPDES).
-    pub doorbell: U64,
+    /// The causes, ORed, of the kicks that the vcpu's last exit or refusal has answered.
+    pub kick_cause: U64,
 }
 
 /// Set in `owner` while the firmware has the page.

@@ -44,6 +44,11 @@ pub const FIRST_SLOT_SHIFT: u32 = 32;
 /// VCORE_RUN r8 when no vcpu that ran has a decrementer to wait for.
 pub const NO_DECREMENTER: u64 = u64::MAX;
 
+/// VCORE_KICK r5: something waits for the guest (`pending` in the pages). Those vcpus of the mask that
+/// are in the guest look for it, and go on there; nobody comes out (L5). The other bits of a cause are
+/// the caller's own.
+pub const KICK_GUEST: u64 = 1 << 63;
+
 /// CORE_CLAIM r4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
 #[repr(u64)]

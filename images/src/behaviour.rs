@@ -112,6 +112,12 @@ pub mod doorbell {
 
 /// `guest-dec`, `guest-external`, `guest-doorbell`: interrupts that the guest takes.
 pub mod interrupts {
+    /// `guest-external`: how to wait for them, if not 0: spinning; spinning with interrupts off most
+    /// of the time; in H_CEDE. Or not at all.
+    pub const SPIN: u64 = 1;
+    pub const OFF_FOR_A_TIME: u64 = 2;
+    pub const CEDE: u64 = 3;
+    pub const IDLE: u64 = 4;
     /// How many are awaited.
     pub const COUNT: u64 = 10;
     /// An interrupt came: how many there were so far.

@@ -4,11 +4,12 @@ use super::check;
 use super::cores::{self, Core};
 use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
 use super::objects::{PARTITIONS, Refusal, Vcore};
+use crate::vcore::entry::Request;
 use crate::vcore::roster::{Change, State};
-use crate::vcore::{Mask, Slots, start};
-use core::sync::atomic::Ordering::Relaxed;
+use crate::vcore::{Mask, Slots, full_barrier, start};
+use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::query::{self, Query};
-use hcalls::run::{JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
+use hcalls::run::{JOINED_SHIFT, KICK_GUEST, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::{MAX_THREADS, Status};
 use platform::lock::LowPriority;
@@ -204,23 +205,71 @@ fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
     }
 }
 
-/// VCORE_KICK: vcore, slot mask (0 for all), cause → slots that left the queue at once.
+/// VCORE_KICK: vcore, slot mask (0 for all), cause → slots that left the queue at once, or, with
+/// [`KICK_GUEST`], slots that are in no run.
 pub fn vcore_kick(args: &mut Args) -> Status {
     let Some(vcore) = objects::vcore(args[0]) else {
         return wrong(args, 1);
     };
-    if args[1] > 0xff {
+    let (mask, cause) = (args[1], args[2]);
+    let present = vcore.roster.snapshot().present();
+    if mask & !u64::from(present) != 0 {
         return wrong(args, 2);
     }
-    let Some(kick) = vcore.roster.kick(args[1] as Mask) else {
+    let mask = if mask == 0 { present } else { mask as Mask };
+    let told = match cause & KICK_GUEST {
+        0 => kick_for_host(vcore, mask, cause),
+        _ => Some(poke(vcore, mask)),
+    };
+    let Some(told) = told else {
         return wrong(args, 2);
     };
     vcore.counters.kicks.fetch_add(1, Relaxed);
+    args[1] = u64::from(told);
+    Status::Success
+}
+
+/// Answers who left the queue at once; none if a vcpu has gone.
+fn kick_for_host(vcore: &Vcore, mask: Mask, cause: u64) -> Option<Mask> {
+    // Before the kick: whoever answers it finds its cause.
+    for slot in Slots(mask) {
+        vcore.causes[slot].fetch_or(cause, Release);
+    }
+    let kick = vcore.roster.kick(mask)?;
+    // Those are answered by this call; another's kick may wait already.
+    for slot in Slots(kick.interrupted) {
+        vcore.causes[slot].fetch_and(!cause, Relaxed);
+    }
     if kick.running {
         bring_out(vcore);
     }
-    args[1] = u64::from(kick.interrupted);
-    Status::Success
+    Some(kick.interrupted)
+}
+
+/// Has those vcpus that are in a guest look for what waits for them (L5); answers who is in no run.
+fn poke(vcore: &'static Vcore, mask: Mask) -> Mask {
+    // A run that begins meanwhile either is found below, or its threads see what the host has left.
+    full_barrier();
+    let absent = Slots(mask).filter(|&slot| !poke_one(vcore, slot));
+    absent.fold(0, |absent, slot| absent | 1 << slot)
+}
+
+/// False: the vcpu is in no run.
+fn poke_one(vcore: &'static Vcore, slot: usize) -> bool {
+    let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
+    loop {
+        let before = vcore.entry.snapshot();
+        let core = cores::at(vcore.core.load(Relaxed)).filter(|_| before.outstanding() != 0);
+        let ptid = core.and_then(|core| core.seating.find(letter));
+        match (vcore.entry.poke(before, ptid), core) {
+            (None, _) => LowPriority::relax(),
+            (Some(Request::Wake(ptid)), Some(core)) => {
+                core.icp(ptid).send_ipi();
+                return true;
+            }
+            (Some(request), _) => return request == Request::Noted,
+        }
+    }
 }
 
 /// Everybody out of a vcore, as if every vcpu were kicked.

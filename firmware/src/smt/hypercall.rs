@@ -1,10 +1,10 @@
 //! Hypercalls served without leaving the vcore (L3): H_CEDE, H_PROD, H_CONFER.
+use super::inject;
 use super::seat::Seat;
 use crate::vcore::entry::{Cede, Prod};
 use asm::{msr, nap, op, spr};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
-use hcalls::page::PENDING_EXTERNAL;
 use hcalls::{VcpuPage, papr};
 use platform::guest::ticks_until;
 use platform::thread;
@@ -80,7 +80,7 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
         .yields
         .set(vcpu.firmware.yields.get().wrapping_add(1));
     let leaves = match seat.vcore.entry.cede(seat.thread.ptid()) {
-        Cede::Prodded => None,
+        Cede::Prodded | Cede::Called => None,
         Cede::AllCeded | Cede::Leaving => Some(ExitReason::Ceded),
         Cede::Nap => doze(seat, vcpu),
     };
@@ -91,7 +91,7 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
     vcpu.firmware
         .served
         .set(vcpu.firmware.served.get().wrapping_add(1));
-    super::inject::deliver(*seat, vcpu);
+    inject::deliver(*seat, vcpu);
     GO_ON
 }
 
@@ -106,7 +106,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     unsafe {
         let until = ticks_until(deadline_tb, since_tb) as u32 as i32;
         spr::write::<{ spr::DEC }>(u64::from(dec.min(until) as u32));
-        if vcpu.host.pending.get() & PENDING_EXTERNAL == 0 {
+        if !inject::pending(vcpu) {
             nap::nap();
         }
         let now_tb = op::time_tb();
@@ -118,29 +118,33 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
                 .wrapping_add(now_tb.wrapping_sub(since_tb)),
         );
     }
-    if seat.vcore.entry.uncede(seat.thread.ptid()) {
+    let (ptid, entry) = (seat.thread.ptid(), &seat.vcore.entry);
+    if entry.uncede(ptid) {
         seat.take_call();
     }
-    // A prod ends the H_CEDE even if the vcore is leaving: the vcpu is runnable then.
-    let prodded = seat.vcore.entry.take_prod(seat.thread.ptid());
+    // A prod ends the H_CEDE even if the vcore is leaving: the vcpu is runnable then. So does an
+    // interrupt that waits for the guest.
+    let awake = entry.take_prod(ptid) || inject::pending(vcpu);
+    let wanted = host_interrupt(seat);
     let over = op::time_tb().wrapping_sub(deadline_tb) as i64 >= 0;
-    if over || seat.vcore.entry.snapshot().leaving() {
-        Some(if prodded {
-            ExitReason::Pulled
-        } else {
-            ExitReason::Ceded
-        })
-    } else {
-        host_interrupt(seat).then_some(ExitReason::External)
+    match over || entry.snapshot().leaving() {
+        true if awake => Some(ExitReason::Pulled),
+        true => Some(ExitReason::Ceded),
+        false => wanted.then_some(ExitReason::External),
     }
 }
 
-/// Something wants the host: the runner leaves it unread (L6).
+/// Something wants the host: the runner leaves it unread (L6). A call to this thread is taken.
 fn host_interrupt(seat: &Seat) -> bool {
-    match seat.thread.icp.poll() {
+    let (thread, entry) = (seat.thread, &seat.vcore.entry);
+    let (presented, called) = entry.polled(thread.ptid(), || thread.icp.poll());
+    if called {
+        seat.take_call();
+    }
+    match presented {
         0 => false,
         // A secondary's can only be a late one of the firmware's.
-        XISR_IPI => seat.thread.ptid() == 0,
+        XISR_IPI => !called && thread.ptid() == 0,
         _ => true,
     }
 }

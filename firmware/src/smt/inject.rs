@@ -41,14 +41,6 @@ pub(super) fn pending(page: *mut VcpuPage) -> bool {
 /// guest's registers are in this thread, but for pc and MSR.
 #[inline(never)]
 pub(super) fn enter(seat: Seat, page: *mut VcpuPage) -> ! {
-    if MEDIATED.load(Relaxed) {
-        let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
-        // SAFETY: the guest's own LPCR, with the bit that this interrupt wants.
-        unsafe { spr::write::<{ spr::LPCR }>(lpcr | spr::lpcr::MER) }
-    } else {
-        seat.core.polling.fetch_or(1 << seat.thread.ptid(), Relaxed);
-        arm_hdec(&seat, seat.core.deadline_tb.load(Relaxed), op::time_tb());
-    }
     deliver_pending(seat, page);
     // SAFETY: the page's guest is in this thread.
     unsafe { guest::enter(page) }
@@ -68,7 +60,7 @@ fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
     unsafe {
         let old = (*page).msr.get() & !msr::SRR1_CAUSE;
         if old & msr::EE == 0 {
-            return;
+            return wait_for_guest(seat);
         }
         let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
         let relocate = msr::IR | msr::DR;
@@ -87,6 +79,18 @@ fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
     seat.core
         .polling
         .fetch_and(!(1 << seat.thread.ptid()), Relaxed);
+}
+
+/// The guest has interrupts off: a way for it to come when they are on.
+fn wait_for_guest(seat: Seat) {
+    let me = 1 << seat.thread.ptid();
+    if MEDIATED.load(Relaxed) {
+        let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
+        // SAFETY: the guest's own LPCR, with the bit that this interrupt wants.
+        unsafe { spr::write::<{ spr::LPCR }>(lpcr | spr::lpcr::MER) }
+    } else if seat.core.polling.fetch_or(me, Relaxed) & me == 0 {
+        arm_hdec(&seat, seat.core.deadline_tb.load(Relaxed), op::time_tb());
+    }
 }
 
 /// Sets the core's HDEC to the end of the run, or to the next look at a waiting guest.

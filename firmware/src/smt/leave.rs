@@ -75,6 +75,10 @@ fn depart_owing(
     if leave.prodded() {
         reason = keep_prod(page, reason);
     }
+    // It was called for what waits for its guest, just when it ceded.
+    if leave.called() && reason == ExitReason::Ceded && inject::pending(page) {
+        reason = ExitReason::Pulled;
+    }
     // SAFETY: this thread's page, just out of the guest.
     unsafe {
         note_exit(page, vector, reason, left_tb);

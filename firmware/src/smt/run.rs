@@ -10,7 +10,7 @@ use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
 use asm::{op, opal};
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::run::{
     CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED, RUNG_SHIFT,
@@ -418,6 +418,8 @@ fn tell_kick(vcore: &Vcore, slot: usize) {
     let page = real::ptr(vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
     // SAFETY: the vcpu exists and isn't in a guest; the firmware line is the firmware's.
     let firmware = unsafe { &mut (*page).firmware };
+    let cause = vcore.causes[slot].swap(0, Acquire);
+    firmware.kick_cause.set(cause);
     let told = ExitReason::try_from(firmware.reason.get()).unwrap_or(ExitReason::None);
     if stays_queued(told) || told == ExitReason::None || told == ExitReason::Ceded {
         firmware.reason.set(ExitReason::Kick as u32);

@@ -67,6 +67,11 @@ impl Snapshot {
     pub fn leaving(self) -> bool {
         self.0 & LEAVING != 0
     }
+    /// A thread that sees nothing unless it is called.
+    fn needs_call(self, it: Mask) -> bool {
+        let calm = !self.leaving() && self.called() & it == 0;
+        calm && (self.in_guest() | self.ceded()) & it != 0
+    }
     /// Threads that execute guest instructions, or are about to.
     fn in_guest(self) -> Mask {
         self.entered() & !self.exited() & !self.ceded()
@@ -115,6 +120,8 @@ pub enum Cede {
     Nap,
     /// A prod was waiting: back into the guest.
     Prodded,
+    /// An IPI is on its way to the thread, which it has to take before: back into the guest.
+    Called,
     /// Every sibling has ceded, too: leave with that reason.
     AllCeded,
     /// The vcore is on its way out.
@@ -254,6 +261,30 @@ impl Entry {
         })
     }
 
+    /// From outside: the thread with whom something waits for its guest is to look for it (L5).
+    /// `before` is the word as the caller knows it, with the thread as of then; none if the vcpu had
+    /// none. Answers no call if the word has changed since: then the caller has to look again.
+    ///
+    /// The word is written even where nothing in it changes: whoever enters later reads it then, and
+    /// sees what the caller has left for it.
+    pub fn poke(&self, before: Snapshot, ptid: Option<usize>) -> Option<Request> {
+        let it = ptid.map_or(0, |ptid| 1 << ptid);
+        let (new, request) = match ptid {
+            None => (before.0, Request::NotRunning),
+            Some(ptid) if before.needs_call(it) => {
+                let word = CALLED.set(CEDED.clear(before.0, it), it);
+                (word, Request::Wake(ptid))
+            }
+            // On its way in, or out, or called already: it looks by itself.
+            Some(_) => (before.0, Request::Noted),
+        };
+        let unchanged = |now: Snapshot| match now == before {
+            true => (Some(new), Some(request)),
+            false => (None, None),
+        };
+        self.update(unchanged)
+    }
+
     /// H_CEDE. A prod ends it even while the vcore leaves: the vcpu stays runnable.
     pub fn cede(&self, ptid: usize) -> Cede {
         let me = 1 << ptid;
@@ -263,6 +294,9 @@ impl Entry {
             }
             if now.leaving() {
                 return (None, Cede::Leaving);
+            }
+            if now.called() & me != 0 {
+                return (None, Cede::Called);
             }
             let on_the_way = now.outstanding() & !now.entered();
             if now.in_guest() == me && on_the_way == 0 {

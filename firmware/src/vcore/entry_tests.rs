@@ -225,6 +225,8 @@ impl Core {
                 self.threads[ptid].at = At::Leaving;
             }
             Cede::Leaving => self.threads[ptid].at = At::Leaving,
+            // Its IPI comes.
+            Cede::Called => assert_ne!(self.entry.snapshot().called() & 1 << ptid, 0),
         }
     }
 
@@ -257,7 +259,9 @@ impl Core {
 
     /// Another core does something: kicks, or starts a late joiner.
     fn step_of_an_outsider(&mut self, random: &mut Random) {
-        if random.once_in(3) {
+        if random.once_in(4) {
+            self.poke(random.below(self.threads.len() as u64) as usize);
+        } else if random.once_in(3) {
             self.kick();
         } else if random.once_in(2) {
             self.join(random);
@@ -272,6 +276,19 @@ impl Core {
             }
             Request::Noted => self.requested = true,
             Request::NotRunning => assert!(self.is_over()),
+        }
+    }
+
+    /// Something waits for the guest on this thread: it looks for it, called or by itself.
+    fn poke(&mut self, ptid: usize) {
+        let before = self.entry.snapshot();
+        let thread = &self.threads[ptid];
+        let calm = !before.leaving() && before.called() & 1 << ptid == 0;
+        let in_guest = before.entered() & !before.exited() & 1 << ptid != 0;
+        let poked = self.entry.poke(before, Some(ptid)).expect("nobody else");
+        assert_eq!(poked == Request::Wake(ptid), calm && in_guest, "{thread:?}");
+        if let Request::Wake(ptid) = poked {
+            self.outside.push(ptid);
         }
     }
 
@@ -372,6 +389,22 @@ fn every_run_ends_and_leaves_nothing_over() {
             core.run(&mut random);
         }
     }
+}
+
+#[test]
+fn who_pokes_looks_again_when_the_word_has_changed() {
+    let entry = Entry::new();
+    entry.open(1, 0b11);
+    let before = entry.snapshot();
+    assert_eq!(entry.poke(before, Some(1)), Some(Request::Noted));
+    assert!(entry.enter(1));
+    assert_eq!(entry.poke(before, Some(1)), None);
+    let before = entry.snapshot();
+    assert_eq!(entry.poke(before, Some(1)), Some(Request::Wake(1)));
+    let before = entry.snapshot();
+    assert_eq!(entry.poke(before, Some(1)), Some(Request::Noted));
+    assert_eq!(entry.poke(before, None), Some(Request::NotRunning));
+    assert_eq!(entry.cede(1), Cede::Called);
 }
 
 #[test]

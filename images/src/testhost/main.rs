@@ -14,6 +14,7 @@ mod cores;
 mod hostile;
 mod interrupts;
 mod isolation;
+mod kicks;
 mod lab;
 mod memory;
 mod objects;
@@ -83,6 +84,9 @@ const TESTS: &[Test] = &[
     ("secondary", cores::secondary),
     ("time_base", core_wide::time_base),
     ("doorbell_kept", core_wide::doorbell_kept),
+    ("kick_cause", kicks::kick_cause),
+    ("kick_guest", kicks::kick_guest),
+    ("kick_guest_absent", kicks::kick_guest_absent),
     ("host_interrupt", interrupts::host_interrupt),
     ("host_interrupt_before", interrupts::host_interrupt_before),
     ("host_interrupt_ceded", interrupts::host_interrupt_ceded),

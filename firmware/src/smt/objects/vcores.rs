@@ -58,6 +58,8 @@ pub struct Vcore {
     /// of all its registers from the next.
     pub keys: [AtomicU64; MAX_THREADS],
     pub rules: Rules,
+    /// By slot: the causes of kicks that aren't told yet.
+    pub causes: [AtomicU64; MAX_THREADS],
     /// Number within its partition.
     pub(super) number: AtomicU64,
     pub(super) partition: AtomicU64,
@@ -152,6 +154,7 @@ impl Vcore {
             pages: [const { AtomicU64::new(0) }; MAX_THREADS],
             keys: [const { AtomicU64::new(0) }; MAX_THREADS],
             rules: Rules::new(),
+            causes: [const { AtomicU64::new(0) }; MAX_THREADS],
             number: AtomicU64::new(0),
             partition: AtomicU64::new(0),
             core: AtomicU64::new(0),
@@ -244,6 +247,7 @@ impl Vcore {
         self.pages[slot].store(page, Relaxed);
         self.served_before.fetch_add(served_on(page), Relaxed);
         self.keys[slot].store(u64::from(serial) << 32, Relaxed);
+        self.causes[slot].store(0, Relaxed);
     }
 
     /// The slot's vcpu is gone.

@@ -270,6 +270,8 @@ impl Place<'_> {
                     At::Guest
                 }
                 Cede::AllCeded | Cede::Leaving => At::Leaving(Reason::Ceded),
+                // Nobody pokes here.
+                Cede::Called => At::Guest,
             }
         };
         next.cores[self.core].threads[self.ptid].at = at;

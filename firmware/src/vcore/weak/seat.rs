@@ -151,7 +151,7 @@ fn prod(core: &Core, slot: usize) {
 
 fn cede(core: &Core, ptid: usize, for_long: bool) -> Option<Reason> {
     match core.vcore.entry.cede(ptid) {
-        Cede::Prodded => None,
+        Cede::Prodded | Cede::Called => None,
         Cede::AllCeded | Cede::Leaving => Some(Reason::Ceded),
         Cede::Nap => {
             if for_long {
