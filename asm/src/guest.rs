@@ -29,7 +29,9 @@ global_asm!(
     "    ld \\n, {GPR}+8*\\n(3)",
     ".endr",
     //
-    // r3 = page; r14–r31 are the guest's already.
+    // r3 = page; r14–r31 are the guest's already. `mitigations` may change the first instruction
+    // here and at guest_left.
+    ".globl guest_resume",
     "guest_resume:",
     "    std 3, {PAGE}(13)",
     "    ld 5, {PC}(3)",

@@ -6,6 +6,7 @@
 #![no_std]
 
 pub mod area;
+pub mod mitigations;
 pub mod msr;
 pub mod spr;
 

@@ -1,7 +1,7 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
 use crate::smt::{calls, check, cores, hypercall, inject, leave, run, seat};
-use crate::{epitaph, heap, nvram, opal, symbol_map};
+use crate::{epitaph, heap, nvram, opal, settings, symbol_map};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,7 +12,6 @@ use log::{LevelFilter, error, info, warn};
 use platform::bmc::{self, Power};
 use platform::log_ring::RING;
 use platform::memory::{MemoryMap, Owner};
-use platform::nvram as settings;
 use platform::psi::Psi;
 use platform::region::Region;
 use platform::thread::{self, Entries, HostStart, Thread};
@@ -73,6 +72,7 @@ fn prepare(tree_real: u64) -> Result<HostStart, String> {
     let threads = call_threads(machine)?;
     info!("catnap: {} cores, {threads} threads", machine.cores.len());
     inject::set_mediated(!machine.is_qemu);
+    mitigate(machine);
     hand_over(machine, fdt, memory)
 }
 
@@ -220,19 +220,25 @@ enum ThreadsOf {
     Host,
 }
 
-/// The owner's choice: a word of the payload's command line or, if there is none, a setting in NVRAM.
 fn hosts_threads(machine: &Machine) -> ThreadsOf {
-    let words = machine.bootargs.split_ascii_whitespace();
-    let mut values = words
-        .rev()
-        .filter_map(|word| word.strip_prefix("catnap.threads="));
-    let is_hosts = match values.next() {
-        Some(value) => value == "host",
-        None => settings::setting(nvram::lock().bytes(), "threads") == Some(b"host"),
+    match settings::choice(&machine.bootargs, "threads").as_deref() {
+        Some(b"host") => ThreadsOf::Host,
+        _ => ThreadsOf::Firmware,
+    }
+}
+
+/// Whether guests are kept from telling each other's secrets by what machines leave in their caches
+/// (L9). QEMU's leave nothing.
+fn mitigate(machine: &Machine) {
+    let on = match settings::choice(&machine.bootargs, "mitigations").as_deref() {
+        Some(b"on") => true,
+        Some(b"off") => false,
+        _ => !machine.is_qemu,
     };
-    match is_hosts {
-        true => ThreadsOf::Host,
-        false => ThreadsOf::Firmware,
+    if on {
+        info!("catnap: guests' entries flush the L1 data cache, their exits the link stack");
+        // SAFETY: no host has run yet.
+        unsafe { calls::mitigate() }
     }
 }
 

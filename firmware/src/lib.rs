@@ -27,4 +27,6 @@ pub mod nvram;
 #[cfg(target_arch = "powerpc64")]
 pub mod opal;
 #[cfg(target_arch = "powerpc64")]
+mod settings;
+#[cfg(target_arch = "powerpc64")]
 mod symbol_map;

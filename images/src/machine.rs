@@ -18,8 +18,8 @@ pub struct Machine<'a> {
     pub reserved: Vec<Range<u64>>,
     /// The PIR (and interrupt server number) of each core's thread 0, in ascending order.
     pub cores: Vec<u32>,
-    /// Whether the tree has `/ibm,opal/smt`, by which the firmware says that it runs SMT guests.
-    pub has_smt: bool,
+    /// Features by `/ibm,opal/smt`, which tells that the firmware runs SMT guests.
+    pub smt_features: Option<u64>,
     /// Real address of the first chip's XSCOM window.
     pub xscom: Option<u64>,
 }
@@ -48,7 +48,9 @@ impl<'a> Machine<'a> {
             ram: ram(tree)?,
             reserved: reserved(tree)?,
             cores: cores(tree)?,
-            has_smt: tree.find_node("/ibm,opal/smt").is_some(),
+            smt_features: tree
+                .find_node("/ibm,opal/smt")
+                .and_then(|smt| number(&smt, "catnap,features")),
             xscom: xscom(tree),
         })
     }
@@ -263,7 +265,7 @@ mod tests {
             [0x100_0000..0x101_0000, 0x3000_0000..0x3100_0000]
         );
         assert_eq!(machine.cores, [8, 16]);
-        assert!(!machine.has_smt);
+        assert_eq!(machine.smt_features, None);
     }
 
     #[test]
@@ -302,10 +304,12 @@ mod tests {
     #[test]
     fn sees_the_firmware_that_runs_smt_guests() {
         let mut tree = tree();
-        tree.root
-            .add_child(node("ibm,opal", &[], vec![node("smt", &[], vec![])]));
+        let features: &[(&str, &[u8])] = &[("catnap,features", &[0, 0, 0, 1, 0, 0, 0, 2])];
+        let smt = node("smt", features, vec![]);
+        tree.root.add_child(node("ibm,opal", &[], vec![smt]));
         let dtb = tree.to_dtb();
-        assert!(Machine::read(Fdt::new(&dtb).unwrap()).unwrap().has_smt);
+        let machine = Machine::read(Fdt::new(&dtb).unwrap()).unwrap();
+        assert_eq!(machine.smt_features, Some(0x1_0000_0002));
     }
 
     #[test]

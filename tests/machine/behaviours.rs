@@ -25,6 +25,9 @@ const BENCH: &str = "bench";
 /// Behaviours that are refusals: the firmware logs them.
 const REFUSED: [&str; 2] = ["is refused", "refused:"];
 
+/// What is shown with the mitigations on, too: that they change nothing of the guest's.
+const MITIGATED: [&str; 5] = ["mitigations", "registers", "exits", "cede_prod", CYCLES];
+
 /// How long each may take before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(240);
 const MANY_LIMIT: Duration = Duration::from_secs(4 * 3600);
@@ -40,6 +43,17 @@ pub fn trials() -> Vec<Trial> {
             let run = move || shows(&behaviour, tcg, arguments, LIMIT);
             trials.push(trial(format!("behaviours::{name}::{mode}"), run));
         }
+    }
+    for behaviour in MITIGATED {
+        let run = move || {
+            shows(
+                behaviour,
+                Tcg::Multi,
+                "cycles=500 catnap.mitigations=on",
+                LIMIT,
+            )
+        };
+        trials.push(trial(format!("behaviours::mitigated-{behaviour}"), run));
     }
     for (mode, tcg) in modes {
         let run = move || shows(CYCLES, tcg, MANY, MANY_LIMIT);

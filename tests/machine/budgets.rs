@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End, Tcg};
-use xtask::bench::rounds::{self, Files, Row};
+use xtask::bench::rounds::{self, Files, Measured, Row};
 use xtask::bench::{boot, vcore};
 
 use crate::{Outcome, behaviours, trial};
@@ -18,7 +18,8 @@ use crate::{Outcome, behaviours, trial};
 const BOOTS: [(u32, u64); 2] = [(1, 1_500_000), (8, 1_600_000)];
 
 /// What one of the test host's rows may cost, in instructions of the firmware.
-type Budget = (&'static str, fn(&Row) -> anyhow::Result<u64>, u64);
+type Budget = (&'static str, Count, u64);
+type Count = fn(&Row) -> anyhow::Result<u64>;
 
 /// Round trips are all instructions of the core's threads from one VCORE_RUN to the next; hypercalls
 /// are from a guest and back into it.
@@ -65,6 +66,7 @@ pub fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.push(trial("budgets::calls", calls_within));
+    trials.push(trial("budgets::mitigations", mitigations_are_done));
     trials.push(trial("budgets::opal-calls", opal_calls_within));
     trials
 }
@@ -124,9 +126,34 @@ fn opal_calls_within() -> Outcome {
     }
 }
 
+/// With the mitigations on (L9) each way into a guest reads twice the L1 data cache, line by line, and
+/// each way out makes as many calls as the link stack has places.
+fn mitigations_are_done() -> Outcome {
+    const LINES: u64 = 128 * 1024 / 128;
+    const IN: u64 = 3 * LINES;
+    const OUT: u64 = 32;
+    let measure = |arguments| vcore::measure(&files(), arguments).map_err(|why| format!("{why:#}"));
+    let on = measure("catnap.mitigations=on")?;
+    let off = measure("catnap.mitigations=off")?;
+    let served: Count = |row| row.served(1);
+    for (name, count) in [("smt1", Row::round_trip as Count), ("H_CONFER", served)] {
+        let of = |all: &Measured| all.row(name).and_then(count);
+        let (with, without) = match (of(&on), of(&off)) {
+            (Ok(with), Ok(without)) => (with, without),
+            (Err(why), _) | (_, Err(why)) => return Err(format!("{name}: {why:#}")),
+        };
+        println!("{name}: {without} instructions, with mitigations {with}");
+        let more = with.saturating_sub(without);
+        if !(IN + OUT..IN + OUT + 50).contains(&more) {
+            return Err(format!("{name}: mitigations take {more} instructions"));
+        }
+    }
+    Ok(())
+}
+
 /// All numbers are looked at, so that one that is too high doesn't hide another.
 fn calls_within() -> Outcome {
-    let measured = vcore::measure(&files()).map_err(|why| format!("{why:#}"))?;
+    let measured = vcore::measure(&files(), "").map_err(|why| format!("{why:#}"))?;
     let judge = |(name, count, budget): Budget| {
         let count = measured.row(name).and_then(count);
         within(name, count.map_err(|why| format!("{why:#}"))?, budget)

@@ -90,7 +90,7 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
         tables.extend(boot::tables(&files, peer)?);
     }
     if options.wants(Which::Vcore) || options.wants(Which::Ipi) {
-        let measured = vcore::measure(&files)?;
+        let measured = vcore::measure(&files, "")?;
         let firmware = fs::read(&files.elf)?;
         if options.wants(Which::Vcore) {
             tables.push(vcore::round_trips(&measured)?);

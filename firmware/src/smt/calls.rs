@@ -7,6 +7,7 @@ use super::objects::{PARTITIONS, Refusal, Vcore};
 use crate::vcore::entry::Request;
 use crate::vcore::roster::{Change, State};
 use crate::vcore::{Mask, Slots, full_barrier, start};
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::query::{self, Query};
 use hcalls::run::{JOINED_SHIFT, KICK_GUEST, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
@@ -61,6 +62,22 @@ pub fn features() -> u64 {
         | query::FEATURE_EAGER
         | query::FEATURE_CEDE
         | query::FEATURE_STATS
+        | MITIGATIONS.load(Relaxed)
+}
+
+/// Feature bits of the mitigations that are on (L9).
+static MITIGATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Switches the mitigations on, for good.
+///
+/// # Safety
+/// No thread is in a guest or on its way there.
+#[cfg(target_arch = "powerpc64")]
+pub unsafe fn mitigate() {
+    // SAFETY: the caller's promise.
+    unsafe { asm::mitigations::switch_on() }
+    let on = query::FEATURE_L1D_FLUSH | query::FEATURE_LINK_STACK_FLUSH;
+    MITIGATIONS.store(on, Relaxed);
 }
 
 /// Bit n for each width 2^n up to a core's threads.

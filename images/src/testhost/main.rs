@@ -40,6 +40,7 @@ type Test = (&'static str, fn(&mut Lab) -> Outcome);
 
 const TESTS: &[Test] = &[
     ("query", query::query),
+    ("mitigations", query::mitigations),
     ("check_token", query::check_token),
     ("create_destroy", objects::create_destroy),
     ("limits", objects::limits),

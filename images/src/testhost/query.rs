@@ -1,6 +1,8 @@
 //! SMT_QUERY and what else tells of the calls.
-use hcalls::query::{FEATURE_CEDE, FEATURE_LITTLE_ENDIAN, FEATURE_RMOR, Query};
+use hcalls::query::{FEATURE_CEDE, FEATURE_LITTLE_ENDIAN, FEATURE_RMOR};
+use hcalls::query::{FEATURE_L1D_FLUSH, FEATURE_LINK_STACK_FLUSH, Query};
 use hcalls::{Status, token};
+use images::boot_args;
 use images::host_runtime::calls;
 
 use crate::check::{Outcome, accepted, refused, same};
@@ -42,7 +44,23 @@ pub fn query(lab: &mut Lab) -> Outcome {
     for index in [past, past + 1, 1 << 32, u64::MAX] {
         refused("SMT_QUERY", calls::smt_query(index), Status::Parameter, 1)?;
     }
-    same("/ibm,opal/smt is there", lab.machine.has_smt, true)
+    same(
+        "features by the tree",
+        lab.machine.smt_features,
+        Some(ask(Query::Features)?),
+    )
+}
+
+/// The mitigations' bits are as the machine's owner wants them, and are in the tree (L9).
+pub fn mitigations(lab: &mut Lab) -> Outcome {
+    let features = accepted("SMT_QUERY", calls::smt_query(Query::Features.into()))?;
+    let told = features & (FEATURE_L1D_FLUSH | FEATURE_LINK_STACK_FLUSH);
+    let wanted = match boot_args::value(lab.boot_args(), "catnap.mitigations") {
+        Some("on") => FEATURE_L1D_FLUSH | FEATURE_LINK_STACK_FLUSH,
+        _ => 0,
+    };
+    same("mitigations", told, wanted)?;
+    same("by the tree", lab.machine.smt_features, Some(features))
 }
 
 /// OPAL's own call tells which calls there are.

@@ -177,7 +177,7 @@ fn ns(line: &str) -> Option<u64> {
 
 /// What each step of catnap's boot costs, by the function of its source that was entered last.
 fn phases(files: &Files) -> Result<Table> {
-    let measured = rounds::measure(files, &rounds::machine(1, 8), "query")?;
+    let measured = rounds::measure(files, &rounds::machine(1, 8), "query", "")?;
     let elf = fs::read(&files.elf)?;
     let code = Code::read(&elf)?;
     let boot_thread = steps(&measured.boot, &code)?;

@@ -49,9 +49,14 @@ pub struct Measured {
     pub console: Vec<String>,
 }
 
-/// Boots catnap and has the test host show a behaviour; the instructions of all threads are those of
-/// the firmware alone.
-pub fn measure(files: &Files, machine: &Machine, behaviour: &str) -> Result<Measured> {
+/// Boots catnap and has the test host show a behaviour, with more boot arguments; the instructions of
+/// all threads are those of the firmware alone.
+pub fn measure(
+    files: &Files,
+    machine: &Machine,
+    behaviour: &str,
+    arguments: &str,
+) -> Result<Measured> {
     let read = |path: &PathBuf| fs::read(path).with_context(|| path.display().to_string());
     let (elf, host) = (read(&files.elf)?, read(&files.host)?);
     let (code, host) = (Code::read(&elf)?, Code::read(&host)?);
@@ -60,7 +65,7 @@ pub fn measure(files: &Files, machine: &Machine, behaviour: &str) -> Result<Meas
         firmware: &files.lid,
         payload: &files.host,
         initrd: &files.initrd,
-        bootargs: &format!("test={behaviour}"),
+        bootargs: &format!("test={behaviour} {arguments}"),
         interactive: false,
     });
     exec_log::log_instructions(&mut qemu, &ranges(places));

@@ -10,10 +10,10 @@ pub const BEHAVIOUR: &str = "bench";
 /// Entries of guests that have an SLB, in the test host.
 const SEGMENTS: u64 = 4;
 
-/// Boots catnap and has the test host run its rows.
-pub fn measure(files: &Files) -> Result<Measured> {
+/// Boots catnap, with these boot arguments, and has the test host run its rows.
+pub fn measure(files: &Files, arguments: &str) -> Result<Measured> {
     // The other core joins and kicks.
-    rounds::measure(files, &rounds::machine(2, 8), BEHAVIOUR)
+    rounds::measure(files, &rounds::machine(2, 8), BEHAVIOUR, arguments)
 }
 
 /// kvm_hv, measured once: it takes a Linux host, and a monitor in user space.
