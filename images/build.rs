@@ -17,6 +17,7 @@ fn main() {
         "external",
         "doorbell",
         "calls",
+        "soak",
     ];
     let hosts = ["host", "testhost", "callbench"].map(|name| (name.to_owned(), "host.ld"));
     let guests = guests.map(|name| (format!("guest-{name}"), "guest.ld"));

@@ -131,3 +131,25 @@ pub mod interrupts {
     /// `guest-dec`: ticks from arming to the interrupt.
     pub const DEC_TB: u64 = 51_200;
 }
+
+/// `guest-soak`: what it reports, and what the host answers.
+pub mod soak {
+    /// The vcpu and how many reports it made before; the answer is [`answer`] of both.
+    pub const STEP: u64 = 0x6789;
+    /// Something has changed: which ([`WRONG_ANSWER`] or the number of a register), what it is, and
+    /// what it was.
+    pub const STEP_WRONG: u64 = 0x678a;
+    pub const WRONG_ANSWER: u64 = 99;
+    /// A hypercall that nobody serves.
+    pub const NOBODYS_NUMBER: u64 = 0xfff0;
+    /// Second argument (r6): the page at [`NOWHERE`] leads to where nothing answers.
+    pub const HAS_NOWHERE: u64 = 1;
+    pub const NOWHERE: u64 = 1 << 32;
+    /// The farthest a decrementer is set for a nap: 50 µs.
+    pub const LONGEST_NAP_TB: u64 = 25_600;
+
+    /// A number that differs from report to report.
+    pub fn answer(index: u64, count: u64) -> u64 {
+        (index << 48 ^ count).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}

@@ -17,5 +17,6 @@ pub mod host_runtime;
 pub mod machine;
 pub mod placement;
 pub mod ram;
+pub mod random;
 pub mod share;
 pub mod table;

@@ -17,6 +17,7 @@ pub mod project;
 pub mod qemu;
 pub mod run;
 pub mod setup;
+pub mod soak;
 pub mod symbols;
 pub mod test;
 pub mod toolchain;

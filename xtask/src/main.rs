@@ -47,6 +47,12 @@ enum Command {
     ///
     /// The last line is `N passed, N failed`.
     Test(xtask::test::TestOptions),
+    /// Have two cores do everything at once to the same guests, at random, for some minutes.
+    ///
+    /// Runs, joins, kicks, naps, faults, destroyed and claimed things; after each, what must be so
+    /// is checked. A line comes each ten seconds. Whatever is wrong ends it, with the seed and the
+    /// last acts of each core.
+    Soak(xtask::soak::SoakOptions),
     /// Count instructions: of boot, runs, hypercalls, IPIs and OPAL's calls, beside other firmware.
     ///
     /// QEMU's time counts instructions then, so numbers are exact, and alike from run to run.
@@ -83,6 +89,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(options) => xtask::run::run(&options),
         Command::Linux(options) => xtask::linux::linux(&options),
         Command::Test(options) => xtask::test::test(&options),
+        Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => xtask::bench::bench(&options),
         Command::Debug(options) => xtask::debug::debug(&options),
         Command::Deny => xtask::deny::deny(),

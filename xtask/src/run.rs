@@ -1,6 +1,6 @@
 //! `cargo xtask run`: boot the reference host and check what its guests computed.
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -108,6 +108,21 @@ impl RunOptions {
         })
     }
 
+    /// What boots the test host.
+    pub fn of_test(name: &str, append: String, time_limit_s: u64, machine: Machine) -> Self {
+        Self {
+            input: None,
+            guest: None,
+            smt: Vec::new(),
+            ptid: None,
+            test: Some(name.to_string()),
+            append: Some(append),
+            time_limit: time_limit_s,
+            verbose: false,
+            machine,
+        }
+    }
+
     /// The machine as asked for; the reference host's figures are to be instructions.
     fn machine(&self) -> Machine {
         let other = self.machine.mttcg || self.machine.single || self.test.is_some();
@@ -147,7 +162,7 @@ impl RunOptions {
     }
 
     /// Only what was asked for: the rest is the host's to decide.
-    fn bootargs(&self) -> String {
+    pub(crate) fn bootargs(&self) -> String {
         let widths: Vec<_> = self.smt.iter().map(u32::to_string).collect();
         let smt = (!widths.is_empty()).then(|| format!("smt={}", widths.join(",")));
         let cores = self.machine.cores.map(|n| format!("cores={n}"));
@@ -214,16 +229,16 @@ pub fn pack_guests(images: &Images) -> Result<Vec<u8>> {
 
 /// The command.
 pub fn run(options: &RunOptions) -> Result<ExitCode> {
+    run_to(options, &mut io::stdout())
+}
+
+/// The command, with the console copied to `out`.
+pub fn run_to(options: &RunOptions, out: &mut impl Write) -> Result<ExitCode> {
     let mut prepared = options.prepare()?;
     let started = Instant::now();
     let mut heard = Heard::default();
     let on_line = |line: &str| heard.line(line);
-    let end = console::watch(
-        &mut prepared.qemu,
-        options.limits(),
-        &mut io::stdout(),
-        on_line,
-    );
+    let end = console::watch(&mut prepared.qemu, options.limits(), out, on_line);
     if !options.verbose {
         fs::remove_file(&prepared.initrd).ok();
     }

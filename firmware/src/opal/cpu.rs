@@ -3,8 +3,8 @@ use super::host_memory::store;
 use crate::smt::calls::{Args, wrong};
 use crate::smt::check;
 use crate::smt::cores::{self, Core};
+use crate::smt::kicked;
 use crate::smt::objects::Vcore;
-use crate::smt::run;
 use crate::vcore::{Slots, full_barrier};
 use alloc::vec::Vec;
 use asm::op;
@@ -256,7 +256,7 @@ fn end_fence(core: &Core, args: &mut Args) -> Status {
         return Status::Partial;
     }
     vcore.core.store(0, Relaxed);
-    run::end(vcore, 0, 0);
+    kicked::end(vcore, core, 0, 0);
     core.owing.store(0, Relaxed);
     core.set_state(CoreState::Held);
     log::info!("core {:#x} is whole again", core.pir.load(Relaxed));

@@ -68,7 +68,7 @@ fn refusals_told(token: u64, function: fn(&mut Args) -> Status, args: &mut Args)
     let status = function(args);
     if status == Status::Parameter {
         log::warn!(
-            "call {token}: argument {} is refused: {:#x?}",
+            "call {token}: argument {} is refused: {:x?}",
             args[1],
             &asked[..5]
         );

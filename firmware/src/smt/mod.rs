@@ -19,6 +19,8 @@ pub mod hypercall;
 #[cfg(target_arch = "powerpc64")]
 pub mod inject;
 #[cfg(target_arch = "powerpc64")]
+pub mod kicked;
+#[cfg(target_arch = "powerpc64")]
 pub mod leave;
 #[cfg(target_arch = "powerpc64")]
 pub mod run;

@@ -1,7 +1,8 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
 use super::calls::wrong;
 use super::cores::{self, Core, NOBODY};
-use super::fates::{Told, stays_queued};
+use super::fates::Told;
+use super::kicked::{end, tell_kicks};
 use super::objects::{self, Vcore};
 use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUNG, Running};
 use super::seat::{Seat, letter};
@@ -10,7 +11,7 @@ use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
 use asm::{op, opal};
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::exit::ExitReason;
 use hcalls::run::{
     CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED, RUNG_SHIFT,
@@ -171,7 +172,7 @@ fn end_with_more(thread: &'static Thread, core: &'static Core) -> ! {
     let running = unsafe { core.running.get() };
     let told = core.fates.told();
     let earliest_tb = run.earliest_tb(told.ceded());
-    let kicked = end(run.vcore, told.exited(), told.ceded());
+    let kicked = end(run.vcore, core, told.exited(), told.ceded());
     run.answer(running, told, kicked, earliest_tb);
     give_back(core, running, Status::Success)
 }
@@ -212,7 +213,7 @@ fn refuse(vcore: &Vcore, refusal: Refusal, args: &mut [u64; 8]) -> Status {
         Refusal::Dead => wrong(args, 1),
         Refusal::Constrained => Status::Constrained,
         Refusal::Kicked(mask) => {
-            tell_kicks(vcore, mask);
+            tell_kicks(vcore, mask, 0);
             vcore.roster.told();
             args[1] = u64::from(mask);
             Status::Empty
@@ -394,34 +395,4 @@ impl Run {
 #[inline(always)]
 fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
-}
-
-/// Ends a run, and tells who was kicked meanwhile; answers who that is.
-#[inline(always)]
-pub fn end(vcore: &Vcore, busy: Mask, blocked: Mask) -> Mask {
-    let mut told = 0;
-    while let Err(kicked) = vcore.roster.end(busy, blocked, told) {
-        tell_kicks(vcore, kicked & !told);
-        told |= kicked;
-    }
-    told
-}
-
-/// Tells the vcpus' owners that a kick has interrupted them. Their pages are the caller's as long
-/// as the vcore counts as running.
-#[cold]
-fn tell_kicks(vcore: &Vcore, kicked: Mask) {
-    Slots(kicked).for_each(|slot| tell_kick(vcore, slot));
-}
-
-fn tell_kick(vcore: &Vcore, slot: usize) {
-    let page = real::ptr(vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
-    // SAFETY: the vcpu exists and isn't in a guest; the firmware line is the firmware's.
-    let firmware = unsafe { &mut (*page).firmware };
-    let cause = vcore.causes[slot].swap(0, Acquire);
-    firmware.kick_cause.set(cause);
-    let told = ExitReason::try_from(firmware.reason.get()).unwrap_or(ExitReason::None);
-    if stays_queued(told) || told == ExitReason::None || told == ExitReason::Ceded {
-        firmware.reason.set(ExitReason::Kick as u32);
-    }
 }

@@ -16,6 +16,12 @@ use platform::thread::Thread;
 /// The vcore's address is a multiple of 128, so the slot fits below it.
 const SLOT_MASK: u64 = 7;
 
+/// The slot of a letter's vcpu.
+#[inline(always)]
+pub fn slot_of(letter: u64) -> usize {
+    (letter & SLOT_MASK) as usize
+}
+
 /// A thread at work for a vcpu.
 #[derive(Clone, Copy)]
 pub struct Seat {
@@ -48,7 +54,7 @@ impl Seat {
             thread,
             core,
             vcore,
-            slot: (letter & SLOT_MASK) as usize,
+            slot: slot_of(letter),
         }
     }
 

@@ -6,6 +6,8 @@ pub const SRR0: u32 = 26;
 pub const SRR1: u32 = 27;
 pub const DPDES: u32 = 176;
 pub const TB: u32 = 268;
+pub const SPRG2: u32 = 274;
+pub const SPRG3: u32 = 275;
 pub const TIR: u32 = 446;
 
 /// MSR\[EE\]: external, decrementer and doorbell interrupts are taken.

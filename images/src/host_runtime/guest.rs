@@ -133,6 +133,13 @@ impl Guest {
         Ok(())
     }
 
+    /// The same with another ptid mode and another policy.
+    pub fn revive_as(&mut self, ptid_mode: PtidMode, policy: Policy) -> calls::Result<()> {
+        self.config.ptid_mode = u32::from(ptid_mode).into();
+        self.config.policy = u32::from(policy).into();
+        self.revive()
+    }
+
     fn add_vcpu(&mut self, id: u64, address: u64, setup: &Setup) -> Result<(), SetupError> {
         let page = core::ptr::with_exposed_provenance_mut::<VcpuPage>(address as usize);
         // SAFETY: this vcpu's part of the pages that were taken; it is given to one vcpu only.

@@ -47,6 +47,29 @@ fn serve(_pir: u32) {
 
 /// Gives the other core an errand that it begins at once.
 pub fn send(lab: &Lab, guest: &Guest, work: fn(&Errand) -> Outcome) -> Outcome {
+    send_errand(
+        lab,
+        Errand {
+            work,
+            vcore: guest.vcore,
+            partition: guest.partition,
+        },
+    )
+}
+
+/// The same for one that is to no guest in particular.
+pub fn begin(lab: &Lab, work: fn(&Errand) -> Outcome) -> Outcome {
+    send_errand(
+        lab,
+        Errand {
+            work,
+            vcore: Vcore(0),
+            partition: Partition(0),
+        },
+    )
+}
+
+fn send_errand(lab: &Lab, errand: Errand) -> Outcome {
     if OTHER.load(Ordering::Acquire) == 0 {
         let other = lab
             .machine
@@ -58,11 +81,7 @@ pub fn send(lab: &Lab, guest: &Guest, work: fn(&Errand) -> Outcome) -> Outcome {
         cores::start(pir, serve).map_err(|status| alloc::format!("START_CPU: {status:?}"))?;
         OTHER.store(u64::from(pir) + 1, Ordering::Release);
     }
-    *ERRAND.lock() = Some(Errand {
-        work,
-        vcore: guest.vcore,
-        partition: guest.partition,
-    });
+    *ERRAND.lock() = Some(errand);
     Ok(())
 }
 
@@ -169,7 +188,22 @@ pub fn kick_before(lab: &mut Lab) -> Outcome {
     let kicked = accepted("VCORE_KICK", calls::vcore_kick(guest.vcore, 2, 0))?;
     same("left the queue", kicked, 2)?;
     lab::run_for(&mut guest, 3, MS_TB)?;
-    Ok(())
+    lab.clear();
+    told_of_the_kick_alone(lab)
+}
+
+/// What a vcpu came out for in an earlier run isn't told again with a kick.
+fn told_of_the_kick_alone(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("calls", 1))?;
+    lab::start_all(&mut guest, [case::REPORT_FOR_EVER, 0]);
+    lab::run(&mut guest, 1)?;
+    lab::hypercall(&guest, 0)?;
+    accepted("VCORE_KICK", calls::vcore_kick(guest.vcore, 1, 0))?;
+    let run = guest.run(1, 0, cpu::time_base() + MS_TB, RUN_FP_CLEAN);
+    refused("VCORE_RUN after a kick", run, Status::Empty, 0)?;
+    let firmware = &guest.page(0).firmware;
+    let told = (firmware.reason.get(), firmware.trap.get());
+    same("reason and vector", told, (ExitReason::Kick as u32, 0))
 }
 
 /// Vcpus that another core makes runnable join the vcore while it runs (B26).

@@ -24,6 +24,7 @@ mod race;
 mod races;
 mod registers;
 mod running;
+mod soak;
 mod stats;
 mod waiting;
 
@@ -97,6 +98,7 @@ const TESTS: &[Test] = &[
     ("race_destroy_run", races::race_destroy_run),
     ("race_two_runners", races::race_two_runners),
     ("race_claim_start", races::race_claim_start),
+    ("soak", soak::soak),
     ("opal_addresses", opal::opal_addresses),
     ("nvram", opal::nvram),
     ("xive", opal::xive),

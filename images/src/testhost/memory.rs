@@ -17,7 +17,7 @@ use crate::lab::{self, Lab, MS_TB, Wanted};
 /// Guest real address at which `guest-exits` reads and fetches: no page of its own.
 const OUTSIDE: u64 = 1 << 32;
 /// A real address at which nothing answers, past the memory and below the devices.
-const NOBODY: u64 = 0x40_0000_0000;
+pub const NOBODY: u64 = 0x40_0000_0000;
 /// DSISR, HDSISR and SRR1: no page table entry translates the address (Power ISA 2.07 Book III-S
 /// 6.5.3, 6.5.5).
 const NOT_FOUND: u64 = 1 << 30;

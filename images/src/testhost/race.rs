@@ -6,6 +6,7 @@ use images::host_runtime::calls::{Partition, Vcore};
 use images::host_runtime::cpu;
 use images::host_runtime::guest::Guest;
 use images::host_runtime::sync::Lock;
+use images::random::Random;
 use images::{boot_args, println};
 
 use crate::check::Outcome;
@@ -21,27 +22,14 @@ const LIMIT_TB: u64 = 5000 * MS_TB;
 /// judge of the round.
 pub type There = fn(Vcore, Partition, &mut Random) -> Result<u64, String>;
 
-/// Numbers from a seed (the step of splitmix64).
-pub struct Random(u64);
-
-impl Random {
-    /// Any number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) % limit
-    }
-
-    /// Waits for up to 32 µs, mostly less.
-    pub fn delay(&mut self) {
-        let limit = 1 << self.below(15);
-        let until_tb = cpu::time_base() + self.below(limit);
-        while cpu::time_base() < until_tb {
-            // A yield each time would make all delays alike where threads run in turn.
-            if self.below(4) == 0 {
-                cpu::relax();
-            }
+/// Waits for up to 32 µs, mostly less.
+pub fn delay(random: &mut Random) {
+    let limit = 1 << random.below(15);
+    let until_tb = cpu::time_base() + random.below(limit);
+    while cpu::time_base() < until_tb {
+        // A yield each time would make all delays alike where threads run in turn.
+        if random.once_in(4) {
+            cpu::relax();
         }
     }
 }
@@ -83,7 +71,7 @@ impl Race {
         Ok(Self {
             name,
             rounds,
-            random: Random(seed),
+            random: Random::new(seed),
             round: 0,
         })
     }
@@ -94,7 +82,7 @@ impl Race {
         WHOM[1].store(guest.partition.0, Ordering::Relaxed);
         self.round += 1;
         ROUND.store(self.round, Ordering::Release);
-        self.random.delay();
+        delay(&mut self.random);
     }
 
     /// The other core's answer in this round.
@@ -126,7 +114,7 @@ impl Drop for Race {
 }
 
 fn other_core() {
-    let mut random = Random(SEED.load(Ordering::Relaxed));
+    let mut random = Random::new(SEED.load(Ordering::Relaxed));
     let Some(work) = *WORK.lock() else { return };
     let mut last = 0;
     loop {
@@ -140,7 +128,7 @@ fn other_core() {
         }
         last = round;
         let whom = WHOM.each_ref().map(|handle| handle.load(Ordering::Relaxed));
-        random.delay();
+        delay(&mut random);
         let answer = work(Vcore(whom[0]), Partition(whom[1]), &mut random);
         *ANSWER.lock() = answer;
         THROUGH.store(round, Ordering::Release);

@@ -15,7 +15,7 @@ use images::host_runtime::{cores as threads, cpu};
 
 use crate::check::{Outcome, accepted, same};
 use crate::lab::{self, Lab, MS_TB, Wanted};
-use crate::race::Race;
+use crate::race::{Race, delay};
 
 fn deadline_tb() -> u64 {
     cpu::time_base() + 4000 * MS_TB
@@ -254,7 +254,7 @@ pub fn race_claim_start(lab: &mut Lab) -> Outcome {
         race.go(&guest);
         let state = accepted("releasing", claim(ClaimAction::Release))?;
         same("released", state, CoreState::Released)?;
-        race.random.delay();
+        delay(&mut race.random);
         let first = claim(ClaimAction::Claim);
         started += race.answer()?;
         let outcome = claimed(first, &claim);
