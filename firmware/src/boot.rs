@@ -172,6 +172,7 @@ fn call_others(boot_thread: &Thread) {
         let missing = core.thread_mask() & !core.awake.load(Acquire);
         if missing != 0 {
             let pir = core.pir.load(Relaxed);
+            core.call_off(missing);
             error!("catnap: core {pir:#x}: threads {missing:#04x} don't answer");
             core.set_state(CoreState::Fenced);
         }

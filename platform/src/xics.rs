@@ -53,6 +53,12 @@ impl Icp {
         unsafe { mmio::next_write8(self.register(MFRR), MFRR_NOW) }
     }
 
+    /// Takes back an IPI that its thread hasn't accepted.
+    pub fn withdraw_ipi(self) {
+        // SAFETY: as above.
+        unsafe { mmio::write8(self.register(MFRR), MFRR_NONE) }
+    }
+
     /// An IPI has been sent and not been taken.
     #[must_use]
     pub fn ipi_sent(self) -> bool {

@@ -179,6 +179,7 @@ pub fn release_all(me: &Thread) {
         let parked = || core.parked.load(Acquire) == others(core);
         if !wait_until(BOOT_PATIENCE_TB, parked) {
             let missing = others(core) & !core.parked.load(Acquire);
+            core.call_off(missing);
             let pir = core.pir.load(Relaxed);
             log::error!("core {pir:#x}: threads {missing:#04x} don't come for the host");
         }
@@ -197,6 +198,7 @@ fn release(core: &Core) -> Status {
             Slots(all).for_each(|ptid| core.icp(ptid).send_ipi());
             let answered = wait_until(PATIENCE_TB, || core.parked.load(Acquire) == all);
             if !answered {
+                core.call_off(all & !core.parked.load(Acquire));
                 core.parks.store(0, Release);
                 wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0);
             }
@@ -248,7 +250,9 @@ fn end_fence(core: &Core, args: &mut Args) -> Status {
             world::expire_hdec();
             let lost = vcore.entry.snapshot().outstanding();
             Slots(lost & !1).for_each(|ptid| core.icp(ptid).send_ipi());
-            wait_until(PATIENCE_TB, || vcore.entry.snapshot().outstanding() == 0)
+            let back = wait_until(PATIENCE_TB, || vcore.entry.snapshot().outstanding() == 0);
+            core.call_off(vcore.entry.snapshot().outstanding() & !1);
+            back
         })
     };
     if !back {

@@ -1,6 +1,6 @@
 //! What the firmware keeps of each core: who has its threads, and what they are to do.
 use super::fates::Fates;
-use crate::vcore::Seating;
+use crate::vcore::{Mask, Seating, Slots};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use hcalls::MAX_THREADS;
 use hcalls::run::{CoreState, FIRST_SLOT_SHIFT};
@@ -115,6 +115,12 @@ impl Core {
     pub fn icp(&self, ptid: usize) -> Icp {
         // SAFETY: `register` has put the address there, from the device tree.
         unsafe { Icp::new(self.icps[ptid].load(Ordering::Relaxed)) }
+    }
+
+    /// Takes back the IPIs of threads that haven't answered them: the core's vectors will be the host's,
+    /// and nobody may wake there.
+    pub fn call_off(&self, threads: Mask) {
+        Slots(threads).for_each(|ptid| self.icp(ptid).withdraw_ipi());
     }
 
     /// One bit per thread of the core.

@@ -11,7 +11,7 @@ use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
 use asm::{op, opal};
 use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
 use hcalls::run::{
     CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED, RUNG_SHIFT,
@@ -20,8 +20,7 @@ use hcalls::{Status, VcpuPage};
 use platform::real;
 use platform::thread::{self, Thread};
 
-/// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
-const PATIENCE_TB: u64 = 10 * 512_000_000;
+mod wait;
 
 /// From assembly, on thread 0's own stack. Arguments: vcore, runnable mask, blocked mask, deadline,
 /// flags. Answers: exited mask, did-not-run mask, ceded mask, who left first and why, earliest
@@ -65,7 +64,7 @@ pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
     let run = Run::of(thread, core);
     let entry = run.vcore.entry.snapshot();
     if entry.outstanding() != 0 {
-        wait(thread, core)
+        wait::wait(thread, core)
     }
     // SAFETY: this is the core's thread 0, in a run.
     let running = unsafe { core.running.get() };
@@ -80,88 +79,6 @@ pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
     }
     run.answer(running, told, 0, NO_DECREMENTER);
     give_back(core, running, Status::Success)
-}
-
-/// Waits until every thread of the run has reported (B31). A late joiner whose thread is this one
-/// is run here.
-#[inline(never)]
-fn wait(thread: &'static Thread, core: &'static Core) -> ! {
-    let run = Run::of(thread, core);
-    let began_tb = op::time_tb();
-    let limit_tb = limit_tb(core.deadline_tb.load(Relaxed), began_tb);
-    let mut patience_tb = began_tb.wrapping_add(PATIENCE_TB);
-    let mut leaving = false;
-    loop {
-        op::relax();
-        let now = run.vcore.entry.snapshot();
-        if now.outstanding() == 0 {
-            op::unrelax();
-            finish(thread, core)
-        }
-        if now.outstanding() & 1 != 0 && core.seating.has_letter(0) {
-            op::unrelax();
-            run.sit();
-        }
-        if !now.leaving() && thread.icp.poll() != 0 {
-            interrupt(&run);
-        }
-        let now_tb = op::time_tb();
-        if now.leaving() && !leaving {
-            leaving = true;
-            patience_tb = now_tb.wrapping_add(PATIENCE_TB);
-        }
-        let never_came = now.outstanding() & !now.entered() != 0;
-        let impatient = is_past(patience_tb, now_tb) && (leaving || never_came);
-        if impatient || is_past(limit_tb, now_tb) {
-            op::unrelax();
-            fence(&run, now.outstanding())
-        }
-    }
-}
-
-fn is_past(limit_tb: u64, now_tb: u64) -> bool {
-    now_tb.wrapping_sub(limit_tb) as i64 > 0
-}
-
-/// How long the runner waits from `now_tb` on, whatever else: some time past the deadline, which may
-/// have passed long ago.
-fn limit_tb(deadline_tb: u64, now_tb: u64) -> u64 {
-    let left_tb = (deadline_tb.wrapping_sub(now_tb) as i64).max(0) as u64;
-    let most_tb = i64::MAX as u64;
-    now_tb.wrapping_add((left_tb + PATIENCE_TB).min(most_tb))
-}
-
-/// Something wants the host, on whose thread no guest is that it would bring out (L6).
-#[cold]
-fn interrupt(run: &Run) {
-    // SAFETY: this is the core's thread 0, in a run.
-    unsafe { run.core.running.get().afterwards |= INTERRUPTED };
-    run.core.interrupted.store(1, Relaxed);
-    if let Some(ptid) = start::bring_out(&run.vcore.entry) {
-        run.core.icp(ptid).send_ipi();
-    }
-}
-
-/// Threads that never came back: the core is fenced, the vcore stays with it (B31).
-#[cold]
-fn fence(run: &Run, lost: Mask) -> ! {
-    // SAFETY: this is the core's thread 0, in a run.
-    let running = unsafe { run.core.running.get() };
-    run.back(running);
-    run.core
-        .owing
-        .store(core::ptr::from_ref(run.vcore) as u64, Release);
-    run.core.set_state(CoreState::Fenced);
-    log::error!(
-        "core {:#x} is fenced: threads {lost:#04x} never came back: {:?}",
-        run.thread.pir,
-        run.vcore.entry.snapshot()
-    );
-    running.afterwards &= !RUNG;
-    let args = running.args();
-    args[1] = 0;
-    args[2] = u64::from(lost);
-    give_back(run.core, running, Status::Partial)
 }
 
 /// The end of a run in which vcpus have ceded, or were kicked late.

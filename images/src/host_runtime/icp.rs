@@ -75,3 +75,22 @@ pub fn drop_pending() -> Option<u32> {
         (source != 0).then_some(source)
     }
 }
+
+/// Lets no interrupt through to the thread `pir`: it is as if it heard nothing, until
+/// [`unmask`]. For tests of threads that don't answer.
+pub fn mask(pir: u32) {
+    // SAFETY: a presenter's register; what is sent meanwhile waits.
+    unsafe { cpu::write_device_u8(page_of(pir) + XIRR, 0) }
+}
+
+/// Lets every interrupt through to the thread `pir`.
+pub fn unmask(pir: u32) {
+    // SAFETY: as above; who is then interrupted can stand it, or the test has failed.
+    unsafe { cpu::write_device_u8(page_of(pir) + XIRR, 0xff) }
+}
+
+/// Loses the inter-processor interrupt that the thread `pir` hasn't taken yet.
+pub fn lose_ipi(pir: u32) {
+    // SAFETY: as above.
+    unsafe { cpu::write_device_u8(page_of(pir) + MFRR, 0xff) }
+}

@@ -100,19 +100,20 @@ pub fn answer() -> Outcome {
     }
 }
 
-/// Waits until the vcore runs: as long as it doesn't, its vcpus 0 and 7 can be made blocked.
+/// Waits until the vcore runs with vcpu 0 or 7.
 pub fn wait_for_run(errand: &Errand) -> Outcome {
-    wait_for_run_of(errand.vcore)
+    wait_for_run_of(errand.vcore, 0x81)
 }
 
-pub fn wait_for_run_of(vcore: Vcore) -> Outcome {
+/// Waits until the vcore runs: as long as it doesn't, those vcpus can be made blocked.
+pub fn wait_for_run_of(vcore: Vcore, slots: u64) -> Outcome {
     let limit_tb = cpu::time_base() + 2000 * MS_TB;
     while cpu::time_base() < limit_tb {
         let runs = |slots| {
             let set = calls::vcpu_set_state(vcore, slots, VcpuState::Blocked);
             set.is_err_and(|refusal| refusal.is(Status::Busy))
         };
-        if runs(1) || runs(0x80) {
+        if (0..8).any(|slot| slots & 1 << slot != 0 && runs(1 << slot)) {
             // Time for all threads to get into the guest.
             cpu::wait_until(cpu::time_base() + 5 * MS_TB);
             return Ok(());

@@ -11,6 +11,7 @@ mod arguments;
 mod bench;
 mod core_wide;
 mod cores;
+mod fences;
 mod hostile;
 mod interrupts;
 mod isolation;
@@ -84,6 +85,10 @@ const TESTS: &[Test] = &[
     ("two_cores", cores::two_cores),
     ("claim", cores::claim),
     ("secondary", cores::secondary),
+    ("fence", fences::fence),
+    ("fence_lost_ipi", fences::fence_lost_ipi),
+    ("deaf_to_kick", fences::deaf_to_kick),
+    ("join_after_long", fences::join_after_long),
     ("time_base", core_wide::time_base),
     ("doorbell_kept", core_wide::doorbell_kept),
     ("kick_cause", kicks::kick_cause),

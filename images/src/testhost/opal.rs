@@ -284,7 +284,7 @@ pub fn sync_reboot(lab: &mut Lab) -> Outcome {
         );
         Ok(())
     })?;
-    wait_for_run_of(guest.vcore)?;
+    wait_for_run_of(guest.vcore, 0x81)?;
     let limit_tb = cpu::time_base() + 2000 * MS_TB;
     let mut busy = 0;
     loop {

@@ -1,0 +1,157 @@
+//! The runner waits for the others, but not for ever (B31).
+use super::{Run, finish, give_back};
+use crate::smt::cores::Core;
+use crate::smt::running::{INTERRUPTED, RUNG};
+use crate::vcore::entry::Snapshot;
+use crate::vcore::{Mask, start};
+use asm::op;
+use core::sync::atomic::Ordering::{Relaxed, Release};
+use hcalls::Status;
+use hcalls::run::CoreState;
+use platform::thread::Thread;
+
+/// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
+const PATIENCE_TB: u64 = 10 * 512_000_000;
+/// How long a thread may take to report that was on its way when its call was withdrawn: 1 ms.
+const GRACE_TB: u64 = 512_000;
+
+/// Waits until every thread of the run has reported. A late joiner whose thread is this one is run
+/// here.
+#[inline(never)]
+pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
+    let run = Run::of(thread, core);
+    let began_tb = op::time_tb();
+    let limit_tb = limit_tb(core.deadline_tb.load(Relaxed), began_tb);
+    let mut patience = Patience::from(began_tb);
+    loop {
+        op::relax();
+        let now = run.vcore.entry.snapshot();
+        if now.outstanding() == 0 {
+            op::unrelax();
+            finish(thread, core)
+        }
+        if now.outstanding() & 1 != 0 && core.seating.has_letter(0) {
+            op::unrelax();
+            run.sit();
+        }
+        if !now.leaving() && thread.icp.poll() != 0 {
+            interrupt(&run);
+        }
+        let now_tb = op::time_tb();
+        if is_past(limit_tb, now_tb) || patience.is_over(&run, now, now_tb) {
+            op::unrelax();
+            fence(&run)
+        }
+    }
+}
+
+fn is_past(limit_tb: u64, now_tb: u64) -> bool {
+    now_tb.wrapping_sub(limit_tb) as i64 > 0
+}
+
+/// How long the runner waits from `now_tb` on, whatever else: some time past the deadline, which may
+/// have passed long ago.
+fn limit_tb(deadline_tb: u64, now_tb: u64) -> u64 {
+    let left_tb = (deadline_tb.wrapping_sub(now_tb) as i64).max(0) as u64;
+    let most_tb = i64::MAX as u64;
+    now_tb.wrapping_add((left_tb + PATIENCE_TB).min(most_tb))
+}
+
+/// How long it goes on to wait for those who have something to do: to enter, or to report.
+struct Patience {
+    until_tb: u64,
+    /// Called, and haven't entered.
+    absent: Mask,
+    leaving: bool,
+    /// Didn't enter in time.
+    lost: Mask,
+}
+
+impl Patience {
+    fn from(now_tb: u64) -> Self {
+        Self {
+            until_tb: now_tb.wrapping_add(PATIENCE_TB),
+            absent: 0,
+            leaving: false,
+            lost: 0,
+        }
+    }
+
+    /// Nobody is left who may still report in time.
+    fn is_over(&mut self, run: &Run, now: Snapshot, now_tb: u64) -> bool {
+        let absent = now.outstanding() & !now.entered();
+        // A late joiner, and those who leave, have their own time from then on.
+        if absent & !self.absent != 0 || now.leaving() != self.leaving {
+            self.until_tb = now_tb.wrapping_add(PATIENCE_TB);
+        }
+        (self.absent, self.leaving) = (absent, now.leaving());
+        let owed = absent != 0 || now.leaving();
+        if owed && is_past(self.until_tb, now_tb) {
+            if now.leaving() {
+                return true;
+            }
+            self.give_up(run, absent);
+        }
+        self.lost != 0 && now.outstanding() & !self.lost == 0
+    }
+
+    /// Whoever is in the guest comes out, before the core is fenced.
+    #[cold]
+    fn give_up(&mut self, run: &Run, absent: Mask) {
+        self.lost = absent;
+        bring_out(run);
+    }
+}
+
+fn bring_out(run: &Run) {
+    if let Some(ptid) = start::bring_out(&run.vcore.entry) {
+        run.core.icp(ptid).send_ipi();
+    }
+}
+
+/// Something wants the host, on whose thread no guest is that it would bring out (L6).
+#[cold]
+fn interrupt(run: &Run) {
+    // SAFETY: this is the core's thread 0, in a run.
+    unsafe { run.core.running.get().afterwards |= INTERRUPTED };
+    run.core.interrupted.store(1, Relaxed);
+    bring_out(run);
+}
+
+/// Threads that never came back: the core is fenced, the vcore stays with it.
+#[cold]
+fn fence(run: &Run) -> ! {
+    let lost = call_off(run);
+    if lost == 0 {
+        finish(run.thread, run.core)
+    }
+    // SAFETY: this is the core's thread 0, in a run.
+    let running = unsafe { run.core.running.get() };
+    run.back(running);
+    run.core
+        .owing
+        .store(core::ptr::from_ref(run.vcore) as u64, Release);
+    run.core.set_state(CoreState::Fenced);
+    log::error!(
+        "core {:#x} is fenced: threads {lost:#04x} never came back: {:?}",
+        run.thread.pir,
+        run.vcore.entry.snapshot()
+    );
+    running.afterwards &= !RUNG;
+    let args = running.args();
+    args[1] = 0;
+    args[2] = u64::from(lost);
+    give_back(run.core, running, Status::Partial)
+}
+
+/// Takes back the IPIs of threads that haven't reported: none of them may wake later, in the host's
+/// vectors. Answers who has still not reported.
+fn call_off(run: &Run) -> Mask {
+    run.core.call_off(run.vcore.entry.snapshot().outstanding());
+    let until_tb = op::time_tb().wrapping_add(GRACE_TB);
+    while run.vcore.entry.snapshot().outstanding() != 0 && !is_past(until_tb, op::time_tb()) {
+        op::relax();
+    }
+    op::unrelax();
+    run.vcore.entry.snapshot().outstanding()
+}

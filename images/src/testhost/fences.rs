@@ -1,0 +1,238 @@
+//! Threads that don't answer: their core is fenced, the other one goes on, and CORE_CLAIM ends it.
+//!
+//! The host makes a thread deaf by its interrupt presenter, which anybody can write to.
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use hcalls::Status;
+use hcalls::exit::ExitReason;
+use hcalls::page::VcpuPage;
+use hcalls::partition::{Policy, PtidMode};
+use hcalls::run::{ClaimAction, CoreState, RUN_FP_CLEAN, VcpuState};
+use images::host_runtime::calls::{self, Run, Vcore};
+use images::host_runtime::guest::Guest;
+use images::host_runtime::{cpu, icp};
+
+use crate::check::{Outcome, accepted, refused, same};
+use crate::cores::{self, Errand};
+use crate::lab::{self, Lab, MS_TB, Wanted};
+
+/// The core that is fenced, and its vcore.
+static CORE: AtomicU32 = AtomicU32::new(0);
+static VCORE: AtomicU64 = AtomicU64::new(0);
+/// The thread of it that is made deaf.
+static DEAF: AtomicU32 = AtomicU32::new(0);
+/// Real address of the page of the vcpu that it has.
+static PAGE: AtomicU64 = AtomicU64::new(0);
+static FENCED: AtomicBool = AtomicBool::new(false);
+
+fn begin(guest: &Guest, deaf: u32) {
+    CORE.store(cpu::pir(), Ordering::Relaxed);
+    DEAF.store(cpu::pir() + deaf, Ordering::Relaxed);
+    VCORE.store(guest.vcore.0, Ordering::Relaxed);
+    FENCED.store(false, Ordering::Release);
+    icp::mask(cpu::pir() + deaf);
+}
+
+fn deaf() -> u32 {
+    DEAF.load(Ordering::Relaxed)
+}
+
+/// A secondary never answers its IPI. The run ends, the host is told which thread it is, that core
+/// alone is fenced, and the other one runs guests all the time. When the thread hears again it
+/// doesn't wake; CORE_CLAIM has it back, and the vcore runs on (B31).
+pub fn fence(lab: &mut Lab) -> Outcome {
+    const LOST: usize = 3;
+    let mut guest = lab.guest(&Wanted::new("loop", 8))?;
+    let other = lab.guest(&Wanted::new("loop", 8))?;
+    begin(&guest, LOST as u32);
+    cores::send(lab, &other, run_until_fenced)?;
+    let run = guest.run(0xff, 0, cpu::time_base() + MS_TB, RUN_FP_CLEAN);
+    FENCED.store(true, Ordering::Release);
+    cores::answer()?;
+    is_lost(run, LOST)?;
+    let others = (0..8).filter(|&vcpu| vcpu != LOST);
+    for vcpu in others {
+        let owner = guest.page(vcpu).firmware.owner.get();
+        same("the page is the host's", (vcpu, owner), (vcpu, 0))?;
+    }
+    is_fenced(&mut guest, LOST)?;
+    // It is still deaf.
+    is_lost(claim(), LOST)?;
+    hears_again(&guest, LOST)?;
+    same("claimed", accepted("CORE_CLAIM", claim())?, CoreState::Held)?;
+    runs_again(&mut guest, LOST, 0xff)
+}
+
+/// An IPI is lost on its way, in a run that has no vcpu for the runner and long to go: the others come
+/// out, and the rest is as above.
+pub fn fence_lost_ipi(lab: &mut Lab) -> Outcome {
+    const LOST: usize = 2;
+    let mut guest = lab.guest(&Wanted {
+        policy: Policy::Eager,
+        ptid_mode: PtidMode::Aligned,
+        ..Wanted::new("loop", 8)
+    })?;
+    begin(&guest, LOST as u32);
+    cores::send(lab, &guest, |errand| {
+        cores::wait_for_run_of(errand.vcore, 0b10)?;
+        icp::lose_ipi(deaf());
+        icp::unmask(deaf());
+        Ok(())
+    })?;
+    let run = guest.run(
+        0b1_1110,
+        0,
+        cpu::time_base() + 600_000 * MS_TB,
+        RUN_FP_CLEAN,
+    );
+    cores::answer()?;
+    is_lost(run, LOST)?;
+    for vcpu in [1, 3, 4] {
+        let line = &guest.page(vcpu).firmware;
+        let (owner, entries) = (line.owner.get(), line.entries.get());
+        same("owner and entries", (vcpu, owner, entries), (vcpu, 0, 1))?;
+    }
+    is_fenced(&mut guest, LOST)?;
+    hears_again(&guest, LOST)?;
+    same("claimed", accepted("CORE_CLAIM", claim())?, CoreState::Held)?;
+    runs_again(&mut guest, LOST, 0b1_1110)
+}
+
+/// For the other core: its own vcore runs, again and again, and that of the fenced core can't.
+fn run_until_fenced(errand: &Errand) -> Outcome {
+    let mut runs = 0;
+    while !FENCED.load(Ordering::Acquire) {
+        accepted("VCORE_RUN", run_there(errand.vcore))?;
+        runs += 1;
+    }
+    ensure!(runs > 10, "only {runs} runs");
+    let vcore = Vcore(VCORE.load(Ordering::Relaxed));
+    refused("the fenced vcore", run_there(vcore), Status::Busy, 0)
+}
+
+fn run_there(vcore: Vcore) -> calls::Result<Run> {
+    // SAFETY: nobody has a reference to that guest's pages or memory meanwhile.
+    unsafe { calls::vcore_run(vcore, 0xff, 0, cpu::time_base() + MS_TB, RUN_FP_CLEAN) }
+}
+
+fn claim() -> calls::Result<CoreState> {
+    calls::core_claim(cpu::pir().into(), ClaimAction::Claim)
+}
+
+/// The call was refused since that thread never came back.
+fn is_lost<T: core::fmt::Debug>(answer: calls::Result<T>, ptid: usize) -> Outcome {
+    match answer {
+        Err(refusal) if refusal.is(Status::Partial) => {
+            same("threads that never came back", refusal.threads, 1 << ptid)
+        }
+        other => Err(alloc::format!("{other:x?}, not Partial")),
+    }
+}
+
+/// The core, and the vcore with it: nothing can be done with them.
+fn is_fenced(guest: &mut Guest, lost: usize) -> Outcome {
+    let state = calls::core_claim(cpu::pir().into(), ClaimAction::Status);
+    same("state", accepted("CORE_CLAIM", state)?, CoreState::Fenced)?;
+    let run = guest.run(0xff, 0, cpu::time_base() + MS_TB, RUN_FP_CLEAN);
+    refused("a fenced core's run", run, Status::WrongState, 0)?;
+    let release = calls::core_claim(cpu::pir().into(), ClaimAction::Release);
+    refused("a fenced core's release", release, Status::WrongState, 0)?;
+    let vcpu = calls::vcpu_destroy(guest.vcore, lost as u64);
+    refused("VCPU_DESTROY", vcpu, Status::Busy, 0)?;
+    let partition = calls::partition_destroy(guest.partition);
+    refused("PARTITION_DESTROY", partition, Status::Busy, 0)
+}
+
+/// The thread hears again, while its core's vectors are the host's: it doesn't come. (Otherwise the
+/// host is interrupted, and says so.)
+fn hears_again(guest: &Guest, lost: usize) -> Outcome {
+    icp::unmask(deaf());
+    cpu::wait_until(cpu::time_base() + 20 * MS_TB);
+    let line = &guest.page(lost).firmware;
+    let found = (line.entries.get(), line.trap.get());
+    same("entries and trap of the lost one", found, (0, 0))
+}
+
+/// All of `slots` enter, the one that was lost among them.
+fn runs_again(guest: &mut Guest, lost: usize, slots: u64) -> Outcome {
+    for _ in 0..5 {
+        let run = lab::run_for(guest, slots, 50 * MS_TB)?;
+        same("exited", run.exited, 0)?;
+    }
+    let entries = guest.page(lost).firmware.entries.get();
+    ensure!(entries > 0, "vcpu {lost} has never run");
+    Ok(())
+}
+
+/// Waits until the thread has come for its vcpu.
+fn wait_for_thread() -> Outcome {
+    let page = PAGE.load(Ordering::Relaxed) as usize;
+    let page = core::ptr::with_exposed_provenance::<VcpuPage>(page);
+    let limit_tb = cpu::time_base() + 2000 * MS_TB;
+    // SAFETY: a vcpu page, of which the firmware writes this field meanwhile.
+    while unsafe { (&raw const (*page).firmware.owner).read_volatile() }.get() == 0 {
+        ensure!(cpu::time_base() < limit_tb, "the thread never came");
+        cpu::relax();
+    }
+    Ok(())
+}
+
+/// A thread that is deaf in its guest doesn't hear a kick: the run ends by its deadline, and the kick
+/// is answered then.
+pub fn deaf_to_kick(lab: &mut Lab) -> Outcome {
+    for ptid_mode in [PtidMode::Packed, PtidMode::Aligned] {
+        let mut guest = lab.guest(&Wanted {
+            ptid_mode,
+            policy: Policy::Eager,
+            ..Wanted::new("loop", 4)
+        })?;
+        // The one that is kicked is the only one on a secondary: it is called for all.
+        begin(&guest, 1);
+        icp::unmask(deaf());
+        PAGE.store(guest.page_address(1), Ordering::Relaxed);
+        cores::send(lab, &guest, |errand| {
+            wait_for_thread()?;
+            icp::mask(deaf());
+            accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
+        })?;
+        let run = lab::run_for(&mut guest, 0b11, 300 * MS_TB);
+        cores::answer()?;
+        icp::unmask(deaf());
+        let run = run?;
+        same("exited", run.exited, 1)?;
+        let reason = guest.page(0).firmware.reason.get();
+        same("the kicked one's reason", reason, ExitReason::Kick as u32)?;
+        runs_again(&mut guest, 1, 0b11)?;
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// A vcpu joins a run that has lasted for longer than the runner waits for threads that were called:
+/// it has its own time to come (B26, B31).
+pub fn join_after_long(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted {
+        policy: Policy::Eager,
+        ptid_mode: PtidMode::Aligned,
+        ..Wanted::new("loop", 8)
+    })?;
+    cores::send(lab, &guest, |errand| {
+        cores::wait_for_run_of(errand.vcore, 0b10)?;
+        cpu::wait_until(cpu::time_base() + 10_200 * MS_TB);
+        for slot in 2..8 {
+            let state = calls::vcpu_set_state(errand.vcore, 1 << slot, VcpuState::Runnable);
+            let joined = accepted("VCPU_SET_STATE", state)?.joined;
+            same("joined", joined, 1 << slot)?;
+        }
+        Ok(())
+    })?;
+    let run = guest.run(0b10, 0, cpu::time_base() + 10_700 * MS_TB, RUN_FP_CLEAN);
+    cores::answer()?;
+    let run = accepted("VCORE_RUN", run)?;
+    same("why", run.first_reason, ExitReason::Deadline)?;
+    for vcpu in 1..8 {
+        let entries = guest.page(vcpu).firmware.entries.get();
+        same("entries", (vcpu, entries), (vcpu, 1))?;
+    }
+    Ok(())
+}
