@@ -68,6 +68,8 @@ pub mod calls {
 
     /// H_REPORT of STEP, the index and the time base, for ever.
     pub const TELL_TIME: u64 = 11;
+    /// Nothing.
+    pub const SPIN: u64 = 12;
 
     pub const STEP: u64 = 0x2345;
 }

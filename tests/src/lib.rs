@@ -7,3 +7,4 @@ pub mod elf;
 pub mod gdb;
 pub mod images;
 pub mod qemu;
+pub mod table;

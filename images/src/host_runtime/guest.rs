@@ -117,13 +117,19 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Makes the partition and its vcpus anew, whichever of them were destroyed.
-    pub fn revive(&mut self) -> calls::Result<()> {
+    /// Makes the partition anew, without vcpus, if it is there or not.
+    pub fn clear(&mut self) -> calls::Result<()> {
         match calls::partition_destroy(self.partition) {
             Err(refusal) if !refusal.is(Status::Parameter) => return Err(refusal),
             _ => {}
         }
         self.partition = calls::partition_create(&self.config)?;
+        Ok(())
+    }
+
+    /// Makes the partition and its vcpus anew, whichever of them were destroyed.
+    pub fn revive(&mut self) -> calls::Result<()> {
+        self.clear()?;
         for (id, &address) in self.pages.iter().enumerate() {
             let page = core::ptr::with_exposed_provenance_mut(address as usize);
             // SAFETY: the page was this vcpu's before, and is no one else's.

@@ -11,6 +11,7 @@ mod arguments;
 mod bench;
 mod core_wide;
 mod cores;
+mod creation;
 mod fences;
 mod hostile;
 mod interrupts;
@@ -26,6 +27,7 @@ mod races;
 mod registers;
 mod running;
 mod soak;
+mod states;
 mod stats;
 mod waiting;
 
@@ -98,6 +100,9 @@ const TESTS: &[Test] = &[
     ("host_interrupt_before", interrupts::host_interrupt_before),
     ("host_interrupt_ceded", interrupts::host_interrupt_ceded),
     ("host_interrupt_kick", interrupts::host_interrupt_kick),
+    ("busy_state", states::busy_state),
+    ("queue_moves_up", states::queue_moves_up),
+    ("race_create", creation::race_create),
     ("race_join_exit", races::race_join_exit),
     ("race_kick_entry", races::race_kick_entry),
     ("race_destroy_run", races::race_destroy_run),

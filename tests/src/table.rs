@@ -1,0 +1,267 @@
+//! The table of behaviours in docs/behaviours.md: none may be missing, and each names code and tests that
+//! there are.
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use xtask::project;
+
+const TABLE: &str = "docs/behaviours.md";
+/// Rows that there must be, by their letter.
+const ROWS: [(char, u32); 2] = [('B', 37), ('L', 9)];
+/// Folders in which code and its tests are.
+const CRATES: [&str; 8] = [
+    "asm",
+    "firmware",
+    "hcalls",
+    "images",
+    "platform",
+    "skiboot-compat",
+    "tests",
+    "xtask",
+];
+/// Where the column with the code looks, if not in a crate's folder.
+const USUAL: &str = "firmware/src";
+
+/// A row: its number, and what its last two columns have in quotes.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    number: String,
+    code: Vec<String>,
+    tests: Vec<String>,
+}
+
+/// What is wrong with the table. `trials` are those that boot the machine.
+///
+/// # Errors
+/// All faults, a line each.
+pub fn check(trials: &BTreeSet<String>) -> Result<(), String> {
+    let root = project::root();
+    let text = fs::read_to_string(root.join(TABLE)).map_err(|why| format!("{TABLE}: {why}"))?;
+    let rows = rows(&text);
+    let mut faults = missing(&rows);
+    let sources = CRATES.map(|name| (name, sources(&root.join(name))));
+    let tested = |name: &str| is_trial(trials, name) || is_unit_test(&sources, name);
+    for row in &rows {
+        faults.extend(code_faults(&root, row));
+        if row.tests.is_empty() {
+            faults.push(format!("{}: no test", row.number));
+        }
+        let unknown = row.tests.iter().filter(|name| !tested(name));
+        faults.extend(unknown.map(|name| format!("{}: there is no test `{name}`", row.number)));
+    }
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{TABLE}:\n{}", faults.join("\n"))),
+    }
+}
+
+/// Rows begin with a letter and a number, and have four columns.
+fn rows(text: &str) -> Vec<Row> {
+    let cells = text.lines().filter_map(|line| {
+        let cells: Vec<_> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+        let numbered = cells[0]
+            .strip_prefix(['B', 'H', 'L'])?
+            .parse::<u32>()
+            .is_ok();
+        (numbered && cells.len() == 5).then_some(cells)
+    });
+    let row = |cells: Vec<&str>| Row {
+        number: cells[0].into(),
+        code: quoted(cells[2]),
+        tests: quoted(cells[3]),
+    };
+    cells.map(row).collect()
+}
+
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(String::from)
+        .collect()
+}
+
+fn missing(rows: &[Row]) -> Vec<String> {
+    let wanted = ROWS
+        .iter()
+        .flat_map(|&(letter, last)| (1..=last).map(move |n| format!("{letter}{n}")));
+    let times = |number: &String| rows.iter().filter(|row| row.number == *number).count();
+    let faults = wanted.filter_map(|number| match times(&number) {
+        0 => Some(format!("{number}: no row")),
+        1 => None,
+        more => Some(format!("{number}: {more} rows")),
+    });
+    faults.collect()
+}
+
+/// A behaviour of the test host, which has a trial for each way in which QEMU executes threads; or the
+/// name of one or more trials, without what comes behind the last `::`.
+fn is_trial(trials: &BTreeSet<String>, name: &str) -> bool {
+    let prefixes = [format!("behaviours::{name}::"), format!("{name}::")];
+    let begins = |trial: &String| prefixes.iter().any(|prefix| trial.starts_with(prefix));
+    trials.contains(name) || trials.iter().any(begins)
+}
+
+/// `crate::…::function`.
+fn is_unit_test(sources: &[(&str, Vec<String>)], name: &str) -> bool {
+    let Some((first, function)) = name.split_once("::") else {
+        return false;
+    };
+    let function = function.rsplit("::").next().unwrap_or(function);
+    let files = sources.iter().filter(|(name, _)| *name == first);
+    files
+        .flat_map(|(_, files)| files)
+        .any(|file| has_test(file, function))
+}
+
+fn has_test(source: &str, function: &str) -> bool {
+    let tests = source.split("#[test]").skip(1);
+    let named = |rest: &str| {
+        let (_, rest) = rest.split_once("fn ")?;
+        rest.split_once('(').map(|(name, _)| name == function)
+    };
+    tests.filter_map(named).any(|it| it)
+}
+
+/// Files that aren't there, and functions that the file before them doesn't have.
+fn code_faults(root: &Path, row: &Row) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut file = None;
+    for name in &row.code {
+        if name.ends_with(".rs") {
+            file = source(root, name);
+            if file.is_none() {
+                faults.push(format!("{}: there is no {name}", row.number));
+            }
+        } else if let Some(file) = &file
+            && !file.contains(&format!("fn {name}("))
+            && !file.contains(&format!("fn {name}<"))
+        {
+            faults.push(format!("{}: no function `{name}`", row.number));
+        }
+    }
+    if row.code.is_empty() {
+        faults.push(format!("{}: no code", row.number));
+    }
+    faults
+}
+
+fn source(root: &Path, name: &str) -> Option<String> {
+    let folder = name.split('/').next()?;
+    let path = match CRATES.contains(&folder) {
+        true => root.join(name),
+        false => root.join(USUAL).join(name),
+    };
+    fs::read_to_string(path).ok()
+}
+
+/// The text of every source below a folder.
+fn sources(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let texts = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .flat_map(
+            |path| match (path.is_dir(), path.extension().is_some_and(|it| it == "rs")) {
+                (true, _) => sources(&path),
+                (false, true) => fs::read_to_string(&path).into_iter().collect(),
+                (false, false) => Vec::new(),
+            },
+        );
+    texts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trials() -> BTreeSet<String> {
+        let names = [
+            "behaviours::run1::single",
+            "boot::all",
+            "linux::kexec::6.12",
+        ];
+        names.map(String::from).into()
+    }
+
+    #[test]
+    fn rows_are_understood() {
+        let text = "| | behaviour | code | test |\n| --- | --- | --- | --- |\n\
+            | B1 | what `x` | `a.rs`: `f`; `b.rs` | `run1`, `fence` (slow) |\n| Bad | |\n| B2 | — |";
+        let wanted = Row {
+            number: "B1".into(),
+            code: ["a.rs", "f", "b.rs"].map(String::from).into(),
+            tests: ["run1", "fence"].map(String::from).into(),
+        };
+        assert_eq!(rows(text), [wanted]);
+    }
+
+    #[test]
+    fn a_row_must_be_there_once() {
+        let row = |letter, number| Row {
+            number: format!("{letter}{number}"),
+            code: Vec::new(),
+            tests: Vec::new(),
+        };
+        let all = ROWS
+            .iter()
+            .flat_map(|&(letter, last)| (1..=last).map(move |n| row(letter, n)));
+        let mut all: Vec<_> = all.collect();
+        assert_eq!(missing(&all), Vec::<String>::new());
+        all.remove(3);
+        all.push(row('L', 9));
+        assert_eq!(missing(&all), ["B4: no row", "L9: 2 rows"]);
+    }
+
+    #[test]
+    fn trials_are_found_by_the_part_of_their_names() {
+        for (name, is) in [
+            ("run1", true),
+            ("boot::all", true),
+            ("linux::kexec", true),
+            ("behaviours::run1", true),
+            ("run", false),
+            ("all", false),
+        ] {
+            assert_eq!(is_trial(&trials(), name), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn unit_tests_are_found_by_crate_and_function() {
+        let source = "fn helper() {}\n#[test]\nfn it_holds() {}\n#[test]\n#[ignore]\nfn slow() {}";
+        let sources = [("firmware", vec![source.to_string()])];
+        for (name, is) in [
+            ("firmware::vcore::it_holds", true),
+            ("firmware::slow", true),
+            ("firmware::helper", false),
+            ("platform::it_holds", false),
+            ("it_holds", false),
+        ] {
+            assert_eq!(is_unit_test(&sources, name), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn code_must_be_there() {
+        let row = |code: &[&str]| Row {
+            number: "B1".into(),
+            code: code.iter().copied().map(String::from).collect(),
+            tests: Vec::new(),
+        };
+        let faults = |code: &[&str]| code_faults(&project::root(), &row(code));
+        assert_eq!(
+            faults(&["vcore/entry.rs", "leave", "tests/src/table.rs", "rows"]),
+            [""; 0]
+        );
+        let wrong = ["vcore/none.rs", "asm/src/mitigations.rs", "none"];
+        assert_eq!(
+            faults(&wrong),
+            ["B1: there is no vcore/none.rs", "B1: no function `none`"]
+        );
+        assert_eq!(faults(&[]), ["B1: no code"]);
+    }
+}
