@@ -69,8 +69,8 @@ global_asm!(
     "    ori 13, 13, early_area@l",
     "    blr",
     //
-    // Copies the image to BASE, in lines of 32 bytes, and goes on there. r30 = from there to the
-    // image, r31 = tree.
+    // Copies the image to BASE, in lines of 128 bytes, and goes on there; it lies at a multiple of
+    // 16. r30 = from there to the image, r31 = tree.
     "boot_thread:",
     "    lis 3, image_start@highest",
     "    ori 3, 3, image_start@higher",
@@ -79,20 +79,17 @@ global_asm!(
     "    ori 3, 3, image_start@l",
     "    lis 5, image_load_bytes@ha",
     "    addi 5, 5, image_load_bytes@l",
-    "    srdi 5, 5, 5",
+    "    srdi 5, 5, 7",
     "    mtctr 5",
     "    mr 5, 3",
     "    add 6, 3, 30",
-    "5:  ld 7, 0(6)",
-    "    ld 8, 8(6)",
-    "    ld 9, 16(6)",
-    "    ld 10, 24(6)",
-    "    std 7, 0(5)",
-    "    std 8, 8(5)",
-    "    std 9, 16(5)",
-    "    std 10, 24(5)",
-    "    addi 6, 6, 32",
-    "    addi 5, 5, 32",
+    "5:",
+    ".irp n, 0,16,32,48,64,80,96,112",
+    "    lq 8, \\n(6)",
+    "    stq 8, \\n(5)",
+    ".endr",
+    "    addi 6, 6, 128",
+    "    addi 5, 5, 128",
     "    bdnz 5b",
     // Zero what the image doesn't hold: .bss, in cache lines.
     "    lis 7, image_bss_bytes@ha",

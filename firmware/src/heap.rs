@@ -7,6 +7,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use platform::lock::Lock;
 use platform::real;
+use platform::zero::zero;
 use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::Manual;
@@ -30,6 +31,17 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: the caller passes a layout that isn't empty.
         let block = unsafe { self.0.lock().allocate(layout) };
         block.map_or(core::ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise; the block is the caller's alone, and of that length.
+        unsafe {
+            let block = self.alloc(layout);
+            if !block.is_null() {
+                zero(real::address(block), layout.size() as u64);
+            }
+            block
+        }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {

@@ -58,7 +58,6 @@ macro_rules! lost_registers {
     ($with:ident, $at:expr) => {
         $with!(DAR, $at.dar);
         $with!(DSISR, $at.dsisr);
-        $with!(DAWR, $at.dawr);
         $with!(ACOP, $at.acop);
         $with!(TACR, $at.tacr);
         $with!(TCSCR, $at.tcscr);
@@ -99,36 +98,48 @@ pub fn held(key: u64) -> bool {
 }
 
 /// Puts the guest's registers into this thread, but for the general ones and those that
-/// [`load_always`] loads. `key` tells this vcpu (upper half), and since this load, from all others;
-/// `fp_clean`: the thread's floating-point, VMX and VSX registers hold nothing that a guest may not
-/// see.
+/// [`load_always`] loads. `key` tells this vcpu (upper half), and since this load, from all others:
+/// that of its last load, plus 1;
+/// `was_hosts`: a host has run on this thread since its last guest; `fp_clean`: the thread's
+/// floating-point, VMX and VSX registers hold nothing that a guest may not see.
 ///
 /// # Safety
 /// `page` is a vcpu page that this thread alone uses until [`save`]; this thread is in real mode
 /// with HRMOR at the firmware, and loses its own values of those registers.
 #[inline(never)]
-pub unsafe fn load_all(page: *mut VcpuPage, partition: &Partition, key: u64, fp_clean: bool) {
+pub unsafe fn load_all(
+    page: *mut VcpuPage,
+    partition: &Partition,
+    key: u64,
+    was_hosts: bool,
+    fp_clean: bool,
+) {
     let area = op::area();
     // SAFETY: the caller's promise; the registers are a guest's own and change nothing in HV real
     // mode: the partition's only count once HV is off.
     unsafe {
         let fp = (*page).host.flags.get() & FLAG_FP != 0;
+        // Another vcpu's, or this one's from before it was on another thread.
+        let was_others = !held(key.wrapping_sub(1));
         (*area).fp = u64::from(fp);
         facility::open(fp || !fp_clean);
         if fp {
             facility::load(page);
-        } else if !fp_clean || (*area).holds >> 32 != key >> 32 {
+        } else if !fp_clean || was_others {
             facility::open(true);
             facility::clear();
         }
         (*area).holds = key;
-        forget_others();
+        if was_others || was_hosts {
+            forget_others();
+        }
         macro_rules! load {
             ($spr:ident, $field:expr) => {
                 spr::write::<{ spr::$spr }>($field.get());
             };
         }
         lost_registers!(load, (*page).sprs);
+        spr::write::<{ spr::DAWR }>((*page).sprs.dawr.get());
         load_after_host(page, partition, true);
     }
 }
@@ -245,11 +256,8 @@ pub unsafe fn save(page: *mut VcpuPage, segments: bool) -> More {
         // The interrupt has taken the facilities from the MSR.
         facility::open_tm();
         save_sprs(page);
-        if segments {
-            (*page).slb_count.set(0);
-        }
         More {
-            slb: segments && slb::any_valid(),
+            slb: segments,
             fp: (*op::area()).fp != 0,
         }
     }
@@ -316,8 +324,7 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         save!(SRR1, sprs.srr1);
         kept_registers!(save, sprs);
         lost_registers!(save, sprs);
-        sprs.dawrx.set(spr::read::<{ spr::DAWRX }>());
-        sprs.ciabr.set(spr::read::<{ spr::CIABR }>());
+        // DAWR, DAWRX and CIABR are the hypervisor's to write: the page has them still.
         // The upper bits are the siblings'.
         sprs.ctrl.set(spr::read::<{ spr::CTRL_READ }>() & 1);
         sprs.vtb.set(spr::read::<{ spr::VTB }>());

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use self::report::{Peer, Table};
-use self::rounds::Files;
+use self::rounds::{Files, Measured};
 use crate::{image, qemu, run, setup};
 
 pub mod boot;
@@ -53,7 +53,7 @@ pub struct BenchOptions {
     /// Write the counts to this file as well, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Show also the functions and assembly labels of a round trip with their counts.
+    /// Show also the functions and assembly labels of boot and round trip, with their counts.
     #[arg(long)]
     profile: bool,
     /// Show each cargo command.
@@ -86,25 +86,25 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
     let peer = options.peer()?;
     let files = files(options.verbose)?;
     let mut tables = Vec::new();
+    let firmware = fs::read(&files.elf)?;
     if let Some(peer) = peer.as_ref().filter(|_| options.wants(Which::Boot)) {
-        tables.extend(boot::tables(&files, peer)?);
+        let measured = boot::measure(&files)?;
+        tables.extend(boot::tables(&files, peer, &measured)?);
+        if options.profile {
+            let functions = profile::functions("catnap's boot", &measured.boot, &firmware)?;
+            println!("{functions}\n");
+        }
     }
     if options.wants(Which::Vcore) || options.wants(Which::Ipi) {
         let measured = vcore::measure(&files, "")?;
-        let firmware = fs::read(&files.elf)?;
         if options.wants(Which::Vcore) {
-            tables.push(vcore::round_trips(&measured)?);
-            tables.push(vcore::directions(&measured)?);
-            tables.push(vcore::world(&measured, &firmware)?);
-            tables.push(vcore::served(&measured)?);
+            tables.extend(vcore::tables(&measured, &firmware)?);
+            if options.profile {
+                show_profiles(&measured, &firmware)?;
+            }
         }
         if options.wants(Which::Ipi) {
             tables.push(vcore::ipis(&measured)?);
-        }
-        if options.profile {
-            for name in ["smt1", "smt8"] {
-                println!("{}\n", profile::text(measured.row(name)?, &firmware)?);
-            }
         }
     }
     if let Some(peer) = peer.filter(|_| options.wants(Which::Opal)) {
@@ -116,6 +116,23 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
         write_json(path, &tables)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where round trips' instructions go.
+fn show_profiles(measured: &Measured, firmware: &[u8]) -> Result<()> {
+    for (row, what) in [
+        ("smt1", "a round trip, 1 vcpu"),
+        ("smt8", "a round trip, 8 vcpus"),
+        (
+            "smt8 all",
+            "a round trip, 8 vcpus, no flags, FP, 4 SLB entries",
+        ),
+    ] {
+        let round = measured.row(row)?.usual()?;
+        println!("{}\n", profile::parts(what, round, firmware)?);
+        println!("{}\n", profile::functions(what, round, firmware)?);
+    }
+    Ok(())
 }
 
 /// Builds what is booted.

@@ -68,6 +68,7 @@ pub struct Core {
 }
 
 impl Core {
+    /// All zero, so that the image needs no room for cores.
     const fn new() -> Self {
         Self {
             seating: Seating::new(),
@@ -79,8 +80,8 @@ impl Core {
             interrupted: AtomicU8::new(0),
             untouched: AtomicU8::new(0),
             fp_clean: AtomicU8::new(0),
-            hosts_sprs: AtomicU8::new(1),
-            first: AtomicU64::new(NOBODY),
+            hosts_sprs: AtomicU8::new(0),
+            first: AtomicU64::new(0),
             deadline_tb: AtomicU64::new(0),
             with_host: AtomicU8::new(0),
             awake: AtomicU8::new(0),
@@ -141,6 +142,8 @@ pub fn register(pir: u32, icps: &[u64]) -> &'static Core {
     CORES[index]
         .threads
         .store(icps.len() as u32, Ordering::Relaxed);
+    CORES[index].hosts_sprs.store(1, Ordering::Relaxed);
+    CORES[index].first.store(NOBODY, Ordering::Relaxed);
     for (place, icp) in CORES[index].icps.iter().zip(icps) {
         place.store(*icp, Ordering::Relaxed);
     }

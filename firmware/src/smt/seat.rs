@@ -102,11 +102,12 @@ impl Seat {
         // A thread that has held this vcpu before does so no more.
         let key = self.vcore.keys[self.slot].load(Relaxed) + 1;
         self.vcore.keys[self.slot].store(key, Relaxed);
-        let fp_clean = self.thread.ptid() != 0 || self.core.fp_clean.load(Relaxed) != 0;
+        let was_hosts = self.thread.ptid() == 0;
+        let fp_clean = !was_hosts || self.core.fp_clean.load(Relaxed) != 0;
         // SAFETY: the page is this run's, and this thread's in it; a runner has saved its host's
         // registers, a secondary has none.
-        unsafe { guest::load_all(page, &self.partition(), key, fp_clean) };
-        if self.thread.ptid() == 0 {
+        unsafe { guest::load_all(page, &self.partition(), key, was_hosts, fp_clean) };
+        if was_hosts {
             self.core.hosts_sprs.store(0, Relaxed);
         }
         self.enter(page)

@@ -10,7 +10,8 @@ const INDEX: u64 = asm::ibm_field(59, 63);
 /// RB\[ESID\].
 const ESID: u64 = asm::ibm_field(0, 35);
 
-/// Puts the page's entries into the SLB, which is empty.
+/// Puts the page's entries into the SLB, which is empty but for entry 0: that one `slbia` leaves as
+/// it is.
 ///
 /// # Safety
 /// The thread is in real mode, and `page` a vcpu page that is its own.
@@ -18,6 +19,7 @@ const ESID: u64 = asm::ibm_field(0, 35);
 pub unsafe fn load(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
     unsafe {
+        asm!("slbmte {0}, {0}", in(reg) 0u64, options(nostack));
         let count = ((*page).slb_count.get() as usize).min(SLB_ENTRIES);
         let slb = &(*page).slb;
         for entry in &slb[..count] {
@@ -38,16 +40,20 @@ pub unsafe fn clear() {
     }
 }
 
-/// Whether any entry is valid; a guest in real mode mostly has none.
+/// Entries that are looked at together: most groups have none that is valid.
+const GROUP: usize = 8;
+
+/// Whether any of the [`GROUP`] entries from `FIRST` on is valid.
 #[inline(always)]
-pub fn any_valid() -> bool {
+fn any_valid<const FIRST: usize>() -> bool {
     let all: u64;
     // SAFETY: reads the SLB's entries; the bits of all are gathered in one register.
     unsafe {
         asm!(
-            "li {all}, 0",
-            ".set n, 0",
-            ".rept {entries}",
+            "li {all}, {first}",
+            "slbmfee {all}, {all}",
+            ".set n, {first} + 1",
+            ".rept {group} - 1",
             "li {index}, n",
             "slbmfee {index}, {index}",
             "or {all}, {all}, {index}",
@@ -55,7 +61,8 @@ pub fn any_valid() -> bool {
             ".endr",
             all = out(reg) all,
             index = out(reg) _,
-            entries = const SLB_ENTRIES,
+            first = const FIRST,
+            group = const GROUP,
             options(nostack),
         );
     }
@@ -67,23 +74,49 @@ pub fn any_valid() -> bool {
 /// # Safety
 /// As [`load`].
 pub unsafe fn save(page: *mut VcpuPage) {
+    const { assert!(SLB_ENTRIES == 4 * GROUP) };
     // SAFETY: the caller's promise.
     unsafe {
-        let slb = &mut (*page).slb;
         let mut count = 0;
-        for index in 0..SLB_ENTRIES {
+        if any_valid::<0>() {
+            count = save_group(page, 0, count);
+        }
+        if any_valid::<GROUP>() {
+            count = save_group(page, GROUP, count);
+        }
+        if any_valid::<{ 2 * GROUP }>() {
+            count = save_group(page, 2 * GROUP, count);
+        }
+        if any_valid::<{ 3 * GROUP }>() {
+            count = save_group(page, 3 * GROUP, count);
+        }
+        (*page).slb_count.set(count as u64);
+    }
+}
+
+/// Stores a group's valid entries from number `count` of the page's on; answers how many those are
+/// then.
+///
+/// # Safety
+/// As [`load`]; `count` entries of lower numbers are stored.
+#[inline(always)]
+unsafe fn save_group(page: *mut VcpuPage, first: usize, mut count: usize) -> usize {
+    for index in first..first + GROUP {
+        // SAFETY: the caller's promise; no more entries are stored than there are.
+        unsafe {
             let esid: u64;
             asm!("slbmfee {}, {}", out(reg) esid, in(reg) index, options(nostack));
             if esid & VALID != 0 {
                 let vsid: u64;
                 asm!("slbmfev {}, {}", out(reg) vsid, in(reg) index, options(nostack));
-                slb[count].esid.set(esid & (ESID | VALID) | index as u64);
-                slb[count].vsid.set(vsid);
+                let entry = (*page).slb.get_unchecked_mut(count);
+                entry.esid.set(esid & (ESID | VALID) | index as u64);
+                entry.vsid.set(vsid);
                 count += 1;
             }
         }
-        (*page).slb_count.set(count as u64);
     }
+    count
 }
 
 /// A host's SLB, kept over a run.

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use super::code::Code;
 use super::exec_log::progress;
 use super::report::{Row, Table};
-use super::rounds::{self, Files};
+use super::rounds::{self, Files, Measured};
 use super::stretch::Round;
 use crate::qemu::{Boot, Machine};
 use crate::{gdb, process};
@@ -26,8 +26,8 @@ const ENTERED: &str = "entered at ";
 /// The source of the boot's own steps.
 const STEPS: &str = "firmware/src/boot.rs";
 
-pub fn tables(files: &Files, peer: &Path) -> Result<Vec<Table>> {
-    let phases = phases(files)?;
+pub fn tables(files: &Files, peer: &Path, measured: &Measured) -> Result<Vec<Table>> {
+    let phases = phases(files, measured)?;
     let (own, theirs) = (Boots::of(files, &files.lid)?, Boots::of(files, peer)?);
     let row = |name: &str, of: fn(&Boots) -> u64| {
         Row::new(name, of(&own)).beside(Some(super::skiboot(of(&theirs), peer)))
@@ -175,9 +175,13 @@ fn ns(line: &str) -> Option<u64> {
         .ok()
 }
 
+/// catnap's boot, on one core of eight threads.
+pub fn measure(files: &Files) -> Result<Measured> {
+    rounds::measure(files, &rounds::machine(1, 8), "query", "")
+}
+
 /// What each step of catnap's boot costs, by the function of its source that was entered last.
-fn phases(files: &Files) -> Result<Table> {
-    let measured = rounds::measure(files, &rounds::machine(1, 8), "query", "")?;
+fn phases(files: &Files, measured: &Measured) -> Result<Table> {
     let elf = fs::read(&files.elf)?;
     let code = Code::read(&elf)?;
     let boot_thread = steps(&measured.boot, &code)?;

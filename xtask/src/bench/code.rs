@@ -167,10 +167,11 @@ pub fn short(name: &str) -> Option<String> {
     (!last.starts_with('{')).then(|| last.to_string())
 }
 
-/// The path of one of the firmware's own sources below its `src`; none for the ones that name
-/// single instructions and memory cells, and for those of others.
+/// The path of one of the firmware's own sources below its `src`; none for those that name single
+/// instructions and memory cells and for steps of a word, which are their users', and for sources of
+/// others.
 fn source(path: &str) -> Option<String> {
-    const SINGLE: [&str; 3] = ["real.rs", "vcore/bits.rs", "vcore/sync.rs"];
+    const SINGLE: [&str; 4] = ["real.rs", "vcore/bits.rs", "vcore/sync.rs", "vcore/word.rs"];
     let (_, inner) = ["firmware/src/", "platform/src/"]
         .iter()
         .find_map(|root| path.split_once(root))?;

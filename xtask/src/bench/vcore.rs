@@ -136,7 +136,16 @@ const ROUND_TRIPS: [(&str, &str, u64, Owed, Option<u64>); 18] = {
     ]
 };
 
-pub fn round_trips(measured: &Measured) -> Result<Table> {
+pub fn tables(measured: &Measured, firmware: &[u8]) -> Result<Vec<Table>> {
+    Ok(vec![
+        round_trips(measured)?,
+        directions(measured)?,
+        world(measured, firmware)?,
+        served(measured)?,
+    ])
+}
+
+fn round_trips(measured: &Measured) -> Result<Table> {
     let mut rows = Vec::new();
     for (name, what, vcpus, owed, peer) in ROUND_TRIPS {
         let count = measured.row(name)?.round_trip()?;
@@ -166,7 +175,7 @@ pub fn round_trips(measured: &Measured) -> Result<Table> {
 }
 
 /// Where a round trip is spent, by thread and direction.
-pub fn directions(measured: &Measured) -> Result<Table> {
+fn directions(measured: &Measured) -> Result<Table> {
     let (one, eight) = (measured.row("smt1")?, measured.row("smt8")?);
     let sum = floor::sum;
     Ok(Table {
@@ -198,7 +207,7 @@ pub fn directions(measured: &Measured) -> Result<Table> {
 }
 
 /// Hypercalls served in the firmware, from guest back to guest.
-pub fn served(measured: &Measured) -> Result<Table> {
+fn served(measured: &Measured) -> Result<Table> {
     let mut rows = Vec::new();
     for (name, nth, what, peer) in [
         ("H_PROD of itself", 1, "H_PROD of itself", Some(4_451)),
@@ -234,7 +243,7 @@ pub fn served(measured: &Measured) -> Result<Table> {
 }
 
 /// What world switches cost beside the guest's own registers.
-pub fn world(measured: &Measured, firmware: &[u8]) -> Result<Table> {
+fn world(measured: &Measured, firmware: &[u8]) -> Result<Table> {
     let mut code = super::code::Code::read(firmware)?;
     let mut rows = Vec::new();
     for (name, what) in [
