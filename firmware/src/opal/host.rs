@@ -53,13 +53,9 @@ pub fn end_guests() -> bool {
     for vcore in objects::all().filter(running) {
         calls::bring_out_all(vcore);
     }
-    if PARTITIONS.lock().destroy_all().is_ok() {
-        return true;
-    }
-    let is_lost = |vcore: &objects::Vcore| {
+    PARTITIONS.lock().destroy_all_but(|vcore| {
         let address = core::ptr::from_ref(vcore) as u64;
         let mut owing = cores::all().iter().map(|core| core.owing.load(Relaxed));
         owing.any(|owed| owed == address)
-    };
-    objects::all().filter(running).all(is_lost)
+    })
 }

@@ -127,6 +127,20 @@ impl Partitions {
         Ok(())
     }
 
+    /// Ends every partition that has no vcore running. False: one is left, and not because of a
+    /// `lost` vcore, which will never end.
+    pub fn destroy_all_but(&mut self, lost: impl Fn(&Vcore) -> bool) -> bool {
+        let mut all_gone = true;
+        for index in 0..MAX_PARTITIONS {
+            let Some(Partition { handle, .. }) = self.table[index] else {
+                continue;
+            };
+            let is_lost = |vcore: &Vcore| vcore.is_of(handle) && lost(vcore);
+            all_gone &= self.destroy(handle).is_ok() || VCORES.iter().any(is_lost);
+        }
+        all_gone
+    }
+
     /// Makes a vcpu and, if it is the first, its vcore (B3); returns the vcore's handle and the
     /// slot.
     pub fn create_vcpu(
