@@ -119,6 +119,7 @@ fn kick(guest: &Shared, random: &mut Random) -> Outcome {
     // 0 stands for all.
     let whom = if mask == 0 { guest.all() } else { mask };
     guest.begin_answering();
+    let remakes_done = guest.remakes_done();
     let mut before = [0; hcalls::MAX_THREADS];
     for (vcpu, seat) in guest.each(whom) {
         before[vcpu] = seat.kick();
@@ -131,6 +132,10 @@ fn kick(guest: &Shared, random: &mut Random) -> Outcome {
             }
             same("left the queue uncalled for", left & !whom, 0)
                 .and_then(|()| leave_queue(guest, left))
+        }
+        // One of them wasn't there just then: nobody is kicked.
+        Err(refusal) if refusal.is(Status::Parameter) && !guest.all_were_there(remakes_done) => {
+            Ok(())
         }
         Err(refusal) => gone(guest, "VCORE_KICK", refusal),
     };
@@ -160,6 +165,7 @@ fn create_again(guest: &Shared, random: &mut Random) -> Outcome {
         return Ok(());
     }
     guest.begin_answering();
+    guest.begin_remake();
     let outcome = match calls::vcpu_destroy(guest.vcore(), vcpu as u64) {
         Ok(()) => {
             seat.answered();
@@ -169,6 +175,7 @@ fn create_again(guest: &Shared, random: &mut Random) -> Outcome {
         Err(refusal) if refusal.is(Status::Busy) => Ok(()),
         Err(refusal) => gone(guest, "VCPU_DESTROY", refusal),
     };
+    guest.end_remake();
     guest.end_answering();
     seat.put_back();
     outcome

@@ -63,6 +63,9 @@ pub struct Shared {
     users: AtomicUsize,
     /// Cores between a call that may answer a kick and the count of its answers.
     answering: AtomicUsize,
+    /// Times that a vcpu was about to be destroyed and made again, and times that this was done.
+    remakes_begun: AtomicU64,
+    remakes_done: AtomicU64,
 }
 
 /// A core that works with the guest. Others may, too, unless it's alone.
@@ -94,6 +97,8 @@ impl Shared {
             closed: AtomicBool::new(false),
             users: AtomicUsize::new(0),
             answering: AtomicUsize::new(0),
+            remakes_begun: AtomicU64::new(0),
+            remakes_done: AtomicU64::new(0),
             guest: Lock::new(guest),
         };
         let guest = shared.guest.lock();
@@ -176,6 +181,25 @@ impl Shared {
 
     pub fn end_answering(&self) {
         self.answering.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Between these two a vcpu may be missing.
+    pub fn begin_remake(&self) {
+        self.remakes_begun.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn end_remake(&self) {
+        self.remakes_done.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What to tell [`Shared::all_were_there`] later.
+    pub fn remakes_done(&self) -> u64 {
+        self.remakes_done.load(Ordering::SeqCst)
+    }
+
+    /// No vcpu was missing at any moment since then.
+    pub fn all_were_there(&self, remakes_done: u64) -> bool {
+        self.remakes_begun.load(Ordering::SeqCst) == remakes_done
     }
 
     /// Vcpus that were kicked, as a mask: nothing has answered it yet. To be asked only by a core
