@@ -9,7 +9,7 @@ use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End, Tcg};
 use xtask::bench::rounds::{self, Files, Measured, Row};
-use xtask::bench::{boot, vcore};
+use xtask::bench::{self, boot, page, vcore};
 
 use crate::{Outcome, behaviours, trial};
 
@@ -66,9 +66,23 @@ pub fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.push(trial("budgets::calls", calls_within));
+    trials.push(trial("budgets::page", page_is_true));
     trials.push(trial("budgets::mitigations", mitigations_are_done));
     trials.push(trial("budgets::opal-calls", opal_calls_within));
     trials
+}
+
+/// What docs/performance.md tells.
+fn page_is_true() -> Outcome {
+    let tables = bench::tables(&files()).map_err(|why| format!("{why:#}"))?;
+    let page = include_str!("../../docs/performance.md");
+    match page::differences(page, &tables) {
+        wrong if wrong.is_empty() => Ok(()),
+        wrong => Err(format!(
+            "`cargo xtask bench --page docs/performance.md` puts right:\n{}",
+            wrong.join("\n")
+        )),
+    }
 }
 
 fn boot_within(threads: u32, budget: u64) -> Outcome {

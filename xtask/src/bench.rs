@@ -16,6 +16,8 @@ pub mod code;
 pub mod exec_log;
 pub mod floor;
 pub mod opal;
+pub mod page;
+pub mod parts;
 pub mod profile;
 pub mod report;
 pub mod rounds;
@@ -42,7 +44,7 @@ pub enum Which {
     Ipi,
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct BenchOptions {
     /// What to count [default: all]
     #[arg(value_enum)]
@@ -53,6 +55,9 @@ pub struct BenchOptions {
     /// Write the counts to this file as well, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Put the tables into this page, in place of those that are there.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Show also the functions and assembly labels of boot and round trip, with their counts.
     #[arg(long)]
     profile: bool,
@@ -85,18 +90,37 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
     setup::quick()?;
     let peer = options.peer()?;
     let files = files(options.verbose)?;
+    let tables = count(options, peer.as_deref(), &files)?;
+    let texts: Vec<_> = tables.iter().map(Table::text).collect();
+    println!("{}", texts.join("\n\n"));
+    if let Some(path) = &options.json {
+        write_json(path, &tables)?;
+    }
+    if let Some(path) = &options.page {
+        page::write(path, &tables)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All tables, for who has built the images.
+pub fn tables(files: &Files) -> Result<Vec<Table>> {
+    let all = BenchOptions::default();
+    count(&all, Some(&installed_peer()?), files)
+}
+
+fn count(options: &BenchOptions, peer: Option<&Path>, files: &Files) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     let firmware = fs::read(&files.elf)?;
-    if let Some(peer) = peer.as_ref().filter(|_| options.wants(Which::Boot)) {
-        let measured = boot::measure(&files)?;
-        tables.extend(boot::tables(&files, peer, &measured)?);
+    if let Some(peer) = peer.filter(|_| options.wants(Which::Boot)) {
+        let measured = boot::measure(files)?;
+        tables.extend(boot::tables(files, peer, &measured)?);
         if options.profile {
             let functions = profile::functions("catnap's boot", &measured.boot, &firmware)?;
             println!("{functions}\n");
         }
     }
     if options.wants(Which::Vcore) || options.wants(Which::Ipi) {
-        let measured = vcore::measure(&files, "")?;
+        let measured = vcore::measure(files, "")?;
         if options.wants(Which::Vcore) {
             tables.extend(vcore::tables(&measured, &firmware)?);
             if options.profile {
@@ -108,14 +132,9 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
         }
     }
     if let Some(peer) = peer.filter(|_| options.wants(Which::Opal)) {
-        tables.push(opal::table(&files, &peer)?);
+        tables.push(opal::table(files, peer)?);
     }
-    let texts: Vec<_> = tables.iter().map(Table::text).collect();
-    println!("{}", texts.join("\n\n"));
-    if let Some(path) = &options.json {
-        write_json(path, &tables)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(tables)
 }
 
 /// Where round trips' instructions go.
@@ -127,9 +146,12 @@ fn show_profiles(measured: &Measured, firmware: &[u8]) -> Result<()> {
             "smt8 all",
             "a round trip, 8 vcpus, no flags, FP, 4 SLB entries",
         ),
+        (
+            "smt1 all",
+            "a round trip, 1 vcpu, no flags, FP, 4 SLB entries",
+        ),
     ] {
         let round = measured.row(row)?.usual()?;
-        println!("{}\n", profile::parts(what, round, firmware)?);
         println!("{}\n", profile::functions(what, round, firmware)?);
     }
     Ok(())

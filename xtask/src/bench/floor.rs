@@ -5,16 +5,18 @@
 //! the guest that the host or the firmware changes, and, at the exit, each one that a guest can
 //! write without asking. Registers are moved by one instruction and stored or loaded by another.
 //! Nothing is counted for deciding who runs, for waiting, and for telling the host of times.
+use super::parts::Part;
 
 /// Instructions for one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
+    pub part: Part,
     pub what: &'static str,
     pub count: u64,
 }
 
-const fn line(count: u64, what: &'static str) -> Line {
-    Line { what, count }
+const fn line(part: Part, count: u64, what: &'static str) -> Line {
+    Line { part, what, count }
 }
 
 /// Special-purpose registers that a guest can write without asking, beside those with lines of their
@@ -27,25 +29,36 @@ const HOST_SPRS: u64 = 13;
 
 /// Thread 0, from the host's call into its guest.
 pub const RUNNER_IN: [Line; 13] = [
-    line(21, "host's r1, r2, r13-r31 stored"),
-    line(4, "host's LR, CR moved, stored"),
+    line(Part::HostCall, 21, "host's r1, r2, r13-r31 stored"),
+    line(Part::HostCall, 4, "host's LR, CR moved, stored"),
     line(
+        Part::World,
         18,
         "host's HRMOR, LPCR, LPIDR, RMOR, SDR1, HFSCR, CTRL, HSPRG0, HSPRG1 moved, stored",
     ),
-    line(4, "host's DEC and the time base moved, added, stored"),
-    line(6, "firmware's HRMOR and HSPRG0 made, moved, two isync"),
-    line(2, "HDEC from the deadline: subtracted, moved"),
-    line(2, "vcore's VTB loaded, moved"),
-    line(1, "slbia"),
     line(
+        Part::World,
+        4,
+        "host's DEC and the time base moved, added, stored",
+    ),
+    line(
+        Part::World,
+        6,
+        "firmware's HRMOR and HSPRG0 made, moved, two isync",
+    ),
+    line(Part::World, 2, "HDEC from the deadline: subtracted, moved"),
+    line(Part::World, 2, "vcore's VTB loaded, moved"),
+    line(Part::Others, 1, "slbia"),
+    line(
+        Part::Others,
         10,
         "partition's LPCR, LPIDR, RMOR, SDR1, HFSCR loaded, moved",
     ),
-    line(6, "guest's CTRL, MMCR0, PPR loaded, moved"),
-    line(3, "guest's DEC loaded, subtracted, moved"),
-    line(1, "the page's address loaded"),
+    line(Part::Others, 6, "guest's CTRL, MMCR0, PPR loaded, moved"),
+    line(Part::Others, 3, "guest's DEC loaded, subtracted, moved"),
+    line(Part::General, 1, "the page's address loaded"),
     line(
+        Part::General,
         45,
         "guest's pc, MSR, LR, CTR, XER, CR loaded, moved; r0-r31 loaded; hrfid",
     ),
@@ -54,44 +67,81 @@ pub const RUNNER_IN: [Line; 13] = [
 /// Thread 0, from the interrupt that ends its guest back to the host.
 pub const RUNNER_OUT: [Line; 14] = [
     line(
+        Part::General,
         4,
         "r13 to HSPRG1 and back, the area from HSPRG0, the page's address",
     ),
-    line(32, "guest's r0-r31 stored"),
-    line(12, "guest's CR, LR, CTR, XER, pc, MSR moved, stored"),
-    line(4, "guest's DEC and the time base moved, added, stored"),
-    line(8, "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen"),
-    line(3, "MSR[TM] turned on for the registers below"),
-    line(2 * GUEST_SPRS, "guest's 41 other SPRs moved, stored"),
-    line(2, "vcore's VTB moved, stored"),
-    line(2, "HDEC out of reach"),
-    line(20, "host's nine registers loaded, moved; two isync"),
-    line(4, "host's DEC loaded, subtracted from the time base, moved"),
-    line(1, "slbia"),
+    line(Part::General, 32, "guest's r0-r31 stored"),
     line(
+        Part::General,
+        12,
+        "guest's CR, LR, CTR, XER, pc, MSR moved, stored",
+    ),
+    line(
+        Part::Others,
+        4,
+        "guest's DEC and the time base moved, added, stored",
+    ),
+    line(
+        Part::Others,
+        8,
+        "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen",
+    ),
+    line(Part::Others, 3, "MSR[TM] turned on for the registers below"),
+    line(
+        Part::Others,
+        2 * GUEST_SPRS,
+        "guest's 41 other SPRs moved, stored",
+    ),
+    line(Part::World, 2, "vcore's VTB moved, stored"),
+    line(Part::World, 2, "HDEC out of reach"),
+    line(
+        Part::World,
+        20,
+        "host's nine registers loaded, moved; two isync",
+    ),
+    line(
+        Part::World,
+        4,
+        "host's DEC loaded, subtracted from the time base, moved",
+    ),
+    line(Part::World, 1, "slbia"),
+    line(
+        Part::HostCall,
         32,
         "host's r1, r2, r13-r31, LR, CR and the results r3-r9 loaded, moved",
     ),
-    line(1, "blr"),
+    line(Part::HostCall, 1, "blr"),
 ];
 
 /// A secondary, from the IPI that calls it into its guest.
 pub const SECONDARY_IN: [Line; 9] = [
     line(
+        Part::Ipis,
         3,
         "on thread 0: the presenter's address and the IPI's priority loaded, stored",
     ),
-    line(3, "the area from HSPRG0; SRR1 moved, tested: woken"),
-    line(5, "the presenter's address; IPI accepted, cleared, ended"),
-    line(1, "the page's address loaded"),
-    line(2, "partition's LPCR loaded, moved"),
     line(
+        Part::Ipis,
+        3,
+        "the area from HSPRG0; SRR1 moved, tested: woken",
+    ),
+    line(
+        Part::Ipis,
+        5,
+        "the presenter's address; IPI accepted, cleared, ended",
+    ),
+    line(Part::General, 1, "the page's address loaded"),
+    line(Part::Others, 2, "partition's LPCR loaded, moved"),
+    line(
+        Part::Others,
         4,
         "guest's DEC loaded, subtracted from the time base, moved",
     ),
-    line(4, "guest's SRR0, SRR1 loaded, moved"),
-    line(4, "guest's MMCR0, PPR loaded, moved"),
+    line(Part::Others, 4, "guest's SRR0, SRR1 loaded, moved"),
+    line(Part::Others, 4, "guest's MMCR0, PPR loaded, moved"),
     line(
+        Part::General,
         45,
         "guest's pc, MSR, LR, CTR, XER, CR loaded, moved; r0-r31 loaded; hrfid",
     ),
@@ -100,31 +150,57 @@ pub const SECONDARY_IN: [Line; 9] = [
 /// A secondary, from the interrupt that ends its guest into its nap.
 pub const SECONDARY_OUT: [Line; 9] = [
     line(
+        Part::General,
         4,
         "r13 to HSPRG1 and back, the area from HSPRG0, the page's address",
     ),
-    line(32, "guest's r0-r31 stored"),
-    line(12, "guest's CR, LR, CTR, XER, pc, MSR moved, stored"),
-    line(4, "guest's DEC and the time base moved, added, stored"),
-    line(8, "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen"),
-    line(4, "guest's SRR0, SRR1 moved, stored"),
-    line(3, "MSR[TM] turned on for the registers below"),
-    line(2 * GUEST_SPRS, "guest's 41 other SPRs moved, stored"),
-    line(5, "ptesync, load, compare, branch, nap"),
+    line(Part::General, 32, "guest's r0-r31 stored"),
+    line(
+        Part::General,
+        12,
+        "guest's CR, LR, CTR, XER, pc, MSR moved, stored",
+    ),
+    line(
+        Part::Others,
+        4,
+        "guest's DEC and the time base moved, added, stored",
+    ),
+    line(
+        Part::Others,
+        8,
+        "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen",
+    ),
+    line(Part::Others, 4, "guest's SRR0, SRR1 moved, stored"),
+    line(Part::Others, 3, "MSR[TM] turned on for the registers below"),
+    line(
+        Part::Others,
+        2 * GUEST_SPRS,
+        "guest's 41 other SPRs moved, stored",
+    ),
+    line(Part::Ipis, 5, "ptesync, load, compare, branch, nap"),
 ];
 
 /// Whoever leaves first brings the others out by HDEC.
-pub const PULL: Line = line(4, "HDEC out of reach, then expired");
+pub const PULL: Line = line(Part::EntryWord, 4, "HDEC out of reach, then expired");
 
 /// A hypercall that is served and needs nothing but the registers that PAPR lets it lose.
 pub const SERVED: [Line; 4] = [
     line(
+        Part::General,
         4,
         "r13 to HSPRG1 and back, the area from HSPRG0, the page's address",
     ),
-    line(10, "guest's r1, r2, r13, LR stored or moved, and back"),
-    line(4, "guest's CR moved, stored, and back"),
-    line(3, "the call's number compared, branch, hrfid"),
+    line(
+        Part::General,
+        10,
+        "guest's r1, r2, r13, LR stored or moved, and back",
+    ),
+    line(Part::General, 4, "guest's CR moved, stored, and back"),
+    line(
+        Part::General,
+        3,
+        "the call's number compared, branch, hrfid",
+    ),
 ];
 
 /// What a run owes more, by the guest and by what the host doesn't vouch for.

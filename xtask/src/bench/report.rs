@@ -59,9 +59,12 @@ pub struct Table {
 const NAME_WIDTH: usize = 46;
 
 impl Table {
+    pub fn heading(&self) -> String {
+        format!("{}: {}, in {}", self.bench, self.title, self.unit)
+    }
+
     pub fn text(&self) -> String {
-        let heading = format!("{}: {}, in {}", self.bench, self.title, self.unit);
-        let mut lines = vec![heading];
+        let mut lines = vec![self.heading()];
         let peer = self.rows.iter().find_map(|row| row.peer.as_ref());
         let has_floor = self.rows.iter().any(|row| row.floor.is_some());
         let mut head = format!("  {:NAME_WIDTH$} {:>11}", "", "catnap");

@@ -2,6 +2,7 @@
 use anyhow::{Context, Result};
 
 use super::floor::{self, Owed};
+use super::parts;
 use super::report::{Peer, Row, Table};
 use super::rounds::{self, Files, Measured};
 
@@ -137,8 +138,12 @@ const ROUND_TRIPS: [(&str, &str, u64, Owed, Option<u64>); 18] = {
 };
 
 pub fn tables(measured: &Measured, firmware: &[u8]) -> Result<Vec<Table>> {
+    let part_of =
+        |title, row, vcpus| parts::table(title, measured.row(row)?.usual()?, vcpus, firmware);
     Ok(vec![
         round_trips(measured)?,
+        part_of("what 1 vcpu's round trip is for", "smt1", 1)?,
+        part_of("what 8 vcpus' round trip is for", "smt8", 8)?,
         directions(measured)?,
         world(measured, firmware)?,
         served(measured)?,
