@@ -29,6 +29,11 @@ pub const BASE: u64 = 0x3000_0000;
 /// 5.7.3.1).
 pub const EA_REAL: u64 = ibm(0);
 
+/// QEMU has interrupt presentation pages answer within 1 MiB for each chip, and has a thread's page
+/// lie there at its PIR × 4 KiB: the pages of threads from this PIR on, those of the third chip and
+/// further ones, end in a machine check.
+pub const QEMU_UNREACHABLE_PIR: u32 = 0x100;
+
 /// IBM bit `n` of a 64-bit register: 0 is the most significant.
 pub const fn ibm(n: u32) -> u64 {
     1 << (63 - n)

@@ -1,12 +1,12 @@
 //! From reset to Rust: election, relocation, the first stack.
 //!
 //! Every thread starts at real 0x10 with r3 = device tree, HRMOR 0. Threads whose PIR says that
-//! they are a core's thread 0 race for one word; the winner boots. All others nap at once, without
-//! having touched anything but that word, and wake under the firmware when it is ready: an IPI
-//! sends them through `first_wake`.
+//! they are thread 0 of a core of the first two chips race for one word; the winner boots. All
+//! others nap at once, without having touched anything but that word, and wake under the firmware
+//! when it is ready: an IPI sends them through `first_wake`.
 use crate::area::offset as a;
 use crate::opal::PIR_LIMIT;
-use crate::{BASE, spr};
+use crate::{BASE, QEMU_UNREACHABLE_PIR, spr};
 use core::arch::global_asm;
 
 /// LPCR of a thread that naps before the firmware has set it up: only externals wake it.
@@ -40,6 +40,8 @@ global_asm!(
     "    mfspr 29, 1023",
     "    andi. 5, 29, 7",
     "    bne 3f",
+    "    cmpldi 29, {QEMU_UNREACHABLE_PIR}",
+    "    bge 3f",
     "    addi 6, 4, boot_elected - reset_here",
     "    li 7, 1",
     "4:  lwarx 5, 0, 6",
@@ -191,6 +193,7 @@ global_asm!(
     "early_fault_stack:",
     "    .space 8192",
     NAP_LPCR = const NAP_LPCR,
+    QEMU_UNREACHABLE_PIR = const QEMU_UNREACHABLE_PIR,
     BASE = const BASE,
     PAGE = const a::PAGE,
     STACK_TOP = const a::STACK_TOP,

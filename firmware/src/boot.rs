@@ -68,6 +68,12 @@ fn prepare(tree_real: u64) -> Result<HostStart, String> {
     if let Some(bus) = &machine.lpc {
         start_console(bus);
     }
+    if let [first, ..] = machine.unreachable[..] {
+        let cores = machine.unreachable.len();
+        info!(
+            "catnap: {cores} cores from {first:#x} on are left out: QEMU's interrupt pages end there"
+        );
+    }
     let memory = map_memory(machine, tree_real, fdt.len() as u64)?;
     let threads = call_threads(machine)?;
     info!("catnap: {} cores, {threads} threads", machine.cores.len());

@@ -1,7 +1,7 @@
 //! The device tree that the host gets: QEMU's own, with OPAL's nodes, one thread of each core, and
 //! the firmware's memory marked as taken.
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use dtoolkit::error::FdtParseError;
 use dtoolkit::fdt::Fdt;
@@ -74,9 +74,11 @@ pub fn build(
     params: &HostTreeParams,
 ) -> Result<Vec<u8>, HostTreeError> {
     let mut tree = DeviceTree::from_fdt(&Fdt::new(fdt)?);
+    leave_out(&mut tree, &machine.unreachable);
     if !params.all_threads {
         keep_first_threads(&mut tree)?;
     }
+    say_where(&mut tree);
     reserve_uart(&mut tree, machine);
     point_to_console(&mut tree);
     let handles = Handles::free_in(&tree.root);
@@ -86,6 +88,25 @@ pub fn build(
     let mut bytes = tree.to_dtb();
     bytes[BOOT_CPUID_OFFSET..][..4].copy_from_slice(&params.boot_pir.to_be_bytes());
     Ok(bytes)
+}
+
+/// Removes the cores with those PIRs.
+fn leave_out(tree: &mut DeviceTree, pirs: &[u32]) {
+    let Some(cpus) = tree.find_node_mut(node::CPUS) else {
+        return;
+    };
+    let is_left_out = |cpu: &DeviceTreeNode| {
+        cpu.property(property::INTERRUPT_SERVERS)
+            .is_some_and(|servers| {
+                let first = servers.value().first_chunk().copied();
+                first.is_some_and(|first| pirs.contains(&u32::from_be_bytes(first)))
+            })
+    };
+    let cores = cpus.children().filter(|cpu| is_left_out(cpu));
+    let names: Vec<String> = cores.map(|cpu| cpu.name().to_string()).collect();
+    for name in names {
+        cpus.remove_child(&name);
+    }
 }
 
 /// The host has each core's thread 0; the others are the firmware's.
@@ -100,6 +121,26 @@ fn keep_first_threads(tree: &mut DeviceTree) -> Result<(), HostTreeError> {
         }
     }
     Ok(())
+}
+
+/// Which chip cores and memory belong to: Linux makes a NUMA node of each chip.
+fn say_where(tree: &mut DeviceTree) {
+    let chip = |node: &DeviceTreeNode| -> Option<u32> {
+        node.property(property::CHIP_ID)?.value_as().ok()
+    };
+    for node in tree.root.children_mut() {
+        if node.name().starts_with("memory@") {
+            if let Some(chip) = chip(node) {
+                set(node, property::ASSOCIATIVITY, [4, 0, 0, 0, chip]);
+            }
+        } else if node.name() == "cpus" {
+            for (number, cpu) in (1_u32..).zip(node.children_mut()) {
+                if let Some(chip) = chip(cpu) {
+                    set(cpu, property::ASSOCIATIVITY, [5, 0, 0, 0, chip, number]);
+                }
+            }
+        }
+    }
 }
 
 /// The UART is the firmware's; the host goes by its calls.

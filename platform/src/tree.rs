@@ -36,6 +36,8 @@ pub const MAX_REAL: u64 = 1 << 50;
 pub struct Machine {
     /// In order of PIR; at least one.
     pub cores: Vec<Core>,
+    /// PIRs of cores that are left out: no access to their interrupt presentation pages arrives.
+    pub unreachable: Vec<u32>,
     /// In order of address, none overlapping; at least one.
     pub ram: Vec<Region>,
     /// The initial RAM disk: RAM.

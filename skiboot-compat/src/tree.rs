@@ -67,6 +67,11 @@ pub mod property {
     pub const INTERRUPT_CELLS: &str = "#interrupt-cells";
     pub const INTERRUPT_CONTROLLER: &str = "interrupt-controller";
     pub const PHANDLE: &str = "phandle";
+    /// Where something is: how many numbers, then the numbers, from the coarsest to the finest.
+    pub const ASSOCIATIVITY: &str = "ibm,associativity";
+    /// Which of those numbers tell what is near: the first is the one that makes a NUMA node.
+    pub const REFERENCE_POINTS: &str = "ibm,associativity-reference-points";
+    pub const CHIP_ID: &str = "ibm,chip-id";
     pub const DEVICE_TYPE: &str = "device_type";
     /// Bytes of non-volatile memory.
     pub const NVRAM_BYTES: &str = "#bytes";

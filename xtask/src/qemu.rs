@@ -15,6 +15,9 @@ pub const MINIMUM: u32 = 10;
 const DEFAULT_CORES: u32 = 2;
 const DEFAULT_THREADS: u32 = 8;
 
+/// Chips whose cores the firmware has a use for: QEMU gives no access to further ones' interrupts.
+pub const MAX_CHIPS: u32 = 2;
+
 /// The machine to boot.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Machine {
@@ -112,31 +115,49 @@ impl Machine {
 
     /// Threads that a host has: one of each core, or all.
     pub fn cpus(&self, all: bool) -> u32 {
-        let part = |name: &str| {
-            let parts = self.smp.as_deref().unwrap_or_default().split(',');
-            let value = |part: &str| part.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
-            parts.map(str::trim).find_map(value)
+        let (chips, cores, threads) = match &self.smp {
+            Some(smp) => parts_of(smp),
+            None => self.parts(),
         };
-        let chips = part("sockets").or(self.chips).unwrap_or(1);
-        let default_cores = if self.smp.is_some() { 1 } else { DEFAULT_CORES };
-        let cores = part("cores").or(self.cores).unwrap_or(default_cores);
-        let default_threads = if self.smp.is_some() {
-            1
-        } else {
-            DEFAULT_THREADS
-        };
-        let threads = part("threads").or(self.threads).unwrap_or(default_threads);
-        chips * cores * if all { threads } else { 1 }
+        chips.min(MAX_CHIPS) * cores * if all { threads } else { 1 }
+    }
+
+    /// Chips, cores of each, threads of each.
+    fn parts(&self) -> (u32, u32, u32) {
+        (
+            self.chips.unwrap_or(1),
+            self.cores.unwrap_or(DEFAULT_CORES),
+            self.threads.unwrap_or(DEFAULT_THREADS),
+        )
     }
 
     fn smp(&self) -> String {
         if let Some(smp) = &self.smp {
             return smp.clone();
         }
-        let (chips, cores) = (self.chips.unwrap_or(1), self.cores.unwrap_or(DEFAULT_CORES));
-        let threads = self.threads.unwrap_or(DEFAULT_THREADS);
+        let (chips, cores, threads) = self.parts();
         let all = chips * cores * threads;
         format!("{all},sockets={chips},cores={cores},threads={threads}")
+    }
+}
+
+/// Chips, cores and threads by an argument of `-smp`. Of what is left out QEMU takes one chip, one
+/// thread, and as many cores as make the whole; with cores given, as many chips.
+fn parts_of(smp: &str) -> (u32, u32, u32) {
+    let part = |names: [&str; 2]| {
+        let parts = smp.split(',').map(str::trim);
+        let mut values = parts.filter_map(|part| part.split_once('=').or(Some(("cpus", part))));
+        values.find_map(|(name, value)| names.contains(&name).then(|| value.parse().ok())?)
+    };
+    let given = |name| part([name, name]);
+    let (chips, cores, threads) = (given("sockets"), given("cores"), given("threads"));
+    let parts = (chips.unwrap_or(1), cores.unwrap_or(1), threads.unwrap_or(1));
+    let all = part(["cpus", "maxcpus"]).unwrap_or(parts.0 * parts.1 * parts.2);
+    match (chips, cores, threads) {
+        (_, None, _) => (parts.0, all / (parts.0 * parts.2), parts.2),
+        (None, Some(cores), _) => (all / (cores * parts.2), cores, parts.2),
+        (Some(chips), Some(cores), None) => (chips, cores, all / (chips * cores)),
+        _ => parts,
     }
 }
 
@@ -197,6 +218,13 @@ mod tests {
         let two_chips = of("8,sockets=2,cores=1,threads=4");
         assert_eq!((two_chips.cpus(false), two_chips.cpus(true)), (2, 8));
         assert_eq!((of("1").cpus(false), of("1").cpus(true)), (1, 1));
+        assert_eq!((of("12").cpus(false), of("12").cpus(true)), (12, 12));
+        let two_chips = of("cpus=12,cores=3,threads=2");
+        assert_eq!((two_chips.cpus(false), two_chips.cpus(true)), (6, 12));
+        let threads = of("16,sockets=1,cores=2");
+        assert_eq!((threads.cpus(false), threads.cpus(true)), (2, 16));
+        let four_chips = of("8,sockets=4,cores=1,threads=2");
+        assert_eq!((four_chips.cpus(false), four_chips.cpus(true)), (2, 4));
     }
 
     #[test]

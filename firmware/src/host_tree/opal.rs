@@ -15,6 +15,8 @@ use skiboot_compat::tree::{
 const HEARTBEAT_MS: u32 = 200;
 /// Linux sizes its table of calls under way by this, and complains without it.
 const ASYNC_CALLS: u32 = 8;
+/// In an associativity the fourth number is the chip, before that come coarser groups.
+const REFERENCE_POINTS: [u32; 3] = [4, 4, 2];
 /// Event numbers: the places of their bits.
 const EVENT_CONSOLE_INPUT: u32 = skiboot_compat::console::EVENT_CONSOLE_INPUT.trailing_zeros();
 /// From the end of a nap to the first instruction that the host wanted, and the shortest nap that
@@ -35,6 +37,7 @@ pub fn node(machine: &Machine, params: &HostTreeParams, handles: &Handles) -> De
     );
     set(&mut opal, property::MEMCONS, params.memcons);
     set(&mut opal, property::HEARTBEAT_MS, HEARTBEAT_MS);
+    set(&mut opal, property::REFERENCE_POINTS, REFERENCE_POINTS);
     set(&mut opal, property::MSG_SIZE, MESSAGE_LEN as u32);
     set(&mut opal, property::MSG_ASYNC_NUM, ASYNC_CALLS);
     if machine.lpc.is_some_and(|lpc| lpc.psi_pcba.is_some()) {

@@ -10,6 +10,7 @@ use crate::region::Region;
 use crate::xscom;
 use alloc::string::String;
 use alloc::vec::Vec;
+use asm::QEMU_UNREACHABLE_PIR;
 use dtoolkit::fdt::FdtNode;
 use dtoolkit::{Node, Property};
 
@@ -220,8 +221,10 @@ impl<'a> Found<'a> {
         self.check_ram()?;
         self.check_chips()?;
         self.check_cores()?;
+        let unreachable = self.leave_out_unreachable()?;
         let initrd = self.initrd()?;
         Ok(Machine {
+            unreachable,
             timebase_hz: self.timebase_hz.ok_or(TreeError::NoCpus)?,
             cores: self.cores,
             ram: self.ram,
@@ -287,6 +290,19 @@ impl<'a> Found<'a> {
             }
         }
         self.assign_icps()
+    }
+
+    /// Drops the cores whose interrupt presentation pages don't answer.
+    fn leave_out_unreachable(&mut self) -> Result<Vec<u32>, TreeError> {
+        let is_reachable =
+            |core: &Core| !self.is_qemu || core.pir + core.threads as u32 <= QEMU_UNREACHABLE_PIR;
+        let left_out = self.cores.iter().filter(|core| !is_reachable(core));
+        let left_out = left_out.map(|core| core.pir).collect();
+        self.cores.retain(is_reachable);
+        match self.cores.is_empty() {
+            true => Err(TreeError::NoCpus),
+            false => Ok(left_out),
+        }
     }
 
     /// Gives each thread the page of its server.

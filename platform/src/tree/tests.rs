@@ -30,6 +30,7 @@ fn one_thread_of_a_bare_machine() {
         icp,
     };
     assert_eq!(machine.cores, [core]);
+    assert_eq!(machine.unreachable, []);
     assert_eq!(machine.ram, [region(0, 2 << 30)]);
     assert_eq!(machine.initrd, None);
     assert_eq!(machine.bootargs, "");

@@ -19,6 +19,8 @@ cpus=$(word check.cpus)
 [ "$first_year" = 2031 ] && [ "$(word check.end)" = reboot ] && cpus=$(word check.rebooted.cpus)
 same cpus "$(nproc)" "$cpus"
 same online "$(grep -c ^processor /proc/cpuinfo)" "$cpus"
+chips=$(cat $tree/cpus/*@*/ibm,chip-id $tree/memory@*/ibm,chip-id | hexdump -v -e '4/1 "%02x" "\n"' | sort -u | wc -l)
+same nodes "$(ls -d /sys/devices/system/node/node[0-9]* | wc -l)" "$chips"
 has version $tree/ibm,opal/firmware/version '^catnap-'
 has msglog $opal/msglog 'catnap: to the host'
 has symbols $opal/symbol_map ' opal_entry$'
