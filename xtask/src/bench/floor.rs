@@ -5,7 +5,7 @@
 //! the guest that the host or the firmware changes, and, at the exit, each one that a guest can
 //! write without asking. Registers are moved by one instruction and stored or loaded by another.
 //! Nothing is counted for deciding who runs, for waiting, and for telling the host of times.
-use super::parts::Part;
+use super::parts::Part::{self, EntryWord, General, HostCall, Ipis, Others, World};
 
 /// Instructions for one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,180 +27,161 @@ const GUEST_SPRS: u64 = 13 + 28;
 /// The first 13 of them, which a host has, too.
 const HOST_SPRS: u64 = 13;
 
+/// On each interrupt of a guest's.
+const INTERRUPTED: Line = line(
+    General,
+    4,
+    "r13 to HSPRG1 and back, the area from HSPRG0, the page's address",
+);
+
+/// The general registers, and what belongs to them.
+const GENERAL_IN: Line = line(
+    General,
+    45,
+    "guest's pc, MSR, LR, CTR, XER, CR loaded, moved; r0-r31 loaded; hrfid",
+);
+const GENERAL_OUT: [Line; 2] = [
+    line(General, 32, "guest's r0-r31 stored"),
+    line(
+        General,
+        12,
+        "guest's CR, LR, CTR, XER, pc, MSR moved, stored",
+    ),
+];
+const PAGE: Line = line(General, 1, "the page's address loaded");
+
+/// Registers that the firmware changes whenever it's in.
+const DEC_OUT: Line = line(
+    Others,
+    4,
+    "guest's DEC and the time base moved, added, stored",
+);
+const FIRMWARES_OUT: Line = line(
+    Others,
+    8,
+    "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen",
+);
+
+/// Registers that a guest may have written.
+const SPRS_OUT: [Line; 2] = [
+    line(Others, 3, "MSR[TM] turned on for the registers below"),
+    line(
+        Others,
+        2 * GUEST_SPRS,
+        "guest's 41 other SPRs moved, stored",
+    ),
+];
+
 /// Thread 0, from the host's call into its guest.
 pub const RUNNER_IN: [Line; 13] = [
-    line(Part::HostCall, 21, "host's r1, r2, r13-r31 stored"),
-    line(Part::HostCall, 4, "host's LR, CR moved, stored"),
+    line(HostCall, 21, "host's r1, r2, r13-r31 stored"),
+    line(HostCall, 4, "host's LR, CR moved, stored"),
     line(
-        Part::World,
+        World,
         18,
         "host's HRMOR, LPCR, LPIDR, RMOR, SDR1, HFSCR, CTRL, HSPRG0, HSPRG1 moved, stored",
     ),
     line(
-        Part::World,
+        World,
         4,
         "host's DEC and the time base moved, added, stored",
     ),
     line(
-        Part::World,
+        World,
         6,
         "firmware's HRMOR and HSPRG0 made, moved, two isync",
     ),
-    line(Part::World, 2, "HDEC from the deadline: subtracted, moved"),
-    line(Part::World, 2, "vcore's VTB loaded, moved"),
-    line(Part::Others, 1, "slbia"),
+    line(World, 2, "HDEC from the deadline: subtracted, moved"),
+    line(World, 2, "vcore's VTB loaded, moved"),
+    line(Others, 1, "slbia"),
     line(
-        Part::Others,
+        Others,
         10,
         "partition's LPCR, LPIDR, RMOR, SDR1, HFSCR loaded, moved",
     ),
-    line(Part::Others, 6, "guest's CTRL, MMCR0, PPR loaded, moved"),
-    line(Part::Others, 3, "guest's DEC loaded, subtracted, moved"),
-    line(Part::General, 1, "the page's address loaded"),
-    line(
-        Part::General,
-        45,
-        "guest's pc, MSR, LR, CTR, XER, CR loaded, moved; r0-r31 loaded; hrfid",
-    ),
+    line(Others, 6, "guest's CTRL, MMCR0, PPR loaded, moved"),
+    line(Others, 3, "guest's DEC loaded, subtracted, moved"),
+    PAGE,
+    GENERAL_IN,
 ];
 
 /// Thread 0, from the interrupt that ends its guest back to the host.
 pub const RUNNER_OUT: [Line; 14] = [
+    INTERRUPTED,
+    GENERAL_OUT[0],
+    GENERAL_OUT[1],
+    DEC_OUT,
+    FIRMWARES_OUT,
+    SPRS_OUT[0],
+    SPRS_OUT[1],
+    line(World, 2, "vcore's VTB moved, stored"),
+    line(World, 2, "HDEC out of reach"),
+    line(World, 20, "host's nine registers loaded, moved; two isync"),
     line(
-        Part::General,
-        4,
-        "r13 to HSPRG1 and back, the area from HSPRG0, the page's address",
-    ),
-    line(Part::General, 32, "guest's r0-r31 stored"),
-    line(
-        Part::General,
-        12,
-        "guest's CR, LR, CTR, XER, pc, MSR moved, stored",
-    ),
-    line(
-        Part::Others,
-        4,
-        "guest's DEC and the time base moved, added, stored",
-    ),
-    line(
-        Part::Others,
-        8,
-        "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen",
-    ),
-    line(Part::Others, 3, "MSR[TM] turned on for the registers below"),
-    line(
-        Part::Others,
-        2 * GUEST_SPRS,
-        "guest's 41 other SPRs moved, stored",
-    ),
-    line(Part::World, 2, "vcore's VTB moved, stored"),
-    line(Part::World, 2, "HDEC out of reach"),
-    line(
-        Part::World,
-        20,
-        "host's nine registers loaded, moved; two isync",
-    ),
-    line(
-        Part::World,
+        World,
         4,
         "host's DEC loaded, subtracted from the time base, moved",
     ),
-    line(Part::World, 1, "slbia"),
+    line(World, 1, "slbia"),
     line(
-        Part::HostCall,
+        HostCall,
         32,
         "host's r1, r2, r13-r31, LR, CR and the results r3-r9 loaded, moved",
     ),
-    line(Part::HostCall, 1, "blr"),
+    line(HostCall, 1, "blr"),
 ];
 
 /// A secondary, from the IPI that calls it into its guest.
 pub const SECONDARY_IN: [Line; 9] = [
     line(
-        Part::Ipis,
+        Ipis,
         3,
         "on thread 0: the presenter's address and the IPI's priority loaded, stored",
     ),
+    line(Ipis, 3, "the area from HSPRG0; SRR1 moved, tested: woken"),
     line(
-        Part::Ipis,
-        3,
-        "the area from HSPRG0; SRR1 moved, tested: woken",
-    ),
-    line(
-        Part::Ipis,
+        Ipis,
         5,
         "the presenter's address; IPI accepted, cleared, ended",
     ),
-    line(Part::General, 1, "the page's address loaded"),
-    line(Part::Others, 2, "partition's LPCR loaded, moved"),
+    PAGE,
+    line(Others, 2, "partition's LPCR loaded, moved"),
     line(
-        Part::Others,
+        Others,
         4,
         "guest's DEC loaded, subtracted from the time base, moved",
     ),
-    line(Part::Others, 4, "guest's SRR0, SRR1 loaded, moved"),
-    line(Part::Others, 4, "guest's MMCR0, PPR loaded, moved"),
-    line(
-        Part::General,
-        45,
-        "guest's pc, MSR, LR, CTR, XER, CR loaded, moved; r0-r31 loaded; hrfid",
-    ),
+    line(Others, 4, "guest's SRR0, SRR1 loaded, moved"),
+    line(Others, 4, "guest's MMCR0, PPR loaded, moved"),
+    GENERAL_IN,
 ];
 
 /// A secondary, from the interrupt that ends its guest into its nap.
 pub const SECONDARY_OUT: [Line; 9] = [
-    line(
-        Part::General,
-        4,
-        "r13 to HSPRG1 and back, the area from HSPRG0, the page's address",
-    ),
-    line(Part::General, 32, "guest's r0-r31 stored"),
-    line(
-        Part::General,
-        12,
-        "guest's CR, LR, CTR, XER, pc, MSR moved, stored",
-    ),
-    line(
-        Part::Others,
-        4,
-        "guest's DEC and the time base moved, added, stored",
-    ),
-    line(
-        Part::Others,
-        8,
-        "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen",
-    ),
-    line(Part::Others, 4, "guest's SRR0, SRR1 moved, stored"),
-    line(Part::Others, 3, "MSR[TM] turned on for the registers below"),
-    line(
-        Part::Others,
-        2 * GUEST_SPRS,
-        "guest's 41 other SPRs moved, stored",
-    ),
-    line(Part::Ipis, 5, "ptesync, load, compare, branch, nap"),
+    INTERRUPTED,
+    GENERAL_OUT[0],
+    GENERAL_OUT[1],
+    DEC_OUT,
+    FIRMWARES_OUT,
+    line(Others, 4, "guest's SRR0, SRR1 moved, stored"),
+    SPRS_OUT[0],
+    SPRS_OUT[1],
+    line(Ipis, 5, "ptesync, load, compare, branch, nap"),
 ];
 
 /// Whoever leaves first brings the others out by HDEC.
-pub const PULL: Line = line(Part::EntryWord, 4, "HDEC out of reach, then expired");
+pub const PULL: Line = line(EntryWord, 4, "HDEC out of reach, then expired");
 
 /// A hypercall that is served and needs nothing but the registers that PAPR lets it lose.
 pub const SERVED: [Line; 4] = [
+    INTERRUPTED,
     line(
-        Part::General,
-        4,
-        "r13 to HSPRG1 and back, the area from HSPRG0, the page's address",
-    ),
-    line(
-        Part::General,
+        General,
         10,
         "guest's r1, r2, r13, LR stored or moved, and back",
     ),
-    line(Part::General, 4, "guest's CR moved, stored, and back"),
-    line(
-        Part::General,
-        3,
-        "the call's number compared, branch, hrfid",
-    ),
+    line(General, 4, "guest's CR moved, stored, and back"),
+    line(General, 3, "the call's number compared, branch, hrfid"),
 ];
 
 /// What a run owes more, by the guest and by what the host doesn't vouch for.

@@ -43,14 +43,7 @@ fn exchangeable(state: &State) -> core::ops::Range<usize> {
 
 fn gather(state: &State, ptid: usize) -> Part {
     let core = &state.cores[0];
-    let masks = [
-        core.called,
-        core.taken,
-        core.exited,
-        core.late,
-        core.ceded,
-        core.hdec,
-    ];
+    let masks = core.masks();
     let masks = masks.into_iter().chain(hosts_masks(state));
     let roster = ROSTER_FIELDS
         .into_iter()

@@ -28,14 +28,7 @@ pub fn name(config: &Config, state: &State) -> Name {
 
 fn add_core(namer: &mut Namer, core: &Core) {
     namer.add(core.queue);
-    let masks = [
-        core.called,
-        core.taken,
-        core.exited,
-        core.late,
-        core.ceded,
-        core.hdec,
-    ];
+    let masks = core.masks();
     let flags = [core.over, core.left, core.merged];
     let masks = masks
         .into_iter()

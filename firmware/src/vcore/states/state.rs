@@ -168,6 +168,18 @@ pub struct Core {
 }
 
 impl Core {
+    /// All of its masks.
+    pub fn masks(&self) -> [Mask; 6] {
+        [
+            self.called,
+            self.taken,
+            self.exited,
+            self.late,
+            self.ceded,
+            self.hdec,
+        ]
+    }
+
     pub fn send(&mut self, ptid: usize) {
         self.merged |= self.threads[ptid].ipi;
         self.threads[ptid].ipi = true;
