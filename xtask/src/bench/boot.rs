@@ -225,7 +225,20 @@ fn steps(boot: &Round, code: &Code<'_>) -> Result<Vec<Row>> {
         rows.len() > 3,
         "the boot's steps have no names in the debug information"
     );
-    Ok(rows)
+    Ok(fold(rows))
+}
+
+/// What takes next to nothing is no step of its own, but belongs to the one before.
+fn fold(rows: Vec<Row>) -> Vec<Row> {
+    const LEAST: u64 = 100;
+    let mut folded = Vec::<Row>::new();
+    for row in rows {
+        match folded.last_mut() {
+            Some(before) if row.count < LEAST => before.count += row.count,
+            _ => folded.push(row),
+        }
+    }
+    folded
 }
 
 /// The innermost function of the boot's source at an address.
@@ -242,6 +255,14 @@ fn step_of_boot(code: &Code<'_>, at: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_steps_are_folded() {
+        let rows = [("reset", 7), ("a", 5000), ("b", 3), ("c", 100)];
+        let folded = fold(rows.map(|(name, count)| Row::new(name, count)).to_vec());
+        let folded: Vec<_> = folded.iter().map(|row| (&*row.name, row.count)).collect();
+        assert_eq!(folded, [("reset", 7), ("a", 5003), ("c", 100)]);
+    }
 
     #[test]
     fn entries_are_read() {
