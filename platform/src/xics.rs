@@ -109,6 +109,7 @@ mod tests {
         [word, word, 0, (u32::from(mfrr) << 24).to_be()]
     }
 
+    /// B29.
     #[test]
     fn an_ipi_is_taken_and_a_device_is_left() {
         let mut ipi = icp(2, 0);

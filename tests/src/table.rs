@@ -47,6 +47,11 @@ pub fn check(trials: &BTreeSet<String>) -> Result<(), String> {
         if row.tests.is_empty() {
             faults.push(format!("{}: no test", row.number));
         }
+        let unnamed = row
+            .tests
+            .iter()
+            .filter(|name| !says(&sources, name, &row.number));
+        faults.extend(unnamed.map(|name| format!("{}: `{name}` doesn't say so", row.number)));
         let unknown = row.tests.iter().filter(|name| !tested(name));
         faults.extend(unknown.map(|name| format!("{}: there is no test `{name}`", row.number)));
     }
@@ -122,6 +127,39 @@ fn has_test(source: &str, function: &str) -> bool {
         rest.split_once('(').map(|(name, _)| name == function)
     };
     tests.filter_map(named).any(|it| it)
+}
+
+/// The comment of a test's function has the row's number. Trials that aren't behaviours of the test
+/// host have no function of their own.
+fn says(sources: &[(&str, Vec<String>)], name: &str, number: &str) -> bool {
+    let first = name.split("::").next().unwrap_or(name);
+    let is_function = first == name || sources.iter().any(|(name, _)| *name == first);
+    let function = name.rsplit("::").next().unwrap_or(name);
+    let texts = sources.iter().flat_map(|(_, files)| files);
+    let mut comments = texts.filter_map(|text| comment_of(text, function));
+    !is_function || comments.any(|comment| numbers(&comment).contains(number))
+}
+
+/// The comment in front of a function.
+fn comment_of(source: &str, function: &str) -> Option<String> {
+    let (before, _) = source.split_once(&format!("fn {function}("))?;
+    let (before, _) = before.rsplit_once('\n')?;
+    let lines = before.lines().rev().map(str::trim_start);
+    let lines = lines.take_while(|line| line.starts_with("///") || line.starts_with("#["));
+    Some(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The numbers of rows in a text, such as `B9` or `B26–B28`.
+fn numbers(text: &str) -> BTreeSet<String> {
+    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '–');
+    let of_word = |word: &str| -> Option<Vec<String>> {
+        let (first, last) = word.split_once('–').unwrap_or((word, word));
+        let letter = first.chars().next().filter(|it| "BHL".contains(*it))?;
+        let number = |it: &str| it.strip_prefix(letter)?.parse::<u32>().ok();
+        let all = number(first)?..=number(last)?;
+        Some(all.map(|number| format!("{letter}{number}")).collect())
+    };
+    words.filter_map(of_word).flatten().collect()
 }
 
 /// Files that aren't there, and functions that the file before them doesn't have.
@@ -242,6 +280,30 @@ mod tests {
             ("it_holds", false),
         ] {
             assert_eq!(is_unit_test(&sources, name), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_ranges_are_read() {
+        let found = numbers("/// Joins (B26–B28), at 0xB7.\n/// L2, H3. Bad, B, L1x.");
+        let found: Vec<_> = found.iter().map(String::as_str).collect();
+        assert_eq!(found, ["B26", "B27", "B28", "H3", "L2"]);
+    }
+
+    #[test]
+    fn a_test_says_what_it_shows() {
+        let source =
+            "/// B1.\nfn other() {}\n\n/// Late\n/// joiners (B2–B4).\n#[test]\npub fn late() {}";
+        let sources = [("images", vec![source.to_string()])];
+        for (name, number, says_so) in [
+            ("late", "B3", true),
+            ("late", "B1", false),
+            ("other", "B1", true),
+            ("images::a::late", "B4", true),
+            ("images::a::late", "B5", false),
+            ("linux::kexec", "B5", true),
+        ] {
+            assert_eq!(says(&sources, name, number), says_so, "{name} {number}");
         }
     }
 

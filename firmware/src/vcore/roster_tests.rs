@@ -338,6 +338,7 @@ fn queued(order: &[usize]) -> Roster {
     roster
 }
 
+/// B14.
 #[test]
 fn threads_are_packed_in_order_of_arrival() {
     let roster = queued(&[5, 2, 7, 0]);
@@ -359,6 +360,7 @@ fn all_eight_fit() {
     assert_eq!(roster.snapshot().queue_len(), 0);
 }
 
+/// B9.
 #[test]
 fn the_change_that_completes_the_set_says_so() {
     let roster = queued(&[0]);

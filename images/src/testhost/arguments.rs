@@ -27,6 +27,7 @@ const NO_RAM: [u64; 6] = [
 ];
 
 /// Every call with every kind of wrong argument.
+/// B1.
 pub fn bad_arguments(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("exits", 2))?;
     lab::start_all(&mut guest, [exits::HYPERCALL, 0]);

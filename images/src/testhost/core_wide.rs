@@ -23,6 +23,7 @@ static OVER: AtomicU64 = AtomicU64::new(0);
 
 /// Partitions with time bases of their own: each guest reads its own, times in its pages are its own,
 /// and the host's goes on, between and after runs, as another core's does.
+/// L1.
 pub fn time_base(lab: &mut Lab) -> Outcome {
     let mut guests = [AHEAD_TB, BEHIND_TB, 0].map(|tb_offset| {
         lab.guest(&Wanted {
@@ -113,6 +114,7 @@ fn on_both_cores(lab: &Lab, (mut ahead, offset_tb): (Guest, u64), behind: Guest)
 
 /// A doorbell that is rung while its vcpu has interrupts off is kept when the vcore comes out, told to
 /// the host, and heard in a later run; other partitions on the core see nothing of it.
+/// L1.
 pub fn doorbell_kept(lab: &mut Lab) -> Outcome {
     let wanted = Wanted {
         ptid_mode: PtidMode::Aligned,

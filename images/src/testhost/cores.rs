@@ -133,6 +133,7 @@ fn run_loop(guest: &mut Guest, runnable: u64, blocked: u64, limit_ms: u64) -> Re
 
 /// A kick from another core brings the vcore out; the vcpu that it is for is told so, the others
 /// are pulled (B17).
+/// B19, L5.
 pub fn kick(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("loop", 8))?;
     let all = guest.all_slots();
@@ -208,6 +209,7 @@ fn told_of_the_kick_alone(lab: &mut Lab) -> Outcome {
 }
 
 /// Vcpus that another core makes runnable join the vcore while it runs (B26).
+/// B8, B15.
 pub fn join(lab: &mut Lab) -> Outcome {
     for ptid_mode in [
         hcalls::partition::PtidMode::Packed,
@@ -249,6 +251,7 @@ pub fn join(lab: &mut Lab) -> Outcome {
 
 /// Vcpus join in the moment in which another leaves: each either runs or is told that it did not,
 /// and none is lost (B27, B28, B37).
+/// B32.
 pub fn join_race(lab: &mut Lab) -> Outcome {
     let wanted = Wanted {
         policy: Policy::Eager,
@@ -317,6 +320,7 @@ pub fn busy(lab: &mut Lab) -> Outcome {
 }
 
 /// Both cores run a vcore each at the same time, many times over.
+/// B19, L1.
 pub fn two_cores(lab: &mut Lab) -> Outcome {
     let other = lab.guest(&Wanted::new("loop", 8))?;
     let mut own = lab.guest(&Wanted::new("loop", 8))?;

@@ -40,6 +40,7 @@ fn deaf() -> u32 {
 /// A secondary never answers its IPI. The run ends, the host is told which thread it is, that core
 /// alone is fenced, and the other one runs guests all the time. When the thread hears again it
 /// doesn't wake; CORE_CLAIM has it back, and the vcore runs on (B31).
+/// B21.
 pub fn fence(lab: &mut Lab) -> Outcome {
     const LOST: usize = 3;
     let mut guest = lab.guest(&Wanted::new("loop", 8))?;
@@ -65,6 +66,7 @@ pub fn fence(lab: &mut Lab) -> Outcome {
 
 /// An IPI is lost on its way, in a run that has no vcpu for the runner and long to go: the others come
 /// out, and the rest is as above.
+/// B31.
 pub fn fence_lost_ipi(lab: &mut Lab) -> Outcome {
     const LOST: usize = 2;
     let mut guest = lab.guest(&Wanted {
@@ -179,6 +181,7 @@ fn wait_for_thread() -> Outcome {
 
 /// A thread that is deaf in its guest doesn't hear a kick: the run ends by its deadline, and the kick
 /// is answered then.
+/// B17.
 pub fn deaf_to_kick(lab: &mut Lab) -> Outcome {
     for ptid_mode in [PtidMode::Packed, PtidMode::Aligned] {
         let mut guest = lab.guest(&Wanted {

@@ -71,6 +71,7 @@ fn waits(source: u32) -> Outcome {
 
 /// A device, or another thread of the host's, interrupts a thread whose vcore runs: with its own vcpu
 /// in the guest, and, in aligned mode, without one.
+/// L6.
 pub fn host_interrupt(lab: &mut Lab) -> Outcome {
     with_device(|| {
         for (ptid_mode, runnable) in [
@@ -123,6 +124,7 @@ fn interrupted(
 
 /// An interrupt that waits already ends a run before its guest gets anywhere, and again until the
 /// host has taken it.
+/// L6.
 pub fn host_interrupt_before(lab: &mut Lab) -> Outcome {
     with_device(|| {
         let guest = lab.guest(&Wanted::new("loop", 2))?;
@@ -143,6 +145,7 @@ pub fn host_interrupt_before(lab: &mut Lab) -> Outcome {
 }
 
 /// The same to a vcpu that naps in H_CEDE on the host's thread: its H_CEDE ends, and it stays queued.
+/// L6.
 pub fn host_interrupt_ceded(lab: &mut Lab) -> Outcome {
     with_device(|| {
         let mut guest = lab.guest(&Wanted::new("calls", 2))?;
@@ -169,6 +172,7 @@ pub fn host_interrupt_ceded(lab: &mut Lab) -> Outcome {
 
 /// The host's interrupt comes together with a kick for the vcpu on its thread: both reach whom they
 /// are for.
+/// L6.
 pub fn host_interrupt_kick(lab: &mut Lab) -> Outcome {
     TARGET.store(cpu::pir().into(), Ordering::Relaxed);
     let guest = lab.guest(&Wanted::new("loop", 1))?;

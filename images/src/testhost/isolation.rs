@@ -11,6 +11,7 @@ use crate::{cores, registers};
 /// Four guests of eight vcpus, two on each core by turns, then the other way round: every one fills
 /// all registers that a guest has, and finds none changed. They differ in byte order, memory mode
 /// and ptid mode.
+/// L1.
 pub fn isolation(lab: &mut Lab) -> Outcome {
     let mut guests = Vec::new();
     for (little_endian, memory_mode, ptid_mode) in [

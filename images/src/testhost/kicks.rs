@@ -21,6 +21,7 @@ static SLOT: AtomicU64 = AtomicU64::new(0);
 
 /// What a kick is for reaches the kicked vcpu's page, and no other's; causes of kicks that are
 /// answered together come together.
+/// L5.
 pub fn kick_cause(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("loop", 4))?;
     let causes =
@@ -107,6 +108,7 @@ fn interrupt_guest(errand: &Errand) -> Outcome {
 
 /// A kick for the guest gets a vcpu its interrupt without bringing anybody out: while it spins with
 /// interrupts on, or has them off for a time, or naps in H_CEDE; whichever thread it is on.
+/// L5.
 pub fn kick_guest(lab: &mut Lab) -> Outcome {
     for (vcpus, kicked) in [(1, 0), (2, 0), (8, 5)] {
         for (case, little_endian) in [
@@ -166,6 +168,7 @@ fn interrupts(lab: &Lab, guest: &mut Guest, kicked: usize) -> Outcome {
 }
 
 /// Of a vcore that doesn't run, such a kick only says so: the next run finds what is pending.
+/// L5.
 pub fn kick_guest_absent(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("loop", 2))?;
     for _ in 0..3 {

@@ -33,6 +33,7 @@ pub fn partition(lab: &mut Lab, width: u32) -> Result<Partition, alloc::string::
 }
 
 /// Partitions and vcpus are made, hold their places, and are gone when destroyed (B1–B4, B6).
+/// B9.
 pub fn create_destroy(lab: &mut Lab) -> Outcome {
     let partition = partition(lab, 4)?;
     let pages = [lab.page()?, lab.page()?, lab.page()?];

@@ -153,6 +153,7 @@ pub fn nvram(_lab: &mut Lab) -> Outcome {
 
 /// An interrupt can be had by the host's threads, and by none that the firmware holds: that one
 /// would wake in the host's vectors.
+/// H2.
 pub fn xive(lab: &mut Lab) -> Outcome {
     let own = u64::from(cpu::pir());
     let set = |server: u64, priority| [EXTERNAL, server << 2, priority];
@@ -271,6 +272,7 @@ pub fn device(lab: &mut Lab) -> Outcome {
 }
 
 /// A host that is about to go finds its guests brought out and gone, whoever runs them (kexec).
+/// H1.
 pub fn sync_reboot(lab: &mut Lab) -> Outcome {
     let guest = lab.guest(&Wanted::new("loop", 8))?;
     send(lab, &guest, |errand| {
@@ -310,6 +312,7 @@ pub fn sync_reboot(lab: &mut Lab) -> Outcome {
 static HELD: AtomicU64 = AtomicU64::new(0);
 
 /// While one thread has quiesced the firmware, others' calls wait; or are answered BUSY.
+/// H3.
 pub fn quiesce(lab: &mut Lab) -> Outcome {
     const HOLD: u64 = 1;
     const REJECT: u64 = 2;

@@ -34,6 +34,7 @@ const FLAGS: [u64; 5] = [
 
 /// Two guests of eight vcpus, by turns on one core, each with seeds of its own in every register:
 /// no vcpu finds anything but its own, whatever the host vouches for.
+/// B32, L1.
 pub fn registers(lab: &mut Lab) -> Outcome {
     // With a page table: SLB entries are kept, too.
     let wanted = Wanted {

@@ -15,6 +15,7 @@ use crate::check::{Outcome, accepted, same};
 use crate::lab::{self, Lab, MS_TB, Wanted};
 
 /// One vcpu, one hypercall, in both byte orders.
+/// B11, B13, B35, L7.
 pub fn run1(lab: &mut Lab) -> Outcome {
     for little_endian in [false, true] {
         let wanted = Wanted {
@@ -70,6 +71,7 @@ fn came_out_once(guest: &Guest, run: &calls::Run, during_tb: core::ops::Range<u6
 }
 
 /// All widths, both byte orders: each vcpu makes its hypercall, whoever is pulled out meanwhile.
+/// B30.
 pub fn run8(lab: &mut Lab) -> Outcome {
     for (vcpus, little_endian) in [(1, false), (2, true), (4, false), (8, false), (8, true)] {
         let mut guest = lab.guest(&Wanted {
@@ -170,6 +172,7 @@ enum Expected {
 }
 
 /// Each way out of a guest, in both byte orders.
+/// B35.
 pub fn exits(lab: &mut Lab) -> Outcome {
     use Expected::*;
     let cases = [
@@ -241,6 +244,7 @@ fn exit(guest: &mut Guest, expected: Expected) -> Outcome {
 }
 
 /// Guests that never leave by themselves come out when their time is up, not before (L4).
+/// B36.
 pub fn deadline(lab: &mut Lab) -> Outcome {
     for vcpus in [1, 8] {
         let mut guest = lab.guest(&Wanted::new("loop", vcpus))?;
@@ -313,6 +317,7 @@ fn cycles(lab: &Lab) -> Result<u64, alloc::string::String> {
 
 /// 10,000 times eight threads meet in the guest before one ends the run by a hypercall. Where the
 /// build host is busy a run's time can be up before they have met; it counts as a run of its own.
+/// B22, B23, B29–B31, L7.
 pub fn cycles10000(lab: &mut Lab) -> Outcome {
     let cycles = cycles(lab)?;
     let mut guest = lab.guest(&Wanted::new("calls", 8))?;
@@ -373,6 +378,7 @@ fn all_met(
 
 /// 10,000 runs in which every vcpu makes a hypercall at once: most are too late to enter, as the
 /// first has left, and each is told of (B27, B34).
+/// B36, L2.
 pub fn late10000(lab: &mut Lab) -> Outcome {
     let cycles = cycles(lab)?;
     let mut guest = lab.guest(&Wanted::new("calls", 8))?;

@@ -70,6 +70,7 @@ fn prod_for(guest: &mut Guest, vcpu: usize, target: u64) {
 }
 
 /// A prod of oneself makes the next H_CEDE return; a vcpu that isn't there can't be prodded.
+/// L3.
 pub fn answers(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", 1))?;
     lab::start_all(&mut guest, [case::ANSWERS, 0]);
@@ -101,6 +102,7 @@ pub fn answers(lab: &mut Lab) -> Outcome {
 
 /// A prod that the host has noted for a vcpu that isn't running counts for its next H_CEDE, even
 /// if runs that end early come between (B34).
+/// L3.
 pub fn prod_kept(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", 2))?;
     lab::start_all(&mut guest, [case::CEDE_FOR_EVER, 0]);
@@ -130,6 +132,7 @@ pub fn prod_kept(lab: &mut Lab) -> Outcome {
 
 /// When all have ceded the vcore comes out, with the first decrementer; a vcpu that runs again has
 /// its H_CEDE return.
+/// L3.
 pub fn all_ceded(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", 4))?;
     lab::start_all(&mut guest, [case::CEDE_FOR_EVER, 0]);
@@ -177,6 +180,7 @@ fn until_all_ceded(guest: &mut Guest, all: u64) -> Result<calls::Run, alloc::str
 
 /// The guest's decrementer reaches it, not before its time: while a sibling runs, and out of a
 /// vcore in which all have ceded.
+/// B33, L4.
 pub fn decrementer(lab: &mut Lab) -> Outcome {
     for (vcpus, little_endian, tb_offset) in [
         (1, false, 0),

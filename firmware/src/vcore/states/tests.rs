@@ -206,6 +206,7 @@ fn all_hold(configs: &[Config]) {
     }
 }
 
+/// B32, B37.
 #[test]
 fn every_state_is_sound_and_every_run_ends() {
     all_hold(&SMALL);

@@ -222,12 +222,14 @@ fn two_runners(flaw: Option<Flaw>) -> String {
     format!("{ran:x?}")
 }
 
+/// B12.
 #[test]
 fn a_kick_is_never_lost() {
     holds("kick against start", kick_against_start, 2, 4);
     holds("kick against exit", kick_against_exit, 2, 9);
 }
 
+/// B27.
 #[test]
 fn a_joiner_runs_or_stays_queued() {
     holds("join against exit", join_against_exit, 2, 3);
@@ -244,6 +246,7 @@ fn a_kick_brings_joiners_out() {
     holds("kick before join", kick_before_join, 2, 2);
 }
 
+/// B30, L2.
 #[test]
 fn the_first_to_leave_brings_all_out() {
     holds("leave against tick", leave_against_tick, 2, 6);
@@ -264,6 +267,7 @@ fn only_who_is_meant_is_prodded() {
     holds("prod against join", prod_against_join, 2, 3);
 }
 
+/// B25.
 #[test]
 fn one_core_runs_a_vcore() {
     holds("two runners", two_runners, 3, 6);
