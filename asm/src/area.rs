@@ -75,7 +75,9 @@ pub struct ThreadArea {
     pub locks: u64,
     /// Where its calls are logged; 0 for nowhere.
     pub call_log: u64,
-    pub reserved: [u64; 5],
+    /// Where it records what it does; 0 while the trace is off.
+    pub trace: u64,
+    pub reserved: [u64; 4],
     pub frame: Frame,
 }
 

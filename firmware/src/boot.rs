@@ -1,7 +1,7 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
 use crate::smt::{calls, check, cores, hypercall, inject, leave, run, seat};
-use crate::{epitaph, heap, nvram, opal, settings, symbol_map};
+use crate::{epitaph, heap, nvram, opal, settings, symbol_map, trace};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -27,7 +27,7 @@ const PATIENCE_TB: u64 = 10 * 512_000_000;
 /// What r7 tells a payload of the memory that it may use from the start.
 const PAYLOAD_BYTES: u64 = 0x4000_0001;
 
-const ENTRIES: Entries = Entries {
+pub const ENTRIES: Entries = Entries {
     woken: seat::first_woken,
     fault: epitaph::fault,
     hypercall: hypercall::serve,
@@ -212,6 +212,9 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
     }
     let tree = host_tree(machine, fdt, threads_per_core)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
+    if settings::choice(&machine.bootargs, "trace").as_deref() == Some(b"on") {
+        trace::switch::start();
+    }
     Ok(HostStart {
         pc: payload.entry,
         args: [tree, 0, 0, R6, PAYLOAD_BYTES, BASE, asm::opal::entry_real()],
@@ -270,8 +273,13 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
     let firmware = Region::new(BASE, heap::REGION_BYTES).ok_or("the region wraps around")?;
     let symbols = symbol_map::keep();
     let pirs: Vec<u32> = machine.cores.iter().flat_map(core_pirs).collect();
+    let trace = trace::switch::init(&pirs);
     let calls = opal::stats::init(pirs.into_iter());
-    let exports = [("symbol_map", symbols), ("opal_calls", calls)];
+    let exports = [
+        ("symbol_map", symbols),
+        ("opal_calls", calls),
+        ("trace", trace),
+    ];
     let exports: Vec<_> = exports
         .into_iter()
         .filter_map(|(name, region)| Some((name, region?)))

@@ -14,6 +14,8 @@ pub mod host_tree;
 pub mod random;
 #[cfg(not(loom))]
 pub mod smt;
+#[cfg(not(loom))]
+pub mod trace;
 pub mod vcore;
 
 #[cfg(target_arch = "powerpc64")]

@@ -17,6 +17,7 @@ pub mod run;
 pub mod stats;
 pub mod status;
 pub mod token;
+pub mod trace;
 
 pub use exit::ExitReason;
 pub use page::VcpuPage;

@@ -36,6 +36,8 @@ pub const FEATURE_PTID_ALIGNED: u64 = 1 << 3;
 pub const FEATURE_EAGER: u64 = 1 << 4;
 pub const FEATURE_CEDE: u64 = 1 << 5;
 pub const FEATURE_STATS: u64 = 1 << 6;
+/// SMT_TRACE, and memory for the trace.
+pub const FEATURE_TRACE: u64 = 1 << 7;
 /// An L1D flush and a store barrier are owed and done on each guest entry (L9).
 pub const FEATURE_L1D_FLUSH: u64 = 1 << 8;
 /// The link stack is flushed on each guest exit (L9).

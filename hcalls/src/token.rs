@@ -15,9 +15,10 @@ pub enum Token {
     VcpuSetState = 1107,
     VcoreKick = 1108,
     SmtStats = 1109,
+    SmtTrace = 1110,
 }
 
 /// The first token, published in `/ibm,opal/smt`.
 pub const FIRST: u64 = Token::SmtQuery as u64;
 /// The last token of this version.
-pub const LAST: u64 = Token::SmtStats as u64;
+pub const LAST: u64 = Token::SmtTrace as u64;

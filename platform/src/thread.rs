@@ -108,6 +108,35 @@ pub fn log_calls_to(pir: u32, log: *mut u64) {
     unsafe { (*opal::area_of(pir as usize)).call_log = log as u64 };
 }
 
+/// From now on thread `pir`, which must exist, records what it does at `ring`; 0: no more.
+pub fn trace_to(pir: u32, ring: u64) {
+    let area = opal::area_of(pir as usize);
+    // SAFETY: areas are registered for good; the thread itself reads the word at any time.
+    unsafe { (&raw mut (*area).trace).write_volatile(ring) };
+}
+
+/// From now on thread `pir`, which must exist, goes through `to` where it went through `from`. It may
+/// be about to do either, at any time, and with any of the functions.
+pub fn change_entries(pir: u32, from: &Entries, to: &Entries) {
+    let area = opal::area_of(pir as usize);
+    let change = |place: *mut u64, from: u64, to: u64| {
+        // SAFETY: a word of an area that is registered for good; the thread's assembly reads it at
+        // any time. A thread that wakes elsewhere still has not answered its first call.
+        unsafe {
+            if place.read_volatile() == from {
+                place.write_volatile(to);
+            }
+        }
+    };
+    macro_rules! change {
+        ($($field:ident),+) => {
+            // SAFETY: fields of an area.
+            $(change(unsafe { &raw mut (*area).$field }, from.$field as u64, to.$field as u64);)+
+        };
+    }
+    change!(woken, hypercall, left, opal, run);
+}
+
 /// Locks that this thread holds.
 #[must_use]
 pub fn locks_held() -> u64 {

@@ -123,6 +123,7 @@ fn count(options: &BenchOptions, peer: Option<&Path>, files: &Files) -> Result<V
         let measured = vcore::measure(files, "")?;
         if options.wants(Which::Vcore) {
             tables.extend(vcore::tables(&measured, &firmware)?);
+            tables.push(vcore::trace(files, &measured)?);
             if options.profile {
                 show_profiles(&measured, &firmware)?;
             }

@@ -5,12 +5,14 @@ use crate::smt::check;
 use crate::smt::cores::{self, Core};
 use crate::smt::kicked;
 use crate::smt::objects::Vcore;
+use crate::trace::{self, Whom};
 use crate::vcore::{Slots, full_barrier};
 use alloc::vec::Vec;
 use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::Status;
 use hcalls::run::{ClaimAction, CoreState};
+use hcalls::trace::Event;
 use platform::thread::{self, HostStart, Thread};
 use platform::world;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
@@ -54,7 +56,7 @@ pub fn start(server: u64, address: u64) -> Status {
     core.host_starts[ptid].store(pc | START, Release);
     // Thread 0 of a held core naps under the firmware's HRMOR; threads of others are parked, awake.
     if core.state() != CoreState::Released {
-        core.icp(ptid).send_ipi();
+        core.send_ipi(ptid);
     }
     Status::Success
 }
@@ -66,6 +68,7 @@ const START: u64 = 1 << 63;
 pub fn start_if_asked(core: &Core, thread: &Thread) {
     let start = core.host_starts[thread.ptid()].swap(0, Acquire);
     if start & START != 0 {
+        trace::note(Event::ToHost, || (Whom::NOBODY, 0));
         let args = [u64::from(thread.pir), 0, 0, 0, 0, 0, 0];
         thread::give_to_host(&HostStart {
             pc: start & !START,
@@ -100,6 +103,7 @@ pub fn give_back() -> Status {
     if !whole_core {
         park(core, thread);
     }
+    trace::note(Event::Nap, || (Whom::NOBODY, 0));
     thread::idle()
 }
 
@@ -173,7 +177,7 @@ pub fn release_all(me: &Thread) {
     for core in &called {
         core.set_state(CoreState::Released);
         core.parks.store(1, Release);
-        Slots(others(core)).for_each(|ptid| core.icp(ptid).send_ipi());
+        Slots(others(core)).for_each(|ptid| core.send_ipi(ptid));
     }
     for core in called {
         let parked = || core.parked.load(Acquire) == others(core);
@@ -195,7 +199,7 @@ fn release(core: &Core) -> Status {
     // or nap again.
     let answered = unsafe {
         world::with_firmware_vectors(|| {
-            Slots(all).for_each(|ptid| core.icp(ptid).send_ipi());
+            Slots(all).for_each(|ptid| core.send_ipi(ptid));
             let answered = wait_until(PATIENCE_TB, || core.parked.load(Acquire) == all);
             if !answered {
                 core.call_off(all & !core.parked.load(Acquire));
@@ -249,7 +253,7 @@ fn end_fence(core: &Core, args: &mut Args) -> Status {
         world::with_firmware_vectors(|| {
             world::expire_hdec();
             let lost = vcore.entry.snapshot().outstanding();
-            Slots(lost & !1).for_each(|ptid| core.icp(ptid).send_ipi());
+            Slots(lost & !1).for_each(|ptid| core.send_ipi(ptid));
             let back = wait_until(PATIENCE_TB, || vcore.entry.snapshot().outstanding() == 0);
             core.call_off(vcore.entry.snapshot().outstanding() & !1);
             back

@@ -4,6 +4,7 @@ use super::{
     console, cpu, event, hmi, host, ipmi, message, nvram, power, quiesce, rtc, sensor, xive,
 };
 use crate::smt::calls::{self, Args};
+use crate::trace::switch;
 use hcalls::{Status, Token};
 use skiboot_compat::calls::{CALLS, Token as Opal};
 
@@ -82,6 +83,7 @@ const ROWS: &[(u64, Function)] = &[
     (Token::VcpuSetState as u64, Registers(calls::vcpu_set_state)),
     (Token::VcoreKick as u64, Registers(calls::vcore_kick)),
     (Token::SmtStats as u64, Registers(calls::smt_stats)),
+    (Token::SmtTrace as u64, Registers(switch::smt_trace)),
 ];
 
 /// Highest token of OPAL's own that is served.

@@ -4,6 +4,7 @@ use super::check;
 use super::cores::{self, Core};
 use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
 use super::objects::{PARTITIONS, Refusal, Vcore};
+use crate::trace::{self, Whom};
 use crate::vcore::entry::Request;
 use crate::vcore::roster::{Change, State};
 use crate::vcore::{Mask, Slots, full_barrier, start};
@@ -12,6 +13,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::query::{self, Query};
 use hcalls::run::{JOINED_SHIFT, KICK_GUEST, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
+use hcalls::trace::Event;
 use hcalls::{MAX_THREADS, Status};
 use platform::lock::LowPriority;
 use platform::real;
@@ -62,7 +64,17 @@ pub fn features() -> u64 {
         | query::FEATURE_EAGER
         | query::FEATURE_CEDE
         | query::FEATURE_STATS
+        | trace_feature()
         | MITIGATIONS.load(Relaxed)
+}
+
+/// The trace needs memory that a machine of many threads may not have.
+fn trace_feature() -> u64 {
+    #[cfg(target_arch = "powerpc64")]
+    let exists = trace::switch::exists();
+    #[cfg(not(target_arch = "powerpc64"))]
+    let exists = false;
+    if exists { query::FEATURE_TRACE } else { 0 }
 }
 
 /// Feature bits of the mitigations that are on (L9).
@@ -217,8 +229,11 @@ fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
     let core = running_on(vcore);
     let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
     core.seating.join(ptid, letter);
+    trace::note(Event::Join, || {
+        (Whom::vcpu(vcore.handle(), slot), ptid as u32)
+    });
     if ptid != 0 {
-        core.icp(ptid).send_ipi();
+        core.send_ipi(ptid);
     }
 }
 
@@ -234,6 +249,10 @@ pub fn vcore_kick(args: &mut Args) -> Status {
         return wrong(args, 2);
     }
     let mask = if mask == 0 { present } else { mask as Mask };
+    trace::note(Event::Kick, || {
+        let cause = (cause as u32) << 8;
+        (Whom::vcore(vcore.handle()), cause | u32::from(mask))
+    });
     let told = match cause & KICK_GUEST {
         0 => kick_for_host(vcore, mask, cause),
         _ => Some(poke(vcore, mask)),
@@ -281,7 +300,7 @@ fn poke_one(vcore: &'static Vcore, slot: usize) -> bool {
         match (vcore.entry.poke(before, ptid), core) {
             (None, _) => LowPriority::relax(),
             (Some(Request::Wake(ptid)), Some(core)) => {
-                core.icp(ptid).send_ipi();
+                core.send_ipi(ptid);
                 return true;
             }
             (Some(request), _) => return request == Request::Noted,
@@ -300,7 +319,7 @@ pub fn bring_out_all(vcore: &Vcore) {
 /// the run's word is open and is asked here, or the runner sees the kick itself.
 fn bring_out(vcore: &Vcore) {
     if let Some(ptid) = start::bring_out(&vcore.entry) {
-        running_on(vcore).icp(ptid).send_ipi();
+        running_on(vcore).send_ipi(ptid);
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the firmware keeps of each core: who has its threads, and what they are to do.
 use super::fates::Fates;
+use crate::trace::{self, Whom};
 use crate::vcore::{Mask, Seating, Slots};
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use hcalls::MAX_THREADS;
 use hcalls::run::{CoreState, FIRST_SLOT_SHIFT};
+use hcalls::trace::Event;
 use platform::xics::Icp;
 
 #[cfg(target_arch = "powerpc64")]
@@ -11,6 +13,13 @@ use super::running::RunnersOwn;
 
 /// Most cores that the firmware can run on; as many as a tree may list.
 pub const MAX_CORES: usize = platform::tree::MAX_CORES;
+
+/// In [`Core::at_leaving`].
+pub const POLLING: u16 = 0xff;
+pub const TRACED: u16 = 1 << 8;
+/// In [`Core::untouched`].
+pub const UNTOUCHED: u8 = 1;
+pub const ENTRY_TRACED: u8 = 2;
 
 /// No thread left first yet.
 pub const NOBODY: u64 = u64::MAX << FIRST_SLOT_SHIFT;
@@ -27,16 +36,18 @@ pub struct Core {
     pub fates: Fates,
     /// A [`CoreState`].
     state: AtomicU8,
-    /// One bit per ptid that waits for its guest to enable interrupts, where the machine has no
-    /// mediated external exception: the core's HDEC then ticks.
-    pub polling: AtomicU8,
+    /// What threads that leave have to see to, if it isn't 0. [`POLLING`]: one bit per ptid that waits
+    /// for its guest to enable interrupts, where the machine has no mediated external exception: the
+    /// core's HDEC then ticks. [`TRACED`]: the run is traced.
+    pub at_leaving: AtomicU16,
     /// 1: a sibling has rung thread 0's doorbell, or is about to.
     pub rung: AtomicU8,
     /// 1: an interrupt of the host's ends the present run.
     pub interrupted: AtomicU8,
-    /// The host vouches for the vcpu pages of this run, and for its floating-point registers
-    /// (`RUN_UNTOUCHED`, `RUN_FP_CLEAN`).
+    /// 1: the host vouches for the vcpu pages of this run (`RUN_UNTOUCHED`). In a traced run
+    /// [`ENTRY_TRACED`] is added.
     pub untouched: AtomicU8,
+    /// The host vouches for its floating-point registers (`RUN_FP_CLEAN`).
     pub fp_clean: AtomicU8,
     /// Thread 0 has the host's values in the registers that a run without `RUN_SPRS_LOST` keeps for
     /// it: a guest's have to be loaded.
@@ -57,6 +68,8 @@ pub struct Core {
     pub claiming: AtomicU8,
     /// The vcore that a fenced core still owes an answer for: its address, or 0.
     pub owing: AtomicU64,
+    /// How far the core's time base is ahead of the host's, in the present run.
+    pub offset_tb: AtomicU64,
     /// Wake-ups that nobody had asked for.
     pub spurious: AtomicU64,
     #[cfg(target_arch = "powerpc64")]
@@ -75,7 +88,7 @@ impl Core {
             host_starts: [const { AtomicU64::new(0) }; MAX_THREADS],
             fates: Fates::new(),
             state: AtomicU8::new(CoreState::Held as u8),
-            polling: AtomicU8::new(0),
+            at_leaving: AtomicU16::new(0),
             rung: AtomicU8::new(0),
             interrupted: AtomicU8::new(0),
             untouched: AtomicU8::new(0),
@@ -89,6 +102,7 @@ impl Core {
             parked: AtomicU8::new(0),
             claiming: AtomicU8::new(0),
             owing: AtomicU64::new(0),
+            offset_tb: AtomicU64::new(0),
             spurious: AtomicU64::new(0),
             #[cfg(target_arch = "powerpc64")]
             running: RunnersOwn::new(),
@@ -122,6 +136,30 @@ impl Core {
     /// and nobody may wake there.
     pub fn call_off(&self, threads: Mask) {
         Slots(threads).for_each(|ptid| self.icp(ptid).withdraw_ipi());
+    }
+
+    /// Sends thread `ptid` an IPI.
+    #[inline(always)]
+    pub fn send_ipi(&self, ptid: usize) {
+        trace::note(Event::Call, || (Whom::NOBODY, self.pir_of(ptid)));
+        self.icp(ptid).send_ipi();
+    }
+
+    /// Calls a thread of this core that has ceded, whose `called` was set. Thread 0's presenter is
+    /// the host's, so that one has its doorbell rung.
+    #[cfg(target_arch = "powerpc64")]
+    pub fn call(&self, ptid: usize) {
+        if ptid != 0 {
+            return self.send_ipi(ptid);
+        }
+        trace::note(Event::Call, || (Whom::NOBODY, self.pir_of(0)));
+        self.rung.store(1, Ordering::Relaxed);
+        asm::op::ring_thread_0();
+    }
+
+    /// PIR of thread `ptid`.
+    pub fn pir_of(&self, ptid: usize) -> u32 {
+        self.pir.load(Ordering::Relaxed) + ptid as u32
     }
 
     /// One bit per thread of the core.

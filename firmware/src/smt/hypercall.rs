@@ -1,47 +1,66 @@
 //! Hypercalls served without leaving the vcore (L3): H_CEDE, H_PROD, H_CONFER.
 use super::inject;
 use super::seat::Seat;
+use crate::trace;
 use crate::vcore::entry::{Cede, Prod};
 use asm::{msr, nap, op, spr};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
+use hcalls::trace::Event;
 use hcalls::{VcpuPage, papr};
 use platform::guest::ticks_until;
 use platform::thread;
 use platform::xics::XISR_IPI;
+use zerocopy::big_endian::U64;
 
 /// Leave the guest and let the host see to it.
 const LEAVE: u64 = 0;
 /// Back into the guest.
 const GO_ON: u64 = 1;
+/// [`Event::Nap`]'s argument.
+const IN_CEDE: u32 = 1;
 
 /// From assembly: a guest's `sc 1` with a number from 0xe0 to 0xe8 in GPR3. Answers [`GO_ON`] or
 /// [`LEAVE`].
+///
+/// Only hands on, so that no call pays for what another one needs.
 pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
     // SAFETY: assembly passes the page of the guest that this thread has just left.
     let vcpu = unsafe { &mut *page };
     if vcpu.msr.get() & msr::PR != 0 {
         return LEAVE;
     }
-    let done = match vcpu.gpr[3].get() {
-        papr::H_CEDE => return cede(&Seat::of(thread::current()), vcpu),
-        papr::H_PROD => prod(&Seat::of(thread::current()), vcpu.gpr[4].get()),
+    match vcpu.gpr[3].get() {
+        papr::H_CEDE => cede(vcpu),
+        papr::H_PROD => prod(vcpu),
         papr::H_CONFER => confer(vcpu),
-        _ => false,
-    };
-    if !done {
-        return LEAVE;
+        _ => LEAVE,
     }
+}
+
+#[inline(always)]
+fn succeed(vcpu: &mut VcpuPage) -> u64 {
     vcpu.gpr[3].set(papr::H_SUCCESS);
-    vcpu.firmware
-        .served
-        .set(vcpu.firmware.served.get().wrapping_add(1));
+    count(&mut vcpu.firmware.served);
     GO_ON
+}
+
+#[inline(always)]
+fn count(counter: &mut U64) {
+    counter.set(counter.get().wrapping_add(1));
+}
+
+#[inline(never)]
+fn prod(vcpu: &mut VcpuPage) -> u64 {
+    match wake(&Seat::of(thread::current()), vcpu.gpr[4].get()) {
+        true => succeed(vcpu),
+        false => LEAVE,
+    }
 }
 
 /// H_PROD of a vcpu of this vcore that is in the guest or has ceded; false: the host has to do it.
 #[inline(always)]
-fn prod(seat: &Seat, target: u64) -> bool {
+fn wake(seat: &Seat, target: u64) -> bool {
     let slot = target.wrapping_sub(seat.vcore.first_id());
     if slot >= seat.vcore.rules.width.load(Relaxed) {
         return false;
@@ -52,7 +71,7 @@ fn prod(seat: &Seat, target: u64) -> bool {
     };
     match seat.vcore.entry.prod(ptid) {
         Prod::Wake => {
-            seat.call(ptid);
+            seat.core.call(ptid);
             true
         }
         Prod::Noted => true,
@@ -62,23 +81,20 @@ fn prod(seat: &Seat, target: u64) -> bool {
 
 /// H_CONFER: all vcpus of the vcore that can run have a thread of their own, so yielding is a
 /// matter of this thread's priority.
-fn confer(vcpu: &mut VcpuPage) -> bool {
+fn confer(vcpu: &mut VcpuPage) -> u64 {
     op::relax();
     op::unrelax();
-    vcpu.firmware
-        .yields
-        .set(vcpu.firmware.yields.get().wrapping_add(1));
-    true
+    count(&mut vcpu.firmware.yields);
+    succeed(vcpu)
 }
 
 #[inline(never)]
-fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
+fn cede(vcpu: &mut VcpuPage) -> u64 {
+    let seat = &Seat::of(thread::current());
     let msr = vcpu.msr.get() | msr::EE;
     vcpu.msr.set(msr);
     vcpu.gpr[3].set(papr::H_SUCCESS);
-    vcpu.firmware
-        .yields
-        .set(vcpu.firmware.yields.get().wrapping_add(1));
+    count(&mut vcpu.firmware.yields);
     let leaves = match seat.vcore.entry.cede(seat.thread.ptid()) {
         Cede::Prodded | Cede::Called => None,
         Cede::AllCeded | Cede::Leaving => Some(ExitReason::Ceded),
@@ -88,14 +104,13 @@ fn cede(seat: &Seat, vcpu: &mut VcpuPage) -> u64 {
         vcpu.firmware.reason.set(reason as u32);
         return LEAVE;
     }
-    vcpu.firmware
-        .served
-        .set(vcpu.firmware.served.get().wrapping_add(1));
+    count(&mut vcpu.firmware.served);
     inject::deliver(*seat, vcpu);
     GO_ON
 }
 
 /// Naps until somebody prods, an interrupt comes or the run ends; in that case, why to leave.
+#[inline(never)]
 fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     let since_tb = op::time_tb();
     let dec = spr::read::<{ spr::DEC }>() as u32 as i32;
@@ -107,7 +122,9 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
         let until = ticks_until(deadline_tb, since_tb) as u32 as i32;
         spr::write::<{ spr::DEC }>(u64::from(dec.min(until) as u32));
         if !inject::pending(vcpu) {
-            nap::nap();
+            trace::note(Event::Nap, || (seat.whom(), IN_CEDE));
+            let srr1 = nap::nap();
+            trace::note(Event::Wake, || (seat.whom(), trace::cause(srr1)));
         }
         let now_tb = op::time_tb();
         spr::write::<{ spr::DEC }>(ticks_until(expires_tb, now_tb));

@@ -3,8 +3,10 @@
 //! Every way out ends in [`Seat::report`]. The two most frequent ones make no call that returns, so
 //! that the compiler saves no registers that nobody needs any more; what is rarely owed is done in
 //! functions that don't return either.
+use super::cores::{POLLING, TRACED};
 use super::inject;
 use super::seat::Seat;
+use crate::trace;
 use crate::vcore::entry::Leave;
 use crate::vcore::{Slots, full_barrier};
 use asm::{msr, op, spr};
@@ -13,6 +15,7 @@ use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
 use hcalls::page::FirmwareLine;
 use hcalls::run::FIRST_SLOT_SHIFT;
+use hcalls::trace::Event;
 use platform::guest::{self, More};
 use platform::thread::{self, Thread};
 use platform::world;
@@ -49,6 +52,7 @@ fn left_otherwise(thread: &'static Thread, page: *mut VcpuPage, vector: u64, lef
     let seat = Seat::of(thread);
     let Some(reason) = seat.reason(page, vector) else {
         inject::deliver(seat, page);
+        trace::note(Event::Resume, || (seat.whom(), 0));
         // SAFETY: the page's guest is still in this thread.
         unsafe { guest::enter(page) }
     };
@@ -85,11 +89,10 @@ fn depart_owing(
         let more = guest::save(page, seat.has_segments());
         guest::save_more(page, more);
     }
-    seat.note_reason(thread.ptid(), reason);
     if leave.called() {
         seat.take_call();
     }
-    seat.report(page)
+    seat.conclude(page, reason)
 }
 
 /// A departure with registers left to be saved.
@@ -103,7 +106,22 @@ fn depart_with_more(
     let seat = Seat::of(thread);
     // SAFETY: this thread's page; `save` has asked for it.
     unsafe { guest::save_more(page, more) }
-    seat.note_reason(thread.ptid(), reason);
+    seat.conclude(page, reason)
+}
+
+/// A departure from a core with vcpus that wait for their guests to enable interrupts, or in a run
+/// that is traced.
+#[inline(never)]
+fn depart_watched(thread: &'static Thread, page: *mut VcpuPage, reason: ExitReason) -> ! {
+    let seat = Seat::of(thread);
+    let owed = seat.core.at_leaving.load(Relaxed);
+    if owed & POLLING != 0 {
+        let me = 1 << thread.ptid();
+        seat.core.at_leaving.fetch_and(!me, Relaxed);
+    }
+    if owed & TRACED != 0 {
+        seat.trace_left(reason);
+    }
     seat.report(page)
 }
 
@@ -160,6 +178,7 @@ impl Seat {
             0 => {}
             XISR_IPI if self.thread.ptid() != 0 => {
                 self.thread.icp.take_ipi();
+                trace::note(Event::Taken, || (self.whom(), 0));
             }
             _ => return Some(ExitReason::External),
         }
@@ -185,18 +204,31 @@ impl Seat {
         if more.any() {
             depart_with_more(self.thread, page, reason, more)
         }
-        self.note_reason(ptid, reason);
+        self.conclude(page, reason)
+    }
+
+    /// The registers are in the page, and no IPI is on its way.
+    #[inline(always)]
+    fn conclude(self, page: *mut VcpuPage, reason: ExitReason) -> ! {
+        if reason != ExitReason::Pulled {
+            self.tell(reason);
+        }
+        if self.core.at_leaving.load(Relaxed) != 0 {
+            depart_watched(self.thread, page, reason)
+        }
         self.report(page)
     }
 
     fn bring_others_out(&self, leave: Leave) {
         if leave.in_guest() != 0 {
+            let pulled = u32::from(leave.in_guest());
+            trace::note(Event::Pull, || (self.whom(), pulled));
             full_barrier();
             world::expire_hdec();
         }
         if leave.ceded() {
             for ptid in Slots(self.vcore.entry.wake_ceded()) {
-                self.call(ptid);
+                self.core.call(ptid);
             }
         }
     }
@@ -205,16 +237,6 @@ impl Seat {
     fn note_first(&self, reason: ExitReason) {
         let first = (self.slot as u64) << FIRST_SLOT_SHIFT | reason as u64;
         self.core.first.store(first, Relaxed);
-    }
-
-    #[inline(always)]
-    fn note_reason(&self, ptid: usize, reason: ExitReason) {
-        if reason != ExitReason::Pulled {
-            self.tell(reason);
-        }
-        if self.core.polling.load(Relaxed) != 0 {
-            self.core.polling.fetch_and(!(1 << ptid), Relaxed);
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
 use super::calls::wrong;
-use super::cores::{self, Core, NOBODY};
+use super::cores::{self, Core, ENTRY_TRACED, NOBODY, TRACED};
 use super::fates::Told;
 use super::kicked::{end, tell_kicks};
 use super::objects::{self, Vcore};
-use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUNG, Running};
+use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUN_TRACED, RUNG, Running};
 use super::seat::{Seat, letter};
 use super::shared;
+use crate::trace::{self, Whom};
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
 use asm::{op, opal};
@@ -16,6 +17,7 @@ use hcalls::exit::ExitReason;
 use hcalls::run::{
     CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED, RUNG_SHIFT,
 };
+use hcalls::trace::Event;
 use hcalls::{Status, VcpuPage};
 use platform::real;
 use platform::thread::{self, Thread};
@@ -98,7 +100,7 @@ fn end_with_more(thread: &'static Thread, core: &'static Core) -> ! {
 #[inline(always)]
 fn give_back(core: &Core, running: &Running, status: Status) -> ! {
     if running.afterwards != 0 {
-        settle(core, running);
+        settle(core, running, status);
     }
     // SAFETY: the call of the run that ends here, on its thread; the host's registers are back.
     unsafe { opal::return_from_run(status as i64) }
@@ -106,7 +108,13 @@ fn give_back(core: &Core, running: &Running, status: Status) -> ! {
 
 /// What is owed to the host beside its answer.
 #[inline(never)]
-fn settle(core: &Core, running: &Running) {
+fn settle(core: &Core, running: &Running, status: Status) {
+    if running.afterwards & RUN_TRACED != 0 {
+        let whom = running
+            .vcore
+            .map_or(Whom::NOBODY, |vcore| Whom::vcore(vcore.handle()));
+        trace::note(Event::WorldOut, || (whom, 0));
+    }
     if running.afterwards & KEEPS_SLB != 0 {
         running.slb.put_back();
     }
@@ -118,6 +126,9 @@ fn settle(core: &Core, running: &Running) {
     }
     if running.afterwards & INTERRUPTED != 0 {
         core.interrupted.store(0, Relaxed);
+    }
+    if running.afterwards & RUN_TRACED != 0 {
+        trace::note(Event::CallOut, || (Whom::NOBODY, status as i64 as u32));
     }
 }
 
@@ -163,6 +174,7 @@ impl Run {
         let [_, _, _, deadline_tb, flags, ..] = *args;
         let flag = |flag| u8::from(flags & flag != 0);
         self.core.untouched.store(flag(RUN_UNTOUCHED), Relaxed);
+        self.core.at_leaving.store(0, Relaxed);
         self.core.fp_clean.store(flag(RUN_FP_CLEAN), Relaxed);
         let seats = self.assign(queue, deadline_tb);
         // SAFETY: this is the core's thread 0.
@@ -184,6 +196,10 @@ impl Run {
         if self.vcore.rules.shares.load(Relaxed) != 0 {
             shared::enter(self.core, self.vcore);
         }
+        if trace::is_on() {
+            running.afterwards |= RUN_TRACED;
+            self.begin_trace(seats);
+        }
         self.open(queue, seats);
         self.call(seats & !1);
         if seats & 1 != 0 {
@@ -192,13 +208,26 @@ impl Run {
         finish(self.thread, self.core)
     }
 
+    /// This run is traced. The world is the firmware's now; the IPIs go out in a moment.
+    #[inline(always)]
+    fn begin_trace(&self, seats: Mask) {
+        let untouched = self.core.untouched.load(Relaxed);
+        self.core.untouched.store(untouched | ENTRY_TRACED, Relaxed);
+        self.core.at_leaving.store(TRACED, Relaxed);
+        let whom = Whom::vcore(self.vcore.handle());
+        let lpid = self.vcore.rules.lpid.load(Relaxed) as u32;
+        trace::note(Event::WorldIn, || (whom, lpid << 16 | u32::from(seats)));
+        for ptid in Slots(seats & !1) {
+            trace::note(Event::Call, || (whom, self.core.pir_of(ptid)));
+        }
+    }
+
     /// Gives each queued vcpu its thread and writes the letters.
     #[inline(always)]
     fn assign(&self, queue: Snapshot, deadline_tb: u64) -> Mask {
         let Self { core, vcore, .. } = *self;
         core.deadline_tb.store(deadline_tb, Relaxed);
         core.first.store(NOBODY, Relaxed);
-        core.polling.store(0, Relaxed);
         core.fates.clear();
         let seats = if vcore.rules.aligned.load(Relaxed) == 0 {
             let letters = queue.queue().map(|slot| letter(vcore, slot));
@@ -219,7 +248,7 @@ impl Run {
     fn open(&self, queue: Snapshot, seats: Mask) {
         let Vcore { roster, entry, .. } = self.vcore;
         if let Some(ptid) = start::open(roster, entry, queue.generation(), seats) {
-            self.core.icp(ptid).send_ipi();
+            self.core.send_ipi(ptid);
         }
     }
 
@@ -241,7 +270,7 @@ impl Run {
 
     #[inline(never)]
     fn back_shared(&self, running: &mut Running) {
-        running.rung = shared::leave(self.vcore);
+        running.rung = shared::leave(self.core, self.vcore);
         if running.rung != 0 {
             running.afterwards |= RUNG;
         }

@@ -8,6 +8,8 @@ use platform::world::Host;
 
 /// The host's SLB was kept.
 pub const KEEPS_SLB: u8 = RUN_KEEP_SLB as u8;
+/// The run is traced.
+pub const RUN_TRACED: u8 = 1 << 4;
 /// A doorbell was rung that its vcpu hasn't heard.
 pub const RUNG: u8 = 1 << 5;
 /// An IPI was taken that may have been the host's as well: it gets one.

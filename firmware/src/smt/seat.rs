@@ -1,14 +1,16 @@
 //! One thread's part of a run: called, into the guest, and, after [`super::leave`], its report.
-use super::cores::Core;
+use super::cores::{Core, ENTRY_TRACED, UNTOUCHED};
 use super::inject;
 use super::objects::Vcore;
 use super::running::OWES_IPI;
 use crate::opal::cpu;
+use crate::trace::{self, Whom};
 use asm::{op, spr};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
 use hcalls::page::OWNED;
+use hcalls::trace::Event;
 use platform::guest::{self, Partition};
 use platform::real;
 use platform::thread::Thread;
@@ -38,6 +40,11 @@ pub fn letter(vcore: &'static Vcore, slot: usize) -> u64 {
 }
 
 impl Seat {
+    /// Its vcpu, as the trace names it.
+    pub fn whom(&self) -> Whom {
+        Whom::vcpu(self.vcore.handle(), self.slot)
+    }
+
     /// The present seat of a thread that is in a run.
     #[inline(always)]
     pub fn of(thread: &'static Thread) -> Self {
@@ -72,16 +79,10 @@ impl Seat {
             self.came_too_late(page)
         }
         let key = self.vcore.keys[self.slot].load(Relaxed);
-        if self.core.untouched.load(Relaxed) == 0 || !guest::held(key) {
-            self.enter_anew(page)
+        if self.core.untouched.load(Relaxed) != UNTOUCHED || !guest::held(key) {
+            self.enter_otherwise(page)
         }
-        if self.thread.ptid() == 0 {
-            let hosts_sprs = self.core.hosts_sprs.load(Relaxed) != 0;
-            self.core.hosts_sprs.store(0, Relaxed);
-            // SAFETY: the page is this run's, and this thread's in it; the thread holds the rest.
-            unsafe { guest::load_after_host(page, &self.partition(), hosts_sprs) }
-        }
-        self.enter(page)
+        self.enter_again(page)
     }
 
     /// It has come too late: it must not enter the guest, and its trap stays 0 (B27).
@@ -93,11 +94,38 @@ impl Seat {
             // meanwhile is kept; none comes any more.
             unsafe { (*page).firmware.prodded.set(1) }
         }
+        self.trace_left(ExitReason::None);
         self.report(page)
     }
 
-    /// With registers that this thread doesn't hold yet, or that the host has changed.
+    /// With registers that this thread holds but for those that a run keeps for the host.
+    #[inline(always)]
+    fn enter_again(self, page: *mut VcpuPage) -> ! {
+        if self.thread.ptid() == 0 {
+            let hosts_sprs = self.core.hosts_sprs.load(Relaxed) != 0;
+            self.core.hosts_sprs.store(0, Relaxed);
+            // SAFETY: the page is this run's, and this thread's in it; the thread holds the rest.
+            unsafe { guest::load_after_host(page, &self.partition(), hosts_sprs) }
+        }
+        self.enter(page)
+    }
+
+    /// With registers that this thread doesn't hold yet, or that the host has changed; or traced.
     #[inline(never)]
+    fn enter_otherwise(self, page: *mut VcpuPage) -> ! {
+        let key = self.vcore.keys[self.slot].load(Relaxed);
+        let untouched = self.core.untouched.load(Relaxed);
+        if untouched & ENTRY_TRACED != 0 {
+            let generation = u32::from(self.vcore.entry.snapshot().generation());
+            trace::note(Event::Enter, || (self.whom(), generation));
+        }
+        if untouched & UNTOUCHED != 0 && guest::held(key) {
+            self.enter_again(page)
+        }
+        self.enter_anew(page)
+    }
+
+    #[inline(always)]
     fn enter_anew(self, page: *mut VcpuPage) -> ! {
         // A thread that has held this vcpu before does so no more.
         let key = self.vcore.keys[self.slot].load(Relaxed) + 1;
@@ -171,6 +199,7 @@ impl Seat {
             op::relax();
         }
         op::unrelax();
+        trace::note(Event::Taken, || (self.whom(), 0));
         self.vcore.entry.answered(ptid);
     }
 
@@ -193,21 +222,18 @@ impl Seat {
         sent
     }
 
-    /// Calls a sibling that has ceded, whose `called` was set.
-    pub fn call(&self, ptid: usize) {
-        if ptid == 0 {
-            self.core.rung.store(1, Relaxed);
-            op::ring_thread_0();
-        } else {
-            self.core.icp(ptid).send_ipi();
-        }
-    }
-
     /// Tells why the vcpu came out, if it wasn't pulled.
     #[inline(always)]
     pub fn tell(&self, reason: ExitReason) {
         self.core.fates.tell(self.slot, reason);
         self.vcore.counters.exits[reason as usize & 15].fetch_add(1, Relaxed);
+    }
+
+    /// What the thread has to do for this vcpu is done: it reports, and naps unless it is the runner.
+    #[inline(always)]
+    pub fn trace_left(&self, reason: ExitReason) {
+        let naps = self.thread.ptid() != 0;
+        trace_left(self.whom(), reason, naps);
     }
 
     /// The last that this thread does in the run. All IPIs to it have been taken.
@@ -220,6 +246,15 @@ impl Seat {
             super::run::finish(self.thread, self.core)
         }
         platform::thread::idle()
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn trace_left(whom: Whom, reason: ExitReason, naps: bool) {
+    trace::note(Event::Left, || (whom, reason as u32));
+    if naps {
+        trace::note(Event::Nap, || (Whom::NOBODY, 0));
     }
 }
 
@@ -248,6 +283,7 @@ fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
         // SAFETY: writing clears what is 0 in the value.
         unsafe { spr::write::<{ spr::HMER }>(0) };
     }
+    trace::note(Event::Nap, || (Whom::NOBODY, 0));
     platform::thread::idle()
 }
 

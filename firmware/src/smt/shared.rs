@@ -14,6 +14,7 @@ pub fn enter(core: &Core, vcore: &Vcore) {
     if offset_tb != 0 {
         // SAFETY: no sibling is in a guest, and none counts on the time base.
         unsafe { world::shift_time(offset_tb) };
+        core.offset_tb.store(offset_tb, Relaxed);
         let deadline_tb = core.deadline_tb.load(Relaxed);
         core.deadline_tb
             .store(deadline_tb.wrapping_add(offset_tb), Relaxed);
@@ -28,11 +29,12 @@ pub fn enter(core: &Core, vcore: &Vcore) {
 /// World out. Answers which slots' doorbells were rung and not heard: a vcore with doorbells has
 /// slot n on thread n.
 #[inline(never)]
-pub fn leave(vcore: &Vcore) -> Mask {
+pub fn leave(core: &Core, vcore: &Vcore) -> Mask {
     let offset_tb = vcore.rules.tb_offset.load(Relaxed);
     if offset_tb != 0 {
         // SAFETY: all siblings have reported.
         unsafe { world::shift_time(offset_tb.wrapping_neg()) };
+        core.offset_tb.store(0, Relaxed);
     }
     let doorbells = match vcore.rules.aligned.load(Relaxed) {
         0 => 0,

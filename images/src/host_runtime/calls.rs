@@ -9,6 +9,7 @@ use hcalls::query::Query;
 use hcalls::run::{ClaimAction, CoreState, FIRST_SLOT_SHIFT, JOINED_SHIFT, NO_DECREMENTER};
 use hcalls::run::{QUEUED_SHIFT, RUNG_SHIFT, SET_COMPLETE, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
+use hcalls::trace::TraceAction;
 use hcalls::{Status, Token};
 
 use super::opal::{self, Answer};
@@ -212,6 +213,25 @@ pub fn smt_stats(vcore: Vcore, action: StatsAction) -> Result<VcoreStats> {
     let address = core::ptr::from_mut(&mut stats).expose_provenance() as u64;
     call(Token::SmtStats, &[vcore.0, address, action.into()])?;
     Ok(stats)
+}
+
+/// What SMT_TRACE tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceBlock {
+    pub on: bool,
+    /// Real address and length of the block that [`hcalls::trace::Trace`] reads.
+    pub address: u64,
+    pub len_bytes: u64,
+}
+
+/// SMT_TRACE.
+pub fn smt_trace(action: TraceAction) -> Result<TraceBlock> {
+    let [on, address, len_bytes, ..] = call(Token::SmtTrace, &[action.into()])?;
+    Ok(TraceBlock {
+        on: on != 0,
+        address,
+        len_bytes,
+    })
 }
 
 /// Any call with any arguments, for tests of what is refused.

@@ -123,7 +123,12 @@ pub fn wait_for_run_of(vcore: Vcore, slots: u64) -> Outcome {
     Err("the vcore never ran".into())
 }
 
-fn run_loop(guest: &mut Guest, runnable: u64, blocked: u64, limit_ms: u64) -> Result<Run, String> {
+pub fn run_loop(
+    guest: &mut Guest,
+    runnable: u64,
+    blocked: u64,
+    limit_ms: u64,
+) -> Result<Run, String> {
     let deadline_tb = cpu::time_base() + limit_ms * MS_TB;
     accepted(
         "VCORE_RUN",

@@ -29,6 +29,8 @@ mod running;
 mod soak;
 mod states;
 mod stats;
+mod trace;
+mod trace_check;
 mod waiting;
 
 use images::host_runtime::{self, HostArgs};
@@ -115,6 +117,12 @@ const TESTS: &[Test] = &[
     ("device", opal::device),
     ("sync_reboot", opal::sync_reboot),
     ("quiesce", opal::quiesce),
+    ("trace_calls", trace::trace_calls),
+    ("trace_events", trace::trace_events),
+    ("trace_waiting", trace::trace_waiting),
+    ("trace_others", trace::trace_others),
+    ("trace_overwrites", trace::trace_overwrites),
+    ("bench_trace", trace::bench_trace),
     ("bench", bench::bench),
 ];
 

@@ -61,7 +61,7 @@ pub fn serve_prods(
 }
 
 /// What a host does for an H_PROD that the firmware has left to it: see `FirmwareLine::prodded`.
-fn prod_for(guest: &mut Guest, vcpu: usize, target: u64) {
+pub fn prod_for(guest: &mut Guest, vcpu: usize, target: u64) {
     let there = target < guest.vcpus() as u64;
     if there {
         guest.page_mut(target as usize).firmware.prodded.set(1);

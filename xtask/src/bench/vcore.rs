@@ -247,6 +247,25 @@ fn served(measured: &Measured) -> Result<Table> {
     })
 }
 
+/// What the trace costs while it records, beside the same without it.
+pub fn trace(files: &Files, off: &Measured) -> Result<Table> {
+    let on = measure(files, "catnap.trace=on")?;
+    let mut rows = Vec::new();
+    for (name, what) in [("smt1", "1 vcpu"), ("smt8", "8 vcpus")] {
+        for (measured, state) in [(off, "off"), (&on, "on")] {
+            let count = measured.row(name)?.round_trip()?;
+            rows.push(Row::new(format!("{what}, trace {state}"), count));
+        }
+    }
+    Ok(Table {
+        bench: "vcore",
+        title: "the trace",
+        unit: "instructions",
+        rows,
+        notes: vec![],
+    })
+}
+
 /// What world switches cost beside the guest's own registers.
 fn world(measured: &Measured, firmware: &[u8]) -> Result<Table> {
     let mut code = super::code::Code::read(firmware)?;

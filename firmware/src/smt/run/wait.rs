@@ -2,12 +2,14 @@
 use super::{Run, finish, give_back};
 use crate::smt::cores::Core;
 use crate::smt::running::{INTERRUPTED, RUNG};
+use crate::trace::{self, Whom};
 use crate::vcore::entry::Snapshot;
 use crate::vcore::{Mask, start};
 use asm::op;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::Status;
 use hcalls::run::CoreState;
+use hcalls::trace::Event;
 use platform::thread::Thread;
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
@@ -105,7 +107,7 @@ impl Patience {
 
 fn bring_out(run: &Run) {
     if let Some(ptid) = start::bring_out(&run.vcore.entry) {
-        run.core.icp(ptid).send_ipi();
+        run.core.send_ipi(ptid);
     }
 }
 
@@ -132,6 +134,7 @@ fn fence(run: &Run) -> ! {
         .owing
         .store(core::ptr::from_ref(run.vcore) as u64, Release);
     run.core.set_state(CoreState::Fenced);
+    trace::note(Event::Fence, || (Whom::NOBODY, u32::from(lost)));
     log::error!(
         "core {:#x} is fenced: threads {lost:#04x} never came back: {:?}",
         run.thread.pir,

@@ -1,0 +1,98 @@
+//! The trace: each thread notes what it does in a ring of its own, in the layout of
+//! [`hcalls::trace`]. Nothing is locked and nothing formatted; the oldest record is written over.
+//!
+//! While the trace is off, a thread's area names no ring, and its entries from assembly are the
+//! ordinary ones: those that record stand beside them and take their place when the trace is switched on.
+//! A run's hot path has no check of its own: whether it is traced is told with what it looks at
+//! anyway ([`crate::smt::cores::Core::untouched`], [`crate::smt::cores::Core::at_leaving`]).
+mod ring;
+
+#[cfg(target_arch = "powerpc64")]
+mod entries;
+#[cfg(target_arch = "powerpc64")]
+pub mod switch;
+
+#[cfg(target_arch = "powerpc64")]
+pub use entries::cause;
+pub use ring::Ring;
+
+use hcalls::trace::{Event, NO_SLOT, NO_VCORE};
+
+/// Whom an event is about: nobody, a vcore, or a vcpu of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whom {
+    vcore: u16,
+    slot: u8,
+}
+
+impl Whom {
+    pub const NOBODY: Self = Self {
+        vcore: NO_VCORE,
+        slot: NO_SLOT,
+    };
+
+    /// A vcore, by its handle.
+    pub fn vcore(handle: u64) -> Self {
+        Self {
+            vcore: handle as u16,
+            slot: NO_SLOT,
+        }
+    }
+
+    /// A vcpu of a vcore.
+    pub fn vcpu(handle: u64, slot: usize) -> Self {
+        Self {
+            vcore: handle as u16,
+            slot: slot as u8,
+        }
+    }
+}
+
+/// Where this thread records, while the trace is on.
+#[inline(always)]
+fn own_ring() -> Option<&'static Ring> {
+    #[cfg(target_arch = "powerpc64")]
+    // SAFETY: r13 holds this thread's area, whose `trace` is 0 or the address of the thread's ring,
+    // which stays for good.
+    return unsafe { ((*asm::op::area()).trace as *const Ring).as_ref() };
+    #[cfg(not(target_arch = "powerpc64"))]
+    None
+}
+
+/// Whether this thread records: one load and one branch.
+#[inline(always)]
+pub fn is_on() -> bool {
+    let on = own_ring().is_some();
+    if on {
+        cold();
+    }
+    on
+}
+
+/// Notes an event of this thread's: one load and one branch while the trace is off. Recording is no
+/// call, which would cost whoever does it saved registers even then.
+#[inline(always)]
+pub fn note(event: Event, of: impl FnOnce() -> (Whom, u32)) {
+    if let Some(ring) = own_ring() {
+        cold();
+        let (whom, arg) = of();
+        ring.write(time_tb(), event, whom, arg);
+    }
+}
+
+/// What calls this is put out of the way.
+#[cold]
+#[inline]
+fn cold() {}
+
+/// The host's time base.
+fn time_tb() -> u64 {
+    #[cfg(target_arch = "powerpc64")]
+    {
+        let core = crate::smt::cores::of(platform::thread::current());
+        let offset_tb = core.offset_tb.load(core::sync::atomic::Ordering::Relaxed);
+        asm::op::time_tb().wrapping_sub(offset_tb)
+    }
+    #[cfg(not(target_arch = "powerpc64"))]
+    0
+}

@@ -1,0 +1,75 @@
+//! A thread's entries from assembly while the trace is on: each records, and goes on to the
+//! ordinary one.
+use super::{Whom, note};
+use crate::smt::calls::Args;
+use crate::smt::seat::Seat;
+use crate::smt::{hypercall, leave, run, seat};
+use crate::{boot, opal};
+use hcalls::trace::Event;
+use hcalls::{Token, VcpuPage, papr};
+use platform::thread::{self, Entries};
+
+/// While the trace is off.
+pub const ORDINARY: Entries = Entries {
+    woken: seat::woken,
+    ..boot::ENTRIES
+};
+
+/// While it is on.
+pub const TRACED: Entries = Entries {
+    woken,
+    hypercall: serve,
+    left,
+    opal: call,
+    run: begin_run,
+    ..boot::ENTRIES
+};
+
+/// What ended a nap: SRR1 42:45.
+pub fn cause(srr1: u64) -> u32 {
+    (srr1 >> 18) as u32 & 0xf
+}
+
+extern "C" fn woken(srr1: u64) -> ! {
+    note(Event::Wake, || (Whom::NOBODY, cause(srr1)));
+    seat::woken(srr1)
+}
+
+extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
+    let seat = Seat::of(thread::current());
+    note(Event::Exit, || (seat.whom(), vector as u32));
+    leave::left(vector, page)
+}
+
+/// Those hypercalls that the firmware doesn't know go on to [`left`], and are told of there.
+extern "C" fn serve(page: *mut VcpuPage) -> u64 {
+    let seat = Seat::of(thread::current());
+    // SAFETY: assembly passes the page of the guest that this thread has just left.
+    let [number, argument] = unsafe { [(*page).gpr[3].get(), (*page).gpr[4].get()] };
+    match number {
+        papr::H_CEDE => note(Event::Cede, || (seat.whom(), 0)),
+        papr::H_PROD => note(Event::Prod, || (seat.whom(), argument as u32)),
+        papr::H_CONFER => note(Event::Confer, || (seat.whom(), 0)),
+        _ => {}
+    }
+    let goes_on = hypercall::serve(page);
+    if goes_on != 0 {
+        note(Event::Resume, || (seat.whom(), 0));
+    }
+    goes_on
+}
+
+extern "C" fn call(args: &mut Args, token: u64) -> i64 {
+    note(Event::CallIn, || (Whom::NOBODY, token as u32));
+    let status = opal::call(args, token);
+    note(Event::CallOut, || (Whom::NOBODY, status as u32));
+    status
+}
+
+/// A run that begins tells of its return itself.
+extern "C" fn begin_run(args: &mut Args) -> i64 {
+    note(Event::CallIn, || (Whom::NOBODY, Token::VcoreRun as u32));
+    let status = run::run(args);
+    note(Event::CallOut, || (Whom::NOBODY, status as u32));
+    status
+}
