@@ -46,7 +46,7 @@ pub fn main(tree_real: u64) -> ! {
     match prepare(tree_real) {
         Ok(start) => {
             info!("catnap: to the host at {:#x}", start.pc);
-            thread::give_to_host(&start)
+            opal::cpu::begin_host(start)
         }
         Err(why) => {
             error!("catnap: can't boot: {why}");
@@ -154,7 +154,6 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
     thread::wakes_in(seat::woken);
     let core = cores::of(boot_thread);
     core.awake.fetch_or(1 << boot_thread.ptid(), Release);
-    core.with_host.fetch_or(1 << boot_thread.ptid(), Release);
     call_others(boot_thread);
     Ok(machine.thread_count())
 }
@@ -257,7 +256,7 @@ fn enable_interrupts(machine: &Machine) {
     // SAFETY: the bus is as the machine's tree says.
     let bridge = machine.lpc.and_then(|bus| unsafe { Psi::of(&bus) });
     if let Some(bridge) = bridge {
-        bridge.init(thread::pir());
+        bridge.init(opal::cpu::hosts_first_pir());
         opal::xive::init(bridge);
         console::enable_interrupts();
         bmc::enable_interrupts(machine, op::time_tb());
@@ -286,7 +285,7 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
         .collect();
     let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
     let params = HostTreeParams {
-        boot_pir: thread::pir(),
+        boot_pir: opal::cpu::hosts_first_pir(),
         all_threads: hosts_threads(machine) == ThreadsOf::Host,
         opal_base: BASE,
         opal_entry: asm::opal::entry_real(),

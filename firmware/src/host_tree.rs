@@ -78,6 +78,7 @@ pub fn build(
     if !params.all_threads {
         keep_first_threads(&mut tree)?;
     }
+    sort_cores(&mut tree);
     say_where(&mut tree);
     reserve_uart(&mut tree, machine);
     point_to_console(&mut tree);
@@ -90,18 +91,23 @@ pub fn build(
     Ok(bytes)
 }
 
+/// The PIR of a core's thread 0; None for what isn't a core.
+fn first_server(cpu: &DeviceTreeNode) -> Option<u32> {
+    let servers = cpu.property(property::INTERRUPT_SERVERS)?;
+    servers
+        .value()
+        .first_chunk()
+        .copied()
+        .map(u32::from_be_bytes)
+}
+
 /// Removes the cores with those PIRs.
 fn leave_out(tree: &mut DeviceTree, pirs: &[u32]) {
     let Some(cpus) = tree.find_node_mut(node::CPUS) else {
         return;
     };
-    let is_left_out = |cpu: &DeviceTreeNode| {
-        cpu.property(property::INTERRUPT_SERVERS)
-            .is_some_and(|servers| {
-                let first = servers.value().first_chunk().copied();
-                first.is_some_and(|first| pirs.contains(&u32::from_be_bytes(first)))
-            })
-    };
+    let is_left_out =
+        |cpu: &DeviceTreeNode| first_server(cpu).is_some_and(|pir| pirs.contains(&pir));
     let cores = cpus.children().filter(|cpu| is_left_out(cpu));
     let names: Vec<String> = cores.map(|cpu| cpu.name().to_string()).collect();
     for name in names {
@@ -121,6 +127,25 @@ fn keep_first_threads(tree: &mut DeviceTree) -> Result<(), HostTreeError> {
         }
     }
     Ok(())
+}
+
+/// QEMU names its last core first. Linux numbers threads in the tree's order and, told to start so
+/// many (`maxcpus=`), takes the first: they have to make whole cores, the boot thread's among them.
+fn sort_cores(tree: &mut DeviceTree) {
+    let Some(cpus) = tree.find_node_mut(node::CPUS) else {
+        return;
+    };
+    let cores = cpus.children();
+    let mut cores: Vec<(u32, String)> = cores
+        .filter_map(|cpu| Some((first_server(cpu)?, cpu.name().to_string())))
+        .collect();
+    cores.sort_unstable();
+    // Each becomes the last in its turn.
+    for (_, name) in cores {
+        if let Some(core) = cpus.remove_child(&name) {
+            cpus.add_child(core);
+        }
+    }
 }
 
 /// Which chip cores and memory belong to: Linux makes a NUMA node of each chip.

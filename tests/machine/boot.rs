@@ -51,6 +51,7 @@ pub fn trials() -> Vec<Trial> {
         comes_up(boot, &End::Off)
     }));
     trials.push(trial("boot::without-initrd", without_initrd));
+    trials.push(trial("boot::elected-elsewhere", elected_elsewhere));
     trials
 }
 
@@ -79,4 +80,17 @@ fn without_initrd() -> Outcome {
     };
     let expected = Expected::lines([format!("ok {WITHOUT_GUEST}")]).then("host: done");
     boot.check(&End::Off, &expected).map(drop)
+}
+
+/// The host begins on the first core, whoever was elected to boot, and can start who was.
+fn elected_elsewhere() -> Outcome {
+    const OTHER_CORE: &str = "two_cores";
+    let boot = behaviours::boot(OTHER_CORE, Tcg::Multi).elected_elsewhere();
+    let expected = behaviours::expected(OTHER_CORE);
+    let lines = boot.check(&End::Off, &expected)?;
+    let elected = format!("pir{:02x}: catnap: to the host", images::SECOND_CORE);
+    match lines.iter().any(|line| line.contains(&elected)) {
+        true => Ok(()),
+        false => Err(format!("not said: {elected}\n{}", lines.join("\n"))),
+    }
 }

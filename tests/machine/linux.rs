@@ -75,6 +75,10 @@ pub fn trials() -> Vec<Trial> {
             let words = linux::check_words(cores * threads);
             let words = format!("catnap.threads=host {PATIENT} {words}");
             let boot = with_kernel(release, Boot::new(cores, threads), &words);
+            let boot = match cores {
+                1 => boot,
+                _ => boot.elected_elsewhere(),
+            };
             boot.check(&End::Off, &checks()).map(drop)
         }));
     }

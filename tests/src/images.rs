@@ -34,6 +34,30 @@ pub fn read(name: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// PIR of thread 0 of a machine's second core.
+pub const SECOND_CORE: u8 = 0x10;
+
+/// The firmware, but threads of the first core aren't elected to boot.
+///
+/// # Panics
+/// The image's code is another than it was.
+pub fn firmware_elected_elsewhere() -> PathBuf {
+    /// `cmpldi r29, QEMU_UNREACHABLE_PIR; bge` past the election (`asm::reset`).
+    const PAST_TOO_HIGH: [u8; 6] = [0x28, 0x3d, 0x01, 0x00, 0x40, 0x80];
+    /// `cmpldi r29, SECOND_CORE; blt` there.
+    const PAST_TOO_LOW: [u8; 6] = [0x28, 0x3d, 0x00, SECOND_CORE, 0x41, 0x80];
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let path = PATH.get_or_init(|| {
+        let mut image = read("catnap.lid");
+        let mut codes = image.array_windows();
+        let at = codes.position(|code| *code == PAST_TOO_HIGH);
+        let at = at.expect("the image compares PIRs");
+        image[at..][..PAST_TOO_LOW.len()].copy_from_slice(&PAST_TOO_LOW);
+        scratch_file("elected-elsewhere.lid", &image)
+    });
+    path.clone()
+}
+
 /// An archive with every guest by the name of its file, for the test host.
 pub fn guests() -> Vec<u8> {
     let anyone = path("guest-loop.be");

@@ -68,6 +68,15 @@ impl Boot {
         }
     }
 
+    /// With a thread of the second core elected to boot. The last `-bios` counts.
+    #[must_use]
+    pub fn elected_elsewhere(mut self) -> Self {
+        let firmware = images::firmware_elected_elsewhere();
+        self.extra
+            .extend(["-bios".to_string(), firmware.display().to_string()]);
+        self
+    }
+
     /// Runs it; it has to end as `end` says, and its console to be as expected.
     ///
     /// # Errors

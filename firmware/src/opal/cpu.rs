@@ -16,6 +16,7 @@ use hcalls::trace::Event;
 use platform::thread::{self, HostStart, Thread};
 use platform::world;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
+use spin::Once;
 
 /// How long CORE_CLAIM waits for threads to answer: 1 s. An emulator with more threads than
 /// processors can take a good part of it.
@@ -63,10 +64,52 @@ pub fn start(server: u64, address: u64) -> Status {
 
 /// Set in a host start, so that address 0 is one, too.
 const START: u64 = 1 << 63;
+/// The host start of [`FIRST_START`].
+const FIRST: u64 = u64::MAX;
+/// How the host begins, on its first thread.
+static FIRST_START: Once<HostStart> = Once::new();
+
+/// The core on whose thread 0 the host begins: the machine's first, so that it finds the same machine
+/// whichever thread was elected at reset. Only if that core is fenced is it the boot thread's.
+fn hosts_first_core() -> &'static Core {
+    let first = &cores::all()[0];
+    match first.state() {
+        CoreState::Fenced => cores::of(thread::current()),
+        CoreState::Held | CoreState::Released => first,
+    }
+}
+
+/// The PIR of the host's first thread; for the boot thread to ask.
+pub fn hosts_first_pir() -> u32 {
+    hosts_first_core().pir.load(Relaxed)
+}
+
+/// The boot thread's last: the host begins. Unless that's on the boot thread itself, this one is then
+/// as if the host had returned it.
+pub fn begin_host(start: HostStart) -> ! {
+    let (me, first) = (thread::current(), hosts_first_core());
+    let mine = cores::of(me);
+    first.with_host.fetch_or(1, Release);
+    if core::ptr::eq(mine, first) {
+        thread::give_to_host(&start)
+    }
+    FIRST_START.call_once(|| start);
+    first.host_starts[0].store(FIRST, Release);
+    if first.state() == CoreState::Held {
+        first.icp(0).send_ipi();
+    }
+    if mine.state() == CoreState::Released {
+        park(mine, me);
+    }
+    thread::idle()
+}
 
 /// Gives the calling thread to the host, if the host has asked for it.
 pub fn start_if_asked(core: &Core, thread: &Thread) {
     let start = core.host_starts[thread.ptid()].swap(0, Acquire);
+    if start == FIRST {
+        thread::give_to_host(FIRST_START.wait())
+    }
     if start & START != 0 {
         trace::note(Event::ToHost, || (Whom::NOBODY, 0));
         let args = [u64::from(thread.pir), 0, 0, 0, 0, 0, 0];

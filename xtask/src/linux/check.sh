@@ -19,6 +19,10 @@ cpus=$(word check.cpus)
 [ "$first_year" = 2031 ] && [ "$(word check.end)" = reboot ] && cpus=$(word check.rebooted.cpus)
 same cpus "$(nproc)" "$cpus"
 same online "$(grep -c ^processor /proc/cpuinfo)" "$cpus"
+# Linux numbers threads as the tree does, and begins on the tree's boot thread: both by PIR.
+number() { hexdump -v -s "$2" -n 4 -e '4/1 "%02x"' "$1"; }
+first=$(for core in $tree/cpus/*@*; do number $core/ibm,ppc-interrupt-server#s 0; echo; done | sort | head -n 1)
+same boot-thread "$(number /sys/firmware/fdt 28)" "$first"
 chips=$(cat $tree/cpus/*@*/ibm,chip-id $tree/memory@*/ibm,chip-id | hexdump -v -e '4/1 "%02x" "\n"' | sort -u | wc -l)
 same nodes "$(ls -d /sys/devices/system/node/node[0-9]* | wc -l)" "$chips"
 has version $tree/ibm,opal/firmware/version '^catnap-'
