@@ -130,8 +130,11 @@ pub fn change_entries(pir: u32, from: &Entries, to: &Entries) {
     };
     macro_rules! change {
         ($($field:ident),+) => {
-            // SAFETY: fields of an area.
-            $(change(unsafe { &raw mut (*area).$field }, from.$field as u64, to.$field as u64);)+
+            $({
+                let (from, to) = (from.$field as *const (), to.$field as *const ());
+                // SAFETY: a field of an area.
+                change(unsafe { &raw mut (*area).$field }, from as u64, to as u64);
+            })+
         };
     }
     change!(woken, hypercall, left, opal, run);
