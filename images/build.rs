@@ -18,6 +18,7 @@ fn main() {
         "doorbell",
         "calls",
         "soak",
+        "timeline",
     ];
     let hosts = ["host", "testhost", "callbench"].map(|name| (name.to_owned(), "host.ld"));
     let guests = guests.map(|name| (format!("guest-{name}"), "guest.ld"));

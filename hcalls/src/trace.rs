@@ -257,9 +257,14 @@ impl<'a> Ring<'a> {
     /// What was recorded since the last Start and is still there, oldest first. While the trace is
     /// on, the oldest of a full ring is left out: the thread may be writing over it.
     pub fn records(&self) -> impl Iterator<Item = Record> + use<'a> {
-        let (records, head) = (self.records, self.header.head.get());
-        let first = head - self.kept();
-        (first..head).map(move |number| records[number as usize & (records.len() - 1)])
+        let records = self.records;
+        self.places().map(move |place| records[place])
+    }
+
+    /// The places in the ring that these records have.
+    pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        let (head, last) = (self.header.head.get(), self.records.len() - 1);
+        (head - self.kept()..head).map(move |number| number as usize & last)
     }
 
     /// How many records since the last Start were written over.

@@ -134,6 +134,23 @@ pub mod interrupts {
     pub const DEC_TB: u64 = 51_200;
 }
 
+/// `guest-timeline`: who does what, by vcpu; all others spin.
+pub mod timeline {
+    /// Works, prods [`PRODDED`], waits until all late joiners are there, and reports STEP.
+    pub const PRODDER: u64 = 0;
+    /// H_CEDE until it's prodded.
+    pub const PRODDED: u64 = 1;
+    /// H_CEDE until its decrementer expires.
+    pub const TIMED: u64 = 2;
+    /// From this one on: they join late. How many these are.
+    pub const FIRST_LATE: u64 = 6;
+    pub const LATE: u64 = 2;
+
+    /// What is done between two things to be seen: some microseconds, in ticks.
+    pub const STEP_TB: u64 = 2048;
+    pub const STEP: u64 = 0x789a;
+}
+
 /// `guest-soak`: what it reports, and what the host answers.
 pub mod soak {
     /// The vcpu and how many reports it made before; the answer is [`answer`] of both.

@@ -8,6 +8,7 @@ mod budgets;
 mod job;
 mod linux;
 mod payloads;
+mod timeline;
 mod trees;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -33,6 +34,7 @@ fn main() {
         payloads::trials(),
         trees::trials(),
         budgets::trials(),
+        timeline::trials(),
         linux::trials(),
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().collect();

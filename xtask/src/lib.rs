@@ -21,3 +21,4 @@ pub mod soak;
 pub mod symbols;
 pub mod test;
 pub mod toolchain;
+pub mod trace;

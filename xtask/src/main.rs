@@ -57,6 +57,10 @@ enum Command {
     ///
     /// QEMU's time counts instructions then, so numbers are exact, and alike from run to run.
     Bench(xtask::bench::BenchOptions),
+    /// Record what each hardware thread does, and draw it.
+    ///
+    /// Writes trace.svg, a picture, and trace.json, which Perfetto reads.
+    Trace(xtask::trace::TraceOptions),
     /// Boot as `run` does, but stopped and waiting for a debugger.
     Debug(xtask::debug::DebugOptions),
     /// Check the dependencies' licences, sources and advisories with cargo-deny.
@@ -91,6 +95,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Test(options) => xtask::test::test(&options),
         Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => xtask::bench::bench(&options),
+        Command::Trace(options) => xtask::trace::trace(&options),
         Command::Debug(options) => xtask::debug::debug(&options),
         Command::Deny => xtask::deny::deny(),
     }

@@ -23,6 +23,12 @@ mod machine {
         pir as u32
     }
 
+    /// The decrementer expires after so many ticks; the host has it interrupt nobody.
+    pub fn set_decrementer(ticks: u64) {
+        // SAFETY: the host runs with interrupts off.
+        unsafe { asm!("mtspr 22, {}", in(reg) ticks, options(nomem, nostack, preserves_flags)) }
+    }
+
     /// Lets others of the machine go first: to be in every loop that waits.
     pub fn relax() {
         // SAFETY: a hint (Power ISA 2.07 Book II 3.2).
@@ -86,6 +92,9 @@ mod machine {
         unreachable!("no POWER8")
     }
     pub fn pir() -> u32 {
+        unreachable!("no POWER8")
+    }
+    pub fn set_decrementer(_ticks: u64) {
         unreachable!("no POWER8")
     }
     pub fn relax() {

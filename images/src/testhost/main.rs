@@ -29,6 +29,7 @@ mod running;
 mod soak;
 mod states;
 mod stats;
+mod timeline;
 mod trace;
 mod trace_check;
 mod waiting;
@@ -122,7 +123,7 @@ const TESTS: &[Test] = &[
     ("trace_waiting", trace::trace_waiting),
     ("trace_others", trace::trace_others),
     ("trace_overwrites", trace::trace_overwrites),
-    ("bench_trace", trace::bench_trace),
+    ("timeline", timeline::timeline),
     ("bench", bench::bench),
 ];
 
@@ -144,6 +145,11 @@ fn host(args: HostArgs) -> ! {
     if !found {
         println!("FAILED test={name}: not one of these, nor `all`:");
         TESTS.iter().for_each(|(test, _)| println!("  {test}"));
+    }
+    if boot_args::value(lab.boot_args(), "tell") == Some("trace")
+        && let Err(why) = timeline::tell()
+    {
+        println!("FAILED to tell the trace: {why}");
     }
     println!("host: done");
     host_runtime::opal::power_down()

@@ -4,7 +4,7 @@ use alloc::string::String;
 use hcalls::papr::{H_PROD, H_SUCCESS};
 use hcalls::partition::Policy;
 use hcalls::query::{FEATURE_TRACE, Query};
-use hcalls::run::{RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED, VcpuState};
+use hcalls::run::VcpuState;
 use hcalls::trace::{Event, Trace, TraceAction};
 use hcalls::{Status, Token};
 use images::behaviour::calls as case;
@@ -19,12 +19,12 @@ use crate::lab::{self, Lab, MS_TB, Wanted};
 use crate::trace_check::{Totals, check};
 use crate::{cores, waiting};
 
-fn switch(action: TraceAction) -> Result<TraceBlock, String> {
+pub fn switch(action: TraceAction) -> Result<TraceBlock, String> {
     accepted("SMT_TRACE", calls::smt_trace(action))
 }
 
 /// What was recorded; the trace is off, and nobody writes to it.
-fn read() -> Result<Trace<'static>, String> {
+pub fn read() -> Result<Trace<'static>, String> {
     let block = switch(TraceAction::Status)?;
     // SAFETY: memory of the firmware's that hosts may read.
     let bytes = unsafe { real_memory(block.address..block.address + block.len_bytes) };
@@ -204,39 +204,4 @@ pub fn trace_overwrites(_lab: &mut Lab) -> Outcome {
         "the last record is after the end"
     );
     Ok(())
-}
-
-/// What tracing costs. With `-icount shift=0` a nanosecond is an instruction.
-pub fn bench_trace(lab: &mut Lab) -> Outcome {
-    for vcpus in [1, 8] {
-        let mut guest = lab.guest(&Wanted::new("calls", vcpus))?;
-        lab::start_all(&mut guest, [case::ALL_THEN_REPORT, 0]);
-        run_ns(&mut guest)?;
-        let before = run_ns(&mut guest)?;
-        switch(TraceAction::Start)?;
-        run_ns(&mut guest)?;
-        let on = run_ns(&mut guest)?;
-        switch(TraceAction::Stop)?;
-        run_ns(&mut guest)?;
-        let after = run_ns(&mut guest)?;
-        println!("trace smt{vcpus}: off {before} ns, on {on} ns, off again {after} ns");
-        lab.clear();
-    }
-    Ok(())
-}
-
-/// What a run takes, on the mean of some.
-fn run_ns(guest: &mut Guest) -> Result<u64, String> {
-    const ROUNDS: u64 = 64;
-    let all = guest.all_slots();
-    let mut taken_tb = 0;
-    for _ in 0..ROUNDS {
-        let before_tb = cpu::time_base();
-        let flags = RUN_FP_CLEAN | RUN_UNTOUCHED | RUN_SPRS_LOST;
-        let run = guest.run(all, 0, before_tb + 100 * MS_TB, flags);
-        taken_tb += cpu::time_base() - before_tb;
-        same("exited", accepted("VCORE_RUN", run)?.exited, 1)?;
-        lab::answer(guest, 0, H_SUCCESS);
-    }
-    Ok(taken_tb * 1_000_000_000 / cpu::TB_HZ / ROUNDS)
 }
