@@ -13,6 +13,8 @@ use xtask::qemu::MAX_CHIPS;
 
 use crate::{Outcome, trial};
 
+mod matrix;
+
 const LIMIT: Duration = Duration::from_secs(240);
 /// A machine with more threads than the build host has processors can leave one of them without
 /// its turn for so long that Linux's watchdog takes it for dead, under any firmware.
@@ -73,7 +75,7 @@ pub fn trials() -> Vec<Trial> {
     for (name, release, cores, threads) in ALL_THREADS {
         trials.push(trial(format!("linux::{name}"), move || {
             let words = linux::check_words(cores * threads);
-            let words = format!("catnap.threads=host {PATIENT} {words}");
+            let words = format!("catnap.threads=host {PATIENT} check.hotplug=2 {words}");
             let boot = with_kernel(release, Boot::new(cores, threads), &words);
             let boot = match cores {
                 1 => boot,
@@ -88,6 +90,8 @@ pub fn trials() -> Vec<Trial> {
     ));
     trials.push(trial("linux::typing", typing));
     trials.push(trial("linux::reboot", reboot));
+    trials.push(trial("linux::panic", panic));
+    trials.extend(matrix::trials());
     for (name, words, cpus) in [
         ("kexec", "", 2),
         ("kexec-of-all-threads", "catnap.threads=host", 4),
@@ -103,6 +107,9 @@ fn passes(release: Release, boot: Boot, end: &End) -> Outcome {
     let mut words = linux::check_words(boot.chips * boot.cores);
     if boot.bmc {
         words = format!("{words} {}", linux::CHECK_BMC);
+    }
+    if boot.tcg != Tcg::Counting {
+        words += " check.naps";
     }
     let boot = with_kernel(release, boot, &words);
     boot.check(end, &checks()).map(drop)
@@ -225,6 +232,21 @@ fn reboot() -> Outcome {
         .then("check: ok msglog")
         .then(linux::DONE)
         .then("reboot: Power down");
+    boot.check(&End::Off, &expected).map(drop)
+}
+
+/// A kernel that dies reboots the machine, from a thread that isn't the first, and all is as before.
+fn panic() -> Outcome {
+    let words = format!("catnap.threads=host {PATIENT} panic=1 check.end=panic");
+    let words = format!("{words} {}", linux::check_words(4));
+    let boot = with_kernel(Release::V6_12, Boot::new(2, 2), &words);
+    let expected = Expected::lines([linux::DONE])
+        .then("Kernel panic - not syncing: sysrq triggered crash")
+        .then("catnap: to the host")
+        .then("check: ok cpus")
+        .then(linux::DONE)
+        .then("reboot: Power down")
+        .forbid("check: FAILED");
     boot.check(&End::Off, &expected).map(drop)
 }
 

@@ -30,6 +30,9 @@ const QEMU_PACKAGE: &str = "tests";
 pub struct TestOptions {
     /// Run only tests whose name contains this, and neither format nor lints.
     filter: Option<String>,
+    /// Run the tests in QEMU that take too long for every day, and no others.
+    #[arg(long)]
+    ignored: bool,
 }
 
 /// How many tests of a stage passed and failed.
@@ -56,33 +59,11 @@ impl Count {
 /// The command.
 pub fn test(options: &TestOptions) -> Result<ExitCode> {
     setup::quick()?;
-    let mut total = Count::default();
-    if options.filter.is_none() {
-        toolchain::ensure_linters();
-        total.add(single(
-            "format",
-            project::cargo().args(["fmt", "--all", "--check", "--", "--color", "never"]),
-        ));
-        total.add(single("lints, build host", &mut lints_of_host()));
-        total.add(single("lints, POWER8", &mut lints_of_machine()));
-        total.add(single("lints, loom", &mut lints_of_loom()));
-    }
     let filter = options.filter.as_deref();
-    total.add(stage(
-        "tests on the build host",
-        &mut host_tests(filter),
-        filter,
-    )?);
-    if filter.is_none() {
-        total.add(stage("all states of a vcore", &mut states_tests(), None)?);
-    }
-    total.add(stage(
-        "all orders of the protocol's steps, under the weak memory model",
-        &mut loom_tests(filter),
-        filter,
-    )?);
-    total.add(stage("fuzz targets", &mut fuzz_tests(filter), filter)?);
-    total.add(tests_in_qemu(filter)?);
+    let total = match options.ignored {
+        true => tests_in_qemu(filter, true)?,
+        false => everyday_tests(filter)?,
+    };
     let ran = total.passed + total.failed > 0;
     if !ran {
         println!(
@@ -97,6 +78,36 @@ pub fn test(options: &TestOptions) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn everyday_tests(filter: Option<&str>) -> Result<Count> {
+    let mut total = Count::default();
+    if filter.is_none() {
+        toolchain::ensure_linters();
+        total.add(single(
+            "format",
+            project::cargo().args(["fmt", "--all", "--check", "--", "--color", "never"]),
+        ));
+        total.add(single("lints, build host", &mut lints_of_host()));
+        total.add(single("lints, POWER8", &mut lints_of_machine()));
+        total.add(single("lints, loom", &mut lints_of_loom()));
+    }
+    total.add(stage(
+        "tests on the build host",
+        &mut host_tests(filter),
+        filter,
+    )?);
+    if filter.is_none() {
+        total.add(stage("all states of a vcore", &mut states_tests(), None)?);
+    }
+    total.add(stage(
+        "all orders of the protocol's steps, under the weak memory model",
+        &mut loom_tests(filter),
+        filter,
+    )?);
+    total.add(stage("fuzz targets", &mut fuzz_tests(filter), filter)?);
+    total.add(tests_in_qemu(filter, false)?);
+    Ok(total)
 }
 
 fn lints_of_host() -> Command {
@@ -183,7 +194,7 @@ fn loom_tests(filter: Option<&str>) -> Command {
     cargo
 }
 
-fn tests_in_qemu(filter: Option<&str>) -> Result<Count> {
+fn tests_in_qemu(filter: Option<&str>, ignored: bool) -> Result<Count> {
     heading("kernels");
     if let Err(error) = Files::ensure() {
         println!("test: kernels: FAILED: {error:#}");
@@ -201,13 +212,13 @@ fn tests_in_qemu(filter: Option<&str>) -> Result<Count> {
     let mut count = filter.map_or(Count::one(true), |_| Count::default());
     count.add(stage(
         "tests in QEMU",
-        &mut qemu_tests(&images.dir, filter),
+        &mut qemu_tests(&images.dir, filter, ignored),
         filter,
     )?);
     Ok(count)
 }
 
-fn qemu_tests(images: &Path, filter: Option<&str>) -> Command {
+fn qemu_tests(images: &Path, filter: Option<&str>, ignored: bool) -> Command {
     let mut cargo = project::cargo();
     cargo.args([
         "test",
@@ -217,6 +228,9 @@ fn qemu_tests(images: &Path, filter: Option<&str>) -> Command {
         QEMU_PACKAGE,
     ]);
     cargo.args(filter).env("CATNAP_IMAGES", images);
+    if ignored {
+        cargo.args(["--test", "machine", "--", "--ignored"]);
+    }
     cargo
 }
 

@@ -1,6 +1,7 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
-# Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.end=WORD; and
-# check.rebooted.cpus=N: on the second boot the host has so many, since the first has asked for them.
+# Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps,
+# check.hotplug=ROUNDS, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so
+# many, since the first has asked for them.
 
 ok() { echo "check: ok $1"; }
 failed() { echo "check: FAILED $1: $2"; }
@@ -17,12 +18,15 @@ first_year=$(cut -d- -f1 /sys/class/rtc/rtc0/date 2>/dev/null)
 
 cpus=$(word check.cpus)
 [ "$first_year" = 2031 ] && [ "$(word check.end)" = reboot ] && cpus=$(word check.rebooted.cpus)
+# A kernel that dumps another has few threads, the one that has crashed among them, and begins on that.
+[ "$(word check.end)" = dumped ] && cpus=$(nproc)
 same cpus "$(nproc)" "$cpus"
+has platform /proc/cpuinfo '^firmware.*OPAL'
 same online "$(grep -c ^processor /proc/cpuinfo)" "$cpus"
 # Linux numbers threads as the tree does, and begins on the tree's boot thread: both by PIR.
 number() { hexdump -v -s "$2" -n 4 -e '4/1 "%02x"' "$1"; }
 first=$(for core in $tree/cpus/*@*; do number $core/ibm,ppc-interrupt-server#s 0; echo; done | sort | head -n 1)
-same boot-thread "$(number /sys/firmware/fdt 28)" "$first"
+[ "$(word check.end)" = dumped ] || same boot-thread "$(number /sys/firmware/fdt 28)" "$first"
 chips=$(cat $tree/cpus/*@*/ibm,chip-id $tree/memory@*/ibm,chip-id | hexdump -v -e '4/1 "%02x" "\n"' | sort -u | wc -l)
 same nodes "$(ls -d /sys/devices/system/node/node[0-9]* | wc -l)" "$chips"
 has version $tree/ibm,opal/firmware/version '^catnap-'
@@ -31,7 +35,10 @@ has symbols $opal/symbol_map ' opal_entry$'
 has exports $opal/exports/symbol_map ' opal_entry$'
 has calls $opal/exports/opal_calls CATCALLS
 has interrupts /proc/interrupts 'opal-psi'
-has nap /sys/devices/system/cpu/cpuidle/current_driver powernv_idle
+idle=powernv_idle
+is_asked powersave=off && idle=none
+same idle "$(cat /sys/devices/system/cpu/cpuidle/current_driver)" $idle
+is_asked check.naps && sleep 0.2 && has naps /sys/devices/system/cpu/cpu0/cpuidle/state1/usage '^[1-9]'
 has console /proc/interrupts hvc_console
 
 same temperatures "$(cat /sys/class/hwmon/hwmon0/temp*_input | wc -l)" "$(ls -d $tree/cpus/*@* | wc -l)"
@@ -40,6 +47,24 @@ has celsius /sys/class/hwmon/hwmon0/temp1_input '^[1-9][0-9]000$'
 printf 'check=%s' "$$" | dd of=/dev/nvram bs=1 seek=4112 conv=notrunc 2>/dev/null
 same nvram "$(dd if=/dev/nvram bs=1 skip=4112 count=$((6 + ${#$})) 2>/dev/null)" "check=$$"
 has oops-log /dev/nvram 'lnx,oops-log'
+
+# All threads but one go and come back, in each round another one stays.
+go_and_come_back() {
+    for thread in /sys/devices/system/cpu/cpu[0-9]*; do
+        [ "${thread##*cpu}" = "$1" ] || echo 0 >"$thread/online" || return 1
+    done
+    [ "$(nproc)" = 1 ] || return 1
+    for thread in /sys/devices/system/cpu/cpu[0-9]*; do
+        [ "${thread##*cpu}" = "$1" ] || echo 1 >"$thread/online" || return 1
+    done
+    [ "$(nproc)" = "$cpus" ]
+}
+rounds=$(word check.hotplug)
+if [ -n "$rounds" ]; then
+    round=0
+    while [ $round -lt "$rounds" ] && go_and_come_back $((round % cpus)); do round=$((round + 1)); done
+    same hotplug "$round rounds, $(cat /sys/devices/system/cpu/online)" "$rounds rounds, 0-$((cpus - 1))"
+fi
 
 if is_asked check.rtc; then
     if hwclock -u -s; then ok clock-read; else failed clock-read hwclock; fi
@@ -67,6 +92,13 @@ reboot)
     [ "$first_year" = 2031 ] || reboot -f
     ;;
 halt) halt -f ;;
+panic) [ "$first_year" = 2031 ] || echo c >/proc/sysrq-trigger ;;
+kdump)
+    kexec -p /vmlinux --initrd=/initrd --append='console=hvc0 nr_cpus=1 catnap.check check.end=dumped' &&
+        echo c >/proc/sysrq-trigger
+    failed kdump 'no second kernel'
+    ;;
+dumped) if [ -s /proc/vmcore ]; then ok dump; else failed dump 'no /proc/vmcore'; fi ;;
 kexec)
     kexec -l /vmlinux --initrd=/initrd --append="$(sed 's/check.end=kexec/check.end=off/' /proc/cmdline)" &&
         kexec -e
