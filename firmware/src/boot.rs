@@ -1,6 +1,6 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
-use crate::smt::{calls, check, cores, hypercall, inject, leave, run, seat};
+use crate::smt::{calls, check, cores, exported, hypercall, inject, leave, run, seat};
 use crate::{epitaph, heap, nvram, opal, settings, symbol_map, trace};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -278,6 +278,7 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
         ("symbol_map", symbols),
         ("opal_calls", calls),
         ("trace", trace),
+        ("smt_stats", exported::init()),
     ];
     let exports: Vec<_> = exports
         .into_iter()

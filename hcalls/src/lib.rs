@@ -18,6 +18,7 @@ pub mod stats;
 pub mod status;
 pub mod token;
 pub mod trace;
+pub mod vcore_table;
 
 pub use exit::ExitReason;
 pub use page::VcpuPage;

@@ -2,8 +2,10 @@
 use hcalls::trace::Event;
 use libtest_mimic::Trial;
 use tests::qemu::{End, Tcg};
+use xtask::stats;
+use xtask::told::Told;
 use xtask::trace::timeline::{State, Timeline, Track};
-use xtask::trace::{self, Dump, perfetto, svg};
+use xtask::trace::{self, perfetto, svg};
 
 use crate::{Outcome, behaviours, trial};
 
@@ -12,18 +14,45 @@ const CORE: std::ops::Range<u32> = 8..16;
 const OTHER: u32 = 16;
 
 pub fn trials() -> Vec<Trial> {
-    vec![trial("timeline", timeline)]
+    vec![
+        trial("timeline::drawn", drawn),
+        trial("timeline::counted", counted),
+    ]
 }
 
-fn timeline() -> Outcome {
+/// Boots the test host with the scenario and has it tell an export.
+fn told(export: &str) -> Result<Vec<u8>, String> {
     let mut boot = behaviours::boot(trace::SCENARIO, Tcg::Counting);
-    boot.bootargs = format!("{} {}", boot.bootargs, trace::TELL);
+    boot.bootargs = format!("{} tell={export}", boot.bootargs);
     let lines = boot.check(&End::Off, &behaviours::expected(trace::SCENARIO))?;
-    let mut dump = Dump::default();
-    for line in &lines {
-        dump.take(line);
+    let told = Told::of(lines.iter().map(String::as_str));
+    told.bytes().map_err(|why| format!("{why:#}"))
+}
+
+/// The tables of `cargo xtask stats` have what was done: two runs, six vcpus and eight, two of which
+/// joined late, two H_CEDE and an H_PROD.
+fn counted() -> Outcome {
+    let show = |export| stats::show(&told(export)?).map_err(|why| format!("{why:#}"));
+    let (vcores, calls) = (show("smt_stats")?, show("opal_calls")?);
+    let mut faults = Vec::new();
+    for (text, row) in [
+        (&vcores, "8 2 0 14 2 16 3 1"),
+        (&vcores, "Hypercall 1, Kick 1, Pulled 14"),
+        (&calls, "VCPU_CREATE 8"),
+        (&calls, "VCPU_SET_STATE 1"),
+    ] {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let found = text.lines().any(|line| words(line).contains(row));
+        faults.extend(fault(found, format!("no row with {row}")));
     }
-    let timeline = dump.bytes().and_then(|bytes| trace::read(&bytes));
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{}\n{vcores}\n{calls}", faults.join("\n"))),
+    }
+}
+
+fn drawn() -> Outcome {
+    let timeline = trace::read(&told("trace")?);
     let timeline = timeline.map_err(|why| format!("{why:#}"))?;
     let faults: Vec<String> = [
         threads(&timeline),

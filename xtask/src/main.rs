@@ -61,6 +61,10 @@ enum Command {
     ///
     /// Writes trace.svg, a picture, and trace.json, which Perfetto reads.
     Trace(xtask::trace::TraceOptions),
+    /// Show what the firmware exports of vcores, vcpus and calls, as tables.
+    ///
+    /// Linux has the files below /sys/firmware/opal/exports.
+    Stats(xtask::stats::StatsOptions),
     /// Boot as `run` does, but stopped and waiting for a debugger.
     Debug(xtask::debug::DebugOptions),
     /// Check the dependencies' licences, sources and advisories with cargo-deny.
@@ -96,6 +100,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => xtask::bench::bench(&options),
         Command::Trace(options) => xtask::trace::trace(&options),
+        Command::Stats(options) => xtask::stats::stats(&options),
         Command::Debug(options) => xtask::debug::debug(&options),
         Command::Deny => xtask::deny::deny(),
     }

@@ -4,6 +4,7 @@
 //! firmware has to do now and then is done when a host asks for events, or tells of an interrupt.
 use super::host_memory::store;
 use super::{ipmi, message};
+use crate::smt::exported;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hcalls::Status;
 use platform::console;
@@ -25,6 +26,7 @@ fn look() -> u64 {
     update(EVENT_CONSOLE_INPUT, console::has_input());
     update(EVENT_MESSAGE, message::is_pending());
     ipmi::look();
+    exported::look();
     EVENTS.load(Relaxed)
 }
 

@@ -15,6 +15,8 @@ pub mod objects;
 pub mod machine_tests;
 
 #[cfg(target_arch = "powerpc64")]
+pub mod exported;
+#[cfg(target_arch = "powerpc64")]
 pub mod hypercall;
 #[cfg(target_arch = "powerpc64")]
 pub mod inject;

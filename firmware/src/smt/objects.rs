@@ -8,7 +8,7 @@ use platform::lock::Lock;
 
 mod vcores;
 
-pub use vcores::{MAX_VCORES, Rules, Vcore, all, vcore};
+pub use vcores::{MAX_VCORES, Rules, Vcore, all, places, vcore};
 
 use vcores::VCORES;
 

@@ -2,6 +2,8 @@
 use alloc::string::String;
 use core::ops::Range;
 
+use dtoolkit::fdt::Fdt;
+use dtoolkit::{Node, Property};
 use hcalls::exit::ExitReason;
 use hcalls::partition::{MemoryMode, Policy, PtidMode};
 use hcalls::run::RUN_FP_CLEAN;
@@ -20,7 +22,9 @@ pub const MS_TB: u64 = cpu::TB_HZ / 1000;
 
 pub struct Lab {
     pub machine: Machine<'static>,
-    tree: Range<u64>,
+    tree: Fdt<'static>,
+    /// Where it lies.
+    tree_range: Range<u64>,
     pub ram: Ram,
     archive: &'static [u8],
     next_lpid: u32,
@@ -61,8 +65,8 @@ impl Lab {
     pub fn new(args: &HostArgs) -> Self {
         let tree = host_runtime::device_tree(args);
         let machine = Machine::read(tree).expect("the device tree");
-        let tree = args.tree..args.tree + tree.data().len() as u64;
-        let ram = host_runtime::free_ram(&machine, tree.clone());
+        let tree_range = args.tree..args.tree + tree.data().len() as u64;
+        let ram = host_runtime::free_ram(&machine, tree_range.clone());
         host_runtime::xscom::init(&machine);
         let initrd = machine.initrd.clone().unwrap_or(0..0);
         // SAFETY: the firmware put the archive there for the host, who only reads it.
@@ -70,11 +74,24 @@ impl Lab {
         Self {
             machine,
             tree,
+            tree_range,
             ram,
             archive,
             next_lpid: 1,
             spare: None,
         }
+    }
+
+    /// Where the firmware exports what has that name.
+    pub fn export(&self, name: &str) -> Result<Range<u64>, String> {
+        let range = self.tree.find_node("/ibm,opal/firmware/exports");
+        let range = range.and_then(|node| node.property(name)?.value().try_into().ok());
+        let range: [u8; 16] = range.ok_or_else(|| alloc::format!("no export {name}"))?;
+        let [start, len_bytes] = [0, 8].map(|at| {
+            let number = range[at..].first_chunk();
+            number.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        });
+        Ok(start..start + len_bytes)
     }
 
     pub fn boot_args(&self) -> &'static str {
@@ -86,7 +103,7 @@ impl Lab {
         if let Err(refusal) = calls::partition_destroy_all() {
             images::println!("PARTITION_DESTROY of all: {refusal}");
         }
-        self.ram = host_runtime::free_ram(&self.machine, self.tree.clone());
+        self.ram = host_runtime::free_ram(&self.machine, self.tree_range.clone());
         self.spare = None;
     }
 

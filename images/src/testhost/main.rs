@@ -29,6 +29,7 @@ mod running;
 mod soak;
 mod states;
 mod stats;
+mod tell;
 mod timeline;
 mod trace;
 mod trace_check;
@@ -61,6 +62,7 @@ const TESTS: &[Test] = &[
     ("forbidden", hostile::forbidden),
     ("isolation", isolation::isolation),
     ("stats_agree", stats::stats_agree),
+    ("stats_exported", stats::stats_exported),
     ("stats_served", stats::stats_served),
     ("stats_reset", stats::stats_reset),
     ("bad_arguments", arguments::bad_arguments),
@@ -140,16 +142,16 @@ fn host(args: HostArgs) -> ! {
             Ok(()) => println!("ok {test}"),
             Err(why) => println!("FAILED {test}: {why}"),
         }
+        if let Some(name) = boot_args::value(lab.boot_args(), "tell")
+            && let Err(why) = tell::tell(&lab, name)
+        {
+            println!("FAILED to tell {name}: {why}");
+        }
         lab.clear();
     }
     if !found {
         println!("FAILED test={name}: not one of these, nor `all`:");
         TESTS.iter().for_each(|(test, _)| println!("  {test}"));
-    }
-    if boot_args::value(lab.boot_args(), "tell") == Some("trace")
-        && let Err(why) = timeline::tell()
-    {
-        println!("FAILED to tell the trace: {why}");
     }
     println!("host: done");
     host_runtime::opal::power_down()

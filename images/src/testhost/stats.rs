@@ -4,12 +4,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use hcalls::Status;
 use hcalls::exit::ExitReason;
-use hcalls::run::VcpuState;
+use hcalls::run::{CoreState, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
+use hcalls::vcore_table::Table;
 use images::behaviour::calls as case;
 use images::guest_calls::H_DONE;
 use images::host_runtime::guest::Guest;
-use images::host_runtime::{calls, cpu};
+use images::host_runtime::{calls, cpu, opal, real_memory};
+use zerocopy::IntoBytes;
 
 use crate::check::{Outcome, accepted, refused, same};
 use crate::cores;
@@ -23,7 +25,7 @@ fn exits(stats: &VcoreStats, reason: ExitReason) -> u64 {
     stats.exits[reason as usize].get()
 }
 
-/// Runs, refusals, kicks, entries, exits and times are those that were.
+/// Runs, refusals, kicks, entries, exits and times are those that were (L7).
 pub fn stats_agree(lab: &mut Lab) -> Outcome {
     const RUNS: u64 = 20;
     let mut guest = lab.guest(&Wanted::new("calls", 8))?;
@@ -99,6 +101,73 @@ fn refusals(guest: &mut Guest) -> Outcome {
     )?;
     accepted("VCORE_KICK", calls::vcore_kick(vcore, 0x80, 0))?;
     refused("kicked", guest.run(0x80, 0, soon, 0), Status::Empty, 0)
+}
+
+/// What the firmware exports of vcores and vcpus is what SMT_STATS and the pages tell; of a vcore that is gone
+/// it says nothing (L7).
+pub fn stats_exported(lab: &mut Lab) -> Outcome {
+    const RUNS: u64 = 10;
+    let mut guest = lab.guest(&Wanted::new("calls", 4))?;
+    lab::start_all(&mut guest, [case::ALL_THEN_REPORT, 0]);
+    for _ in 0..RUNS {
+        lab::run(&mut guest, 0xf)?;
+    }
+    let told = stats(&guest, StatsAction::Snapshot)?;
+    let found = with_exported(lab, |table| {
+        let found = table.present().find(|it| it.handle.get() == guest.vcore.0);
+        let own = table.cores.iter().find(|it| it.pir.get() == cpu::pir());
+        Ok((
+            *found.ok_or("the vcore isn't there")?,
+            *own.ok_or("the core isn't there")?,
+        ))
+    })?;
+    let (vcore, core) = found;
+    same("its statistics", vcore.stats.as_bytes(), told.as_bytes())?;
+    same("runs", vcore.stats.runs.get(), RUNS)?;
+    let named = [vcore.lpid.get(), vcore.width.get(), core.state.get()];
+    let wanted = [guest.lpid(), 4, CoreState::Held as u32];
+    same("LPID, width, the core's state", named, wanted)?;
+    for (slot, vcpu) in vcore.vcpus.iter().enumerate() {
+        let present = slot < 4;
+        same("present", vcpu.present.get(), present.into())?;
+        if present {
+            let line = &guest.page(slot).firmware;
+            let of_page = [line.entries, line.in_guest_tb, line.served, line.yields];
+            let exported = [vcpu.entries, vcpu.in_guest_tb, vcpu.served, vcpu.yields];
+            same("of a vcpu", exported, of_page)?;
+        }
+    }
+    accepted("PARTITION_DESTROY", guest.destroy())?;
+    let left = with_exported(lab, |table| Ok(table.present().count()))?;
+    same("vcores", left, 0)
+}
+
+/// Looks at what is exported, once the firmware has brought it up to date.
+fn with_exported<T>(
+    lab: &Lab,
+    look: impl Fn(&Table<'_>) -> Result<T, &'static str>,
+) -> Result<T, String> {
+    wait_for_update(lab)?;
+    Ok(look(&exported(lab)?)?)
+}
+
+fn exported(lab: &Lab) -> Result<Table<'static>, String> {
+    // SAFETY: memory of the firmware's that hosts may read; it changes only in POLL_EVENTS, which no
+    // other thread of the host makes meanwhile.
+    let bytes: &[u8] = unsafe { real_memory(lab.export("smt_stats")?) };
+    Table::read(bytes).ok_or_else(|| "this is no table of statistics".into())
+}
+
+/// Has the firmware bring its table of statistics up to date.
+pub fn wait_for_update(lab: &Lab) -> Outcome {
+    let updates = || Ok::<_, String>(exported(lab)?.header.updates.get());
+    let before = updates()?;
+    let limit_tb = cpu::time_base() + 5000 * MS_TB;
+    while updates()? == before {
+        ensure!(cpu::time_base() < limit_tb, "it's never brought up to date");
+        opal::poll_events();
+    }
+    same("halves of updates", updates()? % 2, 0)
 }
 
 /// Hypercalls that the firmware serves are counted, and the time in H_CEDE.

@@ -1,20 +1,17 @@
-//! Two runs to be looked at: everything that threads do to each other, once. And the trace, told to who
-//! reads the console.
+//! Two runs to be looked at: everything that threads do to each other, once.
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hcalls::exit::ExitReason;
 use hcalls::page::{OWNED, VcpuPage};
 use hcalls::papr::H_SUCCESS;
 use hcalls::run::VcpuState;
-use hcalls::trace::{Header, Record, RingHeader, TraceAction};
+use hcalls::trace::TraceAction;
 use images::behaviour::timeline::{FIRST_LATE, STEP_TB};
-use images::host_runtime::{calls, cpu, real_memory};
-use images::println;
+use images::host_runtime::{calls, cpu};
 
 use crate::check::{Outcome, accepted, same};
 use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, Wanted};
-use crate::trace;
 
 /// The vcpu that is kicked in the end; and its page, for the other core.
 const KICKED: usize = 3;
@@ -92,41 +89,5 @@ fn tick_for(ticks: u64) {
         if cpu::time_base() >= end_tb {
             return;
         }
-    }
-}
-
-/// Tells the trace, as lines of an offset and the bytes there, both in hexadecimal. What was recorded
-/// before the trace was last switched on is left out.
-pub fn tell() -> Outcome {
-    let block = trace::switch(TraceAction::Stop)?;
-    let trace = trace::read()?;
-    // SAFETY: memory of the firmware's that hosts may read; the trace is off.
-    let bytes = unsafe { real_memory(block.address..block.address + block.len_bytes) };
-    let header = trace.header;
-    tell_bytes(bytes, 0, size_of::<Header>());
-    let (first, ring_bytes) = (header.header_bytes.get(), header.ring_bytes.get());
-    for (number, ring) in trace.rings().enumerate() {
-        let start = first as usize + number * ring_bytes as usize;
-        tell_bytes(bytes, start, size_of::<RingHeader>());
-        let records = start + size_of::<RingHeader>();
-        for place in ring.places() {
-            tell_bytes(
-                bytes,
-                records + place * size_of::<Record>(),
-                size_of::<Record>(),
-            );
-        }
-    }
-    println!("trace: {:#x} bytes", bytes.len());
-    Ok(())
-}
-
-fn tell_bytes(bytes: &[u8], start: usize, len_bytes: usize) {
-    for (number, line) in bytes[start..start + len_bytes].chunks(32).enumerate() {
-        let digits: alloc::string::String = line
-            .iter()
-            .map(|byte| alloc::format!("{byte:02x}"))
-            .collect();
-        println!("trace {:06x} {digits}", start + number * 32);
     }
 }

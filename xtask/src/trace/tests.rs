@@ -4,7 +4,7 @@ use hcalls::trace::{TB_HZ, VERSION};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::timeline::{Call, State, Timeline, Vcpu};
-use super::{Dump, perfetto, read, svg};
+use super::{perfetto, read, svg};
 
 const RECORDS: usize = 16;
 
@@ -197,26 +197,4 @@ fn nonsense_does_no_harm() {
             }
         }
     }
-}
-
-#[test]
-fn the_console_is_read_piece_by_piece() {
-    let whole = trace(&[(8, &[(1, Event::Enter, true, 0)])]);
-    let mut dump = Dump::default();
-    assert!(dump.bytes().is_err());
-    for (number, piece) in whole.chunks(32).enumerate() {
-        let digits: String = piece.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(dump.take(&format!("trace {:06x} {digits}", number * 32)));
-    }
-    for other in [
-        "trace: 0x100 bytes",
-        "trace 12 xyz",
-        "trace 12 abc",
-        "ok timeline",
-    ] {
-        assert!(!dump.take(other), "{other}");
-    }
-    assert_eq!(dump.bytes().unwrap(), whole);
-    assert!(dump.take("trace ffff00 00"));
-    assert!(dump.bytes().is_err());
 }

@@ -192,6 +192,11 @@ pub fn all() -> impl Iterator<Item = &'static Vcore> {
     VCORES.iter().filter(|vcore| vcore.handle() != 0)
 }
 
+/// Every place for a vcore.
+pub fn places() -> impl Iterator<Item = &'static Vcore> {
+    VCORES.iter()
+}
+
 /// What a vcpu's page counts of hypercalls served in the firmware. The host can have written
 /// anything there: to be added up without overflow checks.
 fn served_on(page: u64) -> u64 {
