@@ -154,7 +154,9 @@ fn faultless(expected: Expected) -> Expected {
 /// QEMU logs every interrupt that a thread takes, waking from nap among them, with the address of the
 /// instruction that it strikes. Through a whole life of Linux the seven secondaries wake once each:
 /// when the firmware first calls them, out of the nap of their reset. Where they nap from then on
-/// none is interrupted, neither to the firmware's vectors nor to Linux's.
+/// none is interrupted, neither to the firmware's vectors nor to Linux's, whose own thread naps and
+/// wakes all the time.
+/// H2, H4.
 fn secondaries_never_wake() -> Outcome {
     const THREADS: u32 = 8;
     let log = images::scratch_path("interrupts.log");

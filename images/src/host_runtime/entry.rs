@@ -26,6 +26,8 @@ mod machine {
         /// OPAL keeps r1, r2, r13–r31 and CR2–CR4 as the ABI asks of any function; CTR, XER, r0
         /// and r3–r12 are lost either way.
         pub fn opal_call(registers: *mut CallRegisters);
+        /// Naps. On waking: the vector that it woke in, and SRR1. One thread at a time.
+        fn host_nap(woke: *mut [u64; 2]);
         /// Where another core's thread comes in, with its PIR in r3.
         fn host_secondary_start();
         static host_vectors: [u8; VECTORS_BYTES];
@@ -34,6 +36,17 @@ mod machine {
     /// Real address of the entry for START_CPU.
     pub fn secondary_entry() -> u64 {
         host_secondary_start as *const () as u64
+    }
+
+    /// Naps until the decrementer expires or an interrupt is presented, whichever LPCR, which is as
+    /// the firmware has left it, allows. The vector in which the thread woke, and SRR1 there. For one
+    /// thread at a time.
+    pub fn nap() -> [u64; 2] {
+        let mut woke = [0; 2];
+        // SAFETY: interrupts are off, so that the vectors are entered by the wake-up alone, which
+        // finds this stack as it was.
+        unsafe { host_nap(&raw mut woke) };
+        woke
     }
 
     /// Puts the vectors in place, so that an interrupt which nobody expects is told of.
@@ -136,8 +149,51 @@ mod machine {
         "    mtlr 0",
         "    blr",
         ".size opal_call, . - opal_call",
+        // r3 = where to tell of the wake-up. A nap keeps no register for sure but what memory has.
+        ".section .text.host_nap, \"ax\"",
+        ".globl host_nap",
+        ".type host_nap, @function",
+        "host_nap:",
+        "    mflr 0",
+        "    std 0, 16(1)",
+        "    mfcr 0",
+        "    stw 0, 8(1)",
+        "    stdu 1, -304(1)",
+        "    std 2, 24(1)",
+        "    std 3, 32(1)",
+        ".irp n, 13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+        "    std \\n, 8*\\n(1)",
+        ".endr",
+        "    lis 4, host_nap_sp@ha",
+        "    std 1, host_nap_sp@l(4)",
+        "    ptesync",
+        "2:  ld 5, host_nap_sp@l(4)",
+        "    cmpd 5, 5",
+        "    bne 2b",
+        "    nap",
+        "    b .",
+        // r1 = as above, r3 = the vector.
+        "host_woken:",
+        "    li 0, 0",
+        "    lis 4, host_nap_sp@ha",
+        "    std 0, host_nap_sp@l(4)",
+        "    ld 4, 32(1)",
+        "    std 3, 0(4)",
+        "    mfsrr1 5",
+        "    std 5, 8(4)",
+        "    ld 2, 24(1)",
+        ".irp n, 13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
+        "    ld \\n, 8*\\n(1)",
+        ".endr",
+        "    addi 1, 1, 304",
+        "    lwz 0, 8(1)",
+        "    mtcrf 0x38, 0",
+        "    ld 0, 16(1)",
+        "    mtlr 0",
+        "    blr",
+        ".size host_nap, . - host_nap",
         // Stubs of 8 instructions, since some vectors are 32 bytes apart; copied to real 0. An
-        // interrupt is the end of the host, so they may lose registers.
+        // interrupt is the end of the host, or of its nap, so they may lose registers.
         ".section .rodata.host_vectors, \"a\"",
         ".balign 8",
         ".globl host_vectors",
@@ -154,6 +210,10 @@ mod machine {
         ".endr",
         ".section .text.host_interrupt, \"ax\"",
         "host_interrupt:",
+        "    lis 2, host_nap_sp@ha",
+        "    ld 1, host_nap_sp@l(2)",
+        "    cmpdi 1, 0",
+        "    bne host_woken",
         "    mfsrr0 4",
         "    mfsrr1 5",
         "    mfspr 6, 314",
@@ -177,6 +237,9 @@ mod machine {
         ".globl host_secondary_stack_top",
         "host_secondary_stack_top:",
         "    .space 8",
+        // The stack of the thread that naps; 0 if none does.
+        "host_nap_sp:",
+        "    .space 8",
     );
 }
 
@@ -190,6 +253,9 @@ mod machine {
         unreachable!("no OPAL")
     }
     pub fn secondary_entry() -> u64 {
+        unreachable!("no POWER8")
+    }
+    pub fn nap() -> [u64; 2] {
         unreachable!("no POWER8")
     }
     pub fn install_vectors() {

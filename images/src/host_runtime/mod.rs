@@ -26,6 +26,8 @@ use dtoolkit::fdt::Fdt;
 use crate::machine::Machine;
 use crate::ram::Ram;
 
+pub use entry::nap;
+
 /// What the firmware hands over in registers.
 #[derive(Clone, Copy, Debug)]
 pub struct HostArgs {

@@ -19,6 +19,7 @@ mod isolation;
 mod kicks;
 mod lab;
 mod memory;
+mod napping;
 mod objects;
 mod opal;
 mod query;
@@ -92,6 +93,7 @@ const TESTS: &[Test] = &[
     ("two_cores", cores::two_cores),
     ("claim", cores::claim),
     ("secondary", cores::secondary),
+    ("host_nap", napping::host_nap),
     ("fence", fences::fence),
     ("fence_lost_ipi", fences::fence_lost_ipi),
     ("deaf_to_kick", fences::deaf_to_kick),

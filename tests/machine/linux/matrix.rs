@@ -106,7 +106,7 @@ const CELLS: [Cell; 14] = [
     },
     Cell {
         name: "all-threads-powersave-off",
-        words: "catnap.threads=host powersave=off",
+        words: "catnap.threads=host powersave=off check.hotplug=2",
         cpus: 4,
         ..CELL
     },
