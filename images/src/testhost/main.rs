@@ -13,6 +13,7 @@ mod core_wide;
 mod cores;
 mod creation;
 mod fences;
+mod garbage;
 mod hostile;
 mod interrupts;
 mod isolation;
@@ -61,6 +62,9 @@ const TESTS: &[Test] = &[
     ("machine_check", memory::machine_check),
     ("keep_slb", registers::keep_slb),
     ("forbidden", hostile::forbidden),
+    ("hostile_slb", garbage::hostile_slb),
+    ("hostile_page", garbage::hostile_page),
+    ("hostile_table", garbage::hostile_table),
     ("isolation", isolation::isolation),
     ("stats_agree", stats::stats_agree),
     ("stats_exported", stats::stats_exported),

@@ -10,7 +10,18 @@ const INDEX: u64 = asm::ibm_field(59, 63);
 /// RB\[ESID\].
 const ESID: u64 = asm::ibm_field(0, 35);
 
-/// Puts the page's entries into the SLB, which is empty but for entry 0: that one `slbia` leaves as
+/// Whether there are such segments (Power ISA 2.07 Book III-S 5.7.6.1; POWER8 User's Manual, "Segment
+/// Lookaside Buffer"): 256 MiB or 1 TiB, with pages of 4 KiB, 64 KiB, 16 MiB or 16 GiB. A machine may
+/// take any other entry for an illegal instruction, here, in the firmware.
+#[inline(always)]
+fn exists(vsid: u64) -> bool {
+    /// By L and LP: 0, 4, 5, 6.
+    const PAGE_SIZES: u64 = 0b0111_0001;
+    let page_size = vsid >> 6 & 4 | vsid >> 4 & 3;
+    vsid >> 63 == 0 && PAGE_SIZES >> page_size & 1 != 0
+}
+
+/// Puts those of the page's entries that a machine can have into the SLB, which is empty but for entry 0: that one `slbia` leaves as
 /// it is.
 ///
 /// # Safety
@@ -24,7 +35,10 @@ pub unsafe fn load(page: *mut VcpuPage) {
         let slb = &(*page).slb;
         for entry in &slb[..count] {
             let esid = entry.esid.get() & (ESID | VALID | INDEX);
-            asm!("slbmte {}, {}", in(reg) entry.vsid.get(), in(reg) esid, options(nostack));
+            let vsid = entry.vsid.get();
+            if exists(vsid) {
+                asm!("slbmte {}, {}", in(reg) vsid, in(reg) esid, options(nostack));
+            }
         }
     }
 }
