@@ -15,6 +15,10 @@ use crate::images;
 /// After its last words, or its last line where nothing can switch it off, a machine may say more.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Who has said something: the machine's console, QEMU itself.
+const CONSOLE: usize = 0;
+const OWN: usize = 1;
+
 /// How QEMU executes the machine's threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tcg {
@@ -98,8 +102,8 @@ impl Boot {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process::spawn(&mut command).unwrap_or_else(|error| panic!("{error:#}"));
         let (sender, output) = mpsc::channel();
-        pass_on(child.stdout.take().expect("piped"), sender.clone());
-        pass_on(child.stderr.take().expect("piped"), sender);
+        pass_on(CONSOLE, child.stdout.take().expect("piped"), sender.clone());
+        pass_on(OWN, child.stderr.take().expect("piped"), sender);
         let keyboard = child.stdin.take().map(|input| Keyboard {
             input,
             talk: self.talk.clone().into(),
@@ -166,7 +170,7 @@ pub enum End {
 pub struct Running {
     child: Child,
     keyboard: Option<Keyboard>,
-    output: Receiver<Vec<u8>>,
+    output: Receiver<(usize, Vec<u8>)>,
     command: String,
     limit: Duration,
 }
@@ -192,17 +196,18 @@ impl Running {
     /// Reads the console until QEMU closes it (true), or it has been quiet for a moment after a
     /// line that `is_last` tells, or the time is up (false).
     fn read(&mut self, lines: &mut Vec<String>, is_last: impl Fn(&str) -> bool) -> bool {
-        let mut cutter = Lines::default();
+        // What QEMU says itself must not cut a line of the console in two.
+        let mut cutters = [Lines::default(), Lines::default()];
         let mut deadline = Instant::now() + self.limit;
         let mut lingers = false;
         let closed = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
-                Ok(bytes) if !left.is_zero() => {
+                Ok((source, bytes)) if !left.is_zero() => {
                     if let Some(keyboard) = &mut self.keyboard {
                         keyboard.hear(&bytes);
                     }
-                    let more = cutter.push(&bytes);
+                    let more = cutters[source].push(&bytes);
                     if !lingers && more.iter().any(|line| is_last(line)) {
                         lingers = true;
                         deadline = Instant::now() + LINGER;
@@ -213,7 +218,7 @@ impl Running {
                 Ok(_) | Err(RecvTimeoutError::Timeout) => break false,
             }
         };
-        lines.extend(cutter.rest());
+        lines.extend(cutters.iter_mut().filter_map(Lines::rest));
         closed
     }
 
@@ -275,11 +280,15 @@ fn report(faults: &[String], command: &str, lines: &[String]) -> String {
     format!("{faults}\n{command}\n  | {lines}")
 }
 
-fn pass_on(mut stream: impl Read + Send + 'static, to: mpsc::Sender<Vec<u8>>) {
+fn pass_on(
+    source: usize,
+    mut stream: impl Read + Send + 'static,
+    to: mpsc::Sender<(usize, Vec<u8>)>,
+) {
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(len @ 1..) = stream.read(&mut buffer) {
-            if to.send(buffer[..len].to_vec()).is_err() {
+            if to.send((source, buffer[..len].to_vec())).is_err() {
                 return;
             }
         }
