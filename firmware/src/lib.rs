@@ -8,6 +8,8 @@
 extern crate alloc;
 
 #[cfg(not(loom))]
+pub mod call_faults;
+#[cfg(not(loom))]
 pub mod host_tree;
 #[cfg(any(all(test, not(loom)), fuzzing))]
 #[path = "random_tests.rs"]

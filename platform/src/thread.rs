@@ -147,6 +147,12 @@ pub fn locks_held() -> u64 {
     unsafe { (*op::area()).locks }
 }
 
+/// This thread counts as holding none: what it has left held has been told.
+pub fn forget_locks() {
+    // SAFETY: r13 holds this thread's area, which no other thread writes.
+    unsafe { (*op::area()).locks = 0 }
+}
+
 /// What [`ThreadArea::in_call`] says while the call waits at the entry to be let in.
 const WAITING: u64 = 1;
 

@@ -5,6 +5,7 @@
 mod behaviours;
 mod boot;
 mod budgets;
+mod checks;
 mod job;
 mod linux;
 mod payloads;
@@ -34,6 +35,7 @@ fn main() {
         payloads::trials(),
         trees::trials(),
         budgets::trials(),
+        checks::trials(),
         timeline::trials(),
         linux::trials(),
     ];

@@ -3,7 +3,7 @@
 /// A firmware or a host that gives up says one of these.
 const LAST_WORDS: [&str; 2] = ["EPITAPH", "PANIC"];
 /// Further lines that no good run has: failed tests, and log lines of these levels.
-const FAULTS: [&str; 3] = ["FAILED", " WARN ", " ERROR "];
+const FAULTS: [&str; 4] = ["FAILED", " WARN ", " ERROR ", " FATAL "];
 
 /// What is wanted of the lines of a console.
 #[derive(Clone, Debug, Default)]

@@ -20,7 +20,7 @@ const CHECK: &str = include_str!("linux/check.sh");
 /// The checks' last line.
 pub const DONE: &str = "check: done";
 /// No good boot says one of these.
-pub const FORBIDDEN: [&str; 12] = [
+pub const FORBIDDEN: [&str; 13] = [
     "check: FAILED",
     "WARNING: ",
     "BUG: ",
@@ -33,6 +33,7 @@ pub const FORBIDDEN: [&str; 12] = [
     "soft lockup",
     " WARN ",
     " ERROR ",
+    " FATAL ",
 ];
 
 /// Word of the command line that gives all threads to the host.

@@ -15,6 +15,7 @@ use hcalls::run::{ClaimAction, CoreState};
 use hcalls::trace::Event;
 use platform::thread::{self, HostStart, Thread};
 use platform::world;
+use skiboot_compat::calls::Token;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
 use spin::Once;
 
@@ -143,6 +144,7 @@ pub fn give_back() -> Status {
     let whole_core = core.state() != CoreState::Released;
     thread::take_from_host(whole_core);
     core.with_host.fetch_and(!(1 << thread.ptid()), Release);
+    super::leaves_no_lock(Token::ReturnCpu);
     if !whole_core {
         park(core, thread);
     }

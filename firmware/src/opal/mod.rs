@@ -18,16 +18,13 @@ pub mod stats;
 mod table;
 pub mod xive;
 
+use crate::call_faults::Ended;
 use crate::smt::calls::Args;
 use asm::op;
 use hcalls::Status;
 use platform::thread;
+use skiboot_compat::calls::Token;
 use table::{Function, Served};
-
-/// A call that takes 2 to this many ticks of the time base, about a second, is a fault of the
-/// firmware's. (What a call takes at most in instructions is a matter of tests: an emulator can stop
-/// a thread at any time.)
-const LIMIT_TB_SHIFT: u32 = 29;
 
 /// From assembly, on the thread's own stack: `args` are r3–r10, and r4–r9 on return.
 pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
@@ -44,8 +41,12 @@ pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
     let status = carry_out(served, args);
     let took_tb = op::time_tb().wrapping_sub(began_tb);
     stats::count(served, status, began_tb, took_tb);
-    if thread::locks_held() | took_tb >> LIMIT_TB_SHIFT != 0 {
-        complain(served.token, took_tb);
+    let ended = Ended {
+        locks: thread::locks_held(),
+        took_tb,
+    };
+    if ended.is_fault() {
+        complain(served.token, ended);
     }
     status as i64
 }
@@ -76,15 +77,24 @@ fn refusals_told(token: u64, function: fn(&mut Args) -> Status, args: &mut Args)
     status
 }
 
-/// A call has left a lock held, which nobody can have ever after, or has taken too long.
+/// Says once what a call has done wrong; or, with locks, a VCORE_RUN since the call before. The host
+/// goes on, for as long as nobody wants that lock.
 #[cold]
-fn complain(token: u64, took_tb: u64) {
+fn complain(token: u64, ended: Ended) {
+    if ended.locks == 0 {
+        log::warn!("call {token} {ended}");
+    } else {
+        // The log's own lock may be the one.
+        platform::logger::emergency(format_args!("call {token} {ended}"));
+        thread::forget_locks();
+    }
+}
+
+/// For calls that don't return: as [`call`] looks after every other one.
+fn leaves_no_lock(token: Token) {
     let locks = thread::locks_held();
     if locks != 0 {
-        // The log's own lock may be the one.
-        platform::logger::emergency(format_args!("call {token} has left {locks} locks held"));
-    } else {
-        log::warn!("call {token} has taken {} ms", took_tb / 512_000);
+        complain(token as u64, Ended { locks, took_tb: 0 });
     }
 }
 

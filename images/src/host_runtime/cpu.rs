@@ -29,6 +29,13 @@ mod machine {
         unsafe { asm!("mtspr 22, {}", in(reg) ticks, options(nomem, nostack, preserves_flags)) }
     }
 
+    /// Has MSR\[EE\] on or off. On, an interrupt is the end of the host.
+    pub fn enable_interrupts(on: bool) {
+        let ee = u64::from(on) << 15;
+        // SAFETY: changes EE and RI alone; the vectors are in place.
+        unsafe { asm!("mtmsrd {}, 1", in(reg) ee, options(nostack, preserves_flags)) }
+    }
+
     /// Lets others of the machine go first: to be in every loop that waits.
     pub fn relax() {
         // SAFETY: a hint (Power ISA 2.07 Book II 3.2).
@@ -95,6 +102,9 @@ mod machine {
         unreachable!("no POWER8")
     }
     pub fn set_decrementer(_ticks: u64) {
+        unreachable!("no POWER8")
+    }
+    pub fn enable_interrupts(_on: bool) {
         unreachable!("no POWER8")
     }
     pub fn relax() {

@@ -52,6 +52,7 @@ const TESTS: &[Test] = &[
     ("query", query::query),
     ("mitigations", query::mitigations),
     ("check_token", query::check_token),
+    ("wrong_msr", query::wrong_msr),
     ("create_destroy", objects::create_destroy),
     ("limits", objects::limits),
     ("vcores", objects::vcores),

@@ -1,9 +1,9 @@
 //! SMT_QUERY and what else tells of the calls.
 use hcalls::query::{FEATURE_CEDE, FEATURE_LITTLE_ENDIAN, FEATURE_RMOR};
 use hcalls::query::{FEATURE_L1D_FLUSH, FEATURE_LINK_STACK_FLUSH, Query};
-use hcalls::{Status, token};
+use hcalls::{Status, Token, token};
 use images::boot_args;
-use images::host_runtime::calls;
+use images::host_runtime::{calls, cpu};
 
 use crate::check::{Outcome, accepted, refused, same};
 use crate::lab::Lab;
@@ -77,4 +77,17 @@ pub fn check_token(_lab: &mut Lab) -> Outcome {
     // SAFETY: no addresses.
     let unknown = unsafe { calls::raw(token::LAST + 1, &[]) };
     refused("a token past the last", unknown, Status::Unsupported, 0)
+}
+
+/// A call with interrupts on, which hosts mustn't make, does nothing.
+pub fn wrong_msr(_lab: &mut Lab) -> Outcome {
+    for token in [CHECK_TOKEN, token::FIRST, Token::VcoreRun as u64] {
+        cpu::set_decrementer(0x7fff_ffff);
+        cpu::enable_interrupts(true);
+        // SAFETY: no addresses.
+        let answer = unsafe { calls::raw(token, &[0]) };
+        cpu::enable_interrupts(false);
+        refused("with interrupts on", answer, Status::WrongState, 0)?;
+    }
+    Ok(())
 }
