@@ -28,7 +28,7 @@ const CELL: Cell = Cell {
     cpus: 2,
 };
 
-const CELLS: [Cell; 14] = [
+const CELLS: [Cell; 15] = [
     Cell {
         name: "1G",
         memory: "1G",
@@ -87,6 +87,11 @@ const CELLS: [Cell; 14] = [
         name: "nosmp",
         words: "nosmp",
         cpus: 1,
+        ..CELL
+    },
+    Cell {
+        name: "nosmt",
+        words: "nosmt",
         ..CELL
     },
     Cell {
