@@ -334,7 +334,7 @@ pub fn reboot() -> ! {
 /// In the end this thread sleeps.
 fn finish(power: Power, done: &str) -> ! {
     let machine = MACHINE.get();
-    let asked = match machine.map_or(Ok(false), |machine| bmc::power(machine, power)) {
+    let asked = match machine.map_or(Ok(false), |machine| bmc::power(machine, power, op::time_tb)) {
         Ok(asked) => asked,
         Err(why) => {
             error!("catnap: the BMC refuses: {why}");

@@ -29,9 +29,7 @@ const BOOT_LOOKS: u32 = 100;
 /// Completion code: the BMC didn't answer in time.
 const TIMED_OUT: u8 = 0xc3;
 
-/// Looks at CONTROL before the BMC counts as dead: about 10 s at 3 µs each.
-const MAX_POLLS: u32 = 3_000_000;
-/// How long a host's request may take: 10 s.
+/// How long a request may take before the BMC counts as dead: 10 s.
 const PATIENCE_TB: u64 = 10 * 512_000_000;
 /// A response: network function, sequence, command, completion code.
 const HEADER_LEN: usize = 4;
@@ -60,16 +58,16 @@ pub enum BmcError {
 }
 
 /// Asks the machine's BMC. False if there is none. The machine goes on for a while after an
-/// answer of true, so the caller should stop its threads and wait.
+/// answer of true, so the caller should stop its threads and wait. `now_tb` is the time base.
 ///
 /// # Errors
 /// The BMC doesn't answer or refuses.
-pub fn power(machine: &Machine, wanted: Power) -> Result<bool, BmcError> {
+pub fn power(machine: &Machine, wanted: Power, now_tb: fn() -> u64) -> Result<bool, BmcError> {
     // The last thing that this machine does: a lock that is never given back doesn't keep it.
     // SAFETY: nobody goes on with the bus.
-    let bus = unsafe { console::lock_bus_or_break() };
+    let bus = unsafe { console::lock_bus_or_break(now_tb) };
     match bt(machine, &bus) {
-        Some(bt) => chassis_control(&bt, wanted).map(|()| true),
+        Some(bt) => chassis_control(&bt, wanted, now_tb).map(|()| true),
         None => Ok(false),
     }
 }
@@ -78,10 +76,10 @@ fn bt(machine: &Machine, bus: &Bus) -> Option<Bt> {
     Some(Bt::new(bus.lpc?, machine.lpc?.bt_port?))
 }
 
-fn chassis_control(bt: &Bt, wanted: Power) -> Result<(), BmcError> {
-    wait(bt, |bt| bt.is_ready())?.map_err(BmcError::Busy)?;
+fn chassis_control(bt: &Bt, wanted: Power, now_tb: fn() -> u64) -> Result<(), BmcError> {
+    wait(bt, now_tb, |bt| bt.is_ready())?.map_err(BmcError::Busy)?;
     bt.send(&[CHASSIS_REQUEST, SEQUENCE, CHASSIS_CONTROL, wanted as u8])?;
-    wait(bt, |bt| bt.has_response())?.map_err(BmcError::Silent)?;
+    wait(bt, now_tb, |bt| bt.has_response())?.map_err(BmcError::Silent)?;
     let mut response = [0; HEADER_LEN];
     let len = bt.receive(&mut response)?;
     match response {
@@ -96,9 +94,11 @@ fn chassis_control(bt: &Bt, wanted: Power) -> Result<(), BmcError> {
 /// Waits for a state; the inner error is what CONTROL was at last.
 fn wait(
     bt: &Bt,
+    now_tb: fn() -> u64,
     is_reached: impl Fn(&Bt) -> Result<bool, LpcError>,
 ) -> Result<Result<(), u8>, LpcError> {
-    for _ in 0..MAX_POLLS {
+    let limit_tb = now_tb() + PATIENCE_TB;
+    while now_tb() < limit_tb {
         if is_reached(bt)? {
             return Ok(Ok(()));
         }
@@ -315,9 +315,17 @@ fn try_receive(bt: &Bt, request: &Message) -> Result<Option<Message>, LpcError> 
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
     use crate::lpc::Lpc;
     use crate::xscom::Xscom;
+    use core::cell::Cell;
+
+    /// A clock that goes on by a tenth of a second with each look.
+    fn now_tb() -> u64 {
+        std::thread_local!(static NOW_TB: Cell<u64> = const { Cell::new(0) });
+        NOW_TB.with(|now_tb| now_tb.replace(now_tb.get() + 51_200_000))
+    }
 
     /// What chassis control ends with if every port always reads as `byte`.
     fn ends_with(byte: u8) -> BmcError {
@@ -327,7 +335,7 @@ mod tests {
         let base = crate::real::address(registers.as_mut_ptr());
         // SAFETY: `registers` outlives the bus, and the bridge's four registers lie in it.
         let lpc = Lpc::new(unsafe { Xscom::new(base) }, 0);
-        chassis_control(&Bt::new(lpc, 0xe4), Power::Off).unwrap_err()
+        chassis_control(&Bt::new(lpc, 0xe4), Power::Off, now_tb).unwrap_err()
     }
 
     #[test]

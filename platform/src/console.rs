@@ -72,15 +72,15 @@ pub fn lock_bus() -> LockGuard<'static, Bus> {
     BUS.lock()
 }
 
-/// The bus, even if whoever has it never gives it back.
+/// The bus, even if whoever has it doesn't give it back within a second of the clock `now_tb`.
 ///
 /// # Safety
 /// The machine is about to end, and nobody will go on with the bus.
-pub unsafe fn lock_bus_or_break() -> LockGuard<'static, Bus> {
-    // Looks at the lock: far more than anybody needs for an access.
-    const PATIENCE: u32 = 10_000_000;
+pub unsafe fn lock_bus_or_break(now_tb: fn() -> u64) -> LockGuard<'static, Bus> {
+    // A second: far more than anybody needs for an access.
+    let limit_tb = now_tb() + 512_000_000;
     // SAFETY: the caller's promise.
-    unsafe { BUS.lock_or_break(PATIENCE) }
+    unsafe { BUS.lock_or_break(|| now_tb() > limit_tb) }
 }
 
 /// Sends what the UART takes without waiting; how many bytes that was. Without a UART, all.

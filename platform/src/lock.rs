@@ -90,18 +90,17 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Waits for the lock, but not for ever: then it is taken from whoever holds it.
+    /// Waits for the lock until `is_over`: then it is taken from whoever holds it.
     ///
     /// # Safety
     /// The machine is about to end, and nobody will go on with what the lock guards.
-    pub unsafe fn lock_or_break(&self, mut patience: u32) -> LockGuard<'_, T> {
+    pub unsafe fn lock_or_break(&self, is_over: impl Fn() -> bool) -> LockGuard<'_, T> {
         loop {
             if let Some(guard) = self.try_lock() {
                 return guard;
             }
             LowPriority::relax();
-            patience = patience.saturating_sub(1);
-            if patience == 0 {
+            if is_over() {
                 // SAFETY: the caller's promise.
                 unsafe { self.0.force_unlock() };
             }
@@ -148,7 +147,7 @@ mod tests {
         let lock = Lock::new(1);
         std::mem::forget(lock.lock());
         // SAFETY: nobody goes on with it.
-        let mut taken = unsafe { lock.lock_or_break(10) };
+        let mut taken = unsafe { lock.lock_or_break(|| true) };
         *taken = 2;
         assert!(lock.try_lock().is_none());
         drop(taken);
