@@ -167,7 +167,7 @@ fn order(timeline: &Timeline) -> Vec<String> {
 
 /// Both files are made, and have what is in the timeline.
 fn pictures(timeline: &Timeline) -> Vec<String> {
-    let picture = svg::draw(timeline, "");
+    let picture = svg::draw(timeline, "", "");
     let arrows = picture.matches("class=\"call\"").count();
     let events = &perfetto::json(timeline)["traceEvents"];
     let flows = events.as_array().into_iter().flatten();

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use hcalls::trace::Trace;
 
@@ -36,6 +36,12 @@ pub struct TraceOptions {
     /// Show another behaviour of the test host, from its beginning.
     #[arg(long, value_name = "NAME")]
     test: Option<String>,
+    /// Show only what comes after so many microseconds.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0.0)]
+    from: f64,
+    /// And before so many, from the same beginning.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = f64::INFINITY, hide_default_value = true)]
+    to: f64,
     /// Where the files go [default: target/catnap]
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
@@ -45,17 +51,18 @@ pub struct TraceOptions {
 
 /// The command.
 pub fn trace(options: &TraceOptions) -> Result<ExitCode> {
-    let (bytes, title) = match &options.open {
+    let (bytes, title, note) = match &options.open {
         Some(path) => {
             let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            (bytes, format!("{}", path.display()))
+            (bytes, format!("{}", path.display()), "")
         }
         None => match record(options)? {
-            Some(recorded) => recorded,
+            Some((bytes, title)) => (bytes, title, note(&machine(options))),
             None => return Ok(ExitCode::FAILURE),
         },
     };
-    let timeline = read(&bytes)?;
+    let timeline = read(&bytes)?.part(options.from, options.to);
+    let timeline = timeline.context("the trace has nothing between --from and --to")?;
     let out = match &options.out {
         Some(out) => out.clone(),
         None => Workspace::read()?.image_dir()?,
@@ -66,7 +73,7 @@ pub fn trace(options: &TraceOptions) -> Result<ExitCode> {
     write(&out.join("trace.json"), json.as_bytes())?;
     write(
         &out.join("trace.svg"),
-        svg::draw(&timeline, &escaped(&title)).as_bytes(),
+        svg::draw(&timeline, &escaped(&title), note).as_bytes(),
     )?;
     println!("trace: trace.json is for https://ui.perfetto.dev, trace.svg for any browser");
     for track in timeline.tracks.iter().filter(|track| track.lost > 0) {
@@ -95,17 +102,37 @@ fn record(options: &TraceOptions) -> Result<Option<(Vec<u8>, String)>> {
         ),
         Some(name) => (format!("{TELL} catnap.trace=on"), name.clone()),
     };
-    let other = options.machine.mttcg || options.machine.single;
-    let machine = Machine {
-        icount: options.machine.icount || !other,
-        ..options.machine.clone()
-    };
+    let wanted = &options.machine;
+    let cores = wanted.cores.unwrap_or(2) * wanted.chips.unwrap_or(1);
+    ensure!(
+        options.test.is_some() || (wanted.threads.unwrap_or(8) == 8 && cores >= 2),
+        "what is shown needs two cores of eight threads; --test NAME shows something else"
+    );
     let mut console = Told::default();
-    let run = RunOptions::of_test(name, words, LIMIT_S, machine);
+    let run = RunOptions::of_test(name, words, LIMIT_S, machine(options));
     let code = run::run_to(&run, &mut console)?;
     match code == ExitCode::SUCCESS {
         true => Ok(Some((console.bytes()?, title))),
         false => Ok(None),
+    }
+}
+
+/// The machine as asked for; as a rule one whose runs are alike.
+fn machine(options: &TraceOptions) -> Machine {
+    let other = options.machine.mttcg || options.machine.single;
+    Machine {
+        icount: options.machine.icount || !other,
+        ..options.machine.clone()
+    }
+}
+
+/// What its times are, where that isn't what it seems.
+fn note(machine: &Machine) -> &'static str {
+    match machine.icount {
+        true => {
+            "time is QEMU's count of instructions: 1 µs is 1,000 of them, of all threads together"
+        }
+        false => "",
     }
 }
 

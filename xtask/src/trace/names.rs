@@ -1,5 +1,6 @@
 //! Names of what records have as numbers.
-use hcalls::trace::Event;
+use hcalls::exit::ExitReason;
+use hcalls::trace::{Event, Record};
 use skiboot_compat::calls::CALLS;
 
 use super::timeline::{State, Vcpu};
@@ -11,6 +12,15 @@ pub fn of_state(state: State) -> String {
         State::Guest(vcpu) => of_vcpu(vcpu),
         State::Ceded(vcpu) => format!("{} in H_CEDE", of_vcpu(vcpu)),
         State::Nap => "nap".into(),
+        State::Lost => "written over".into(),
+    }
+}
+
+/// With the vcore, where it's about a vcpu: its number is the lower part of its handle.
+pub fn with_vcore(name: &str, state: State) -> String {
+    match state {
+        State::Guest(vcpu) | State::Ceded(vcpu) => format!("vcore {} {name}", vcpu.vcore),
+        _ => name.into(),
     }
 }
 
@@ -77,15 +87,25 @@ pub fn cause(cause: u32) -> String {
 }
 
 /// An event that takes no time.
-pub fn of_mark(event: Event, arg: u32) -> String {
+pub fn of_mark(event: Event, record: &Record) -> String {
+    let (slot, arg) = (record.slot, record.arg.get());
     match event {
-        Event::WorldIn => format!("the core is the firmware's: threads {:#04x}", arg & 0xff),
+        Event::WorldIn => format!(
+            "the core is the firmware's, for LPID {}: threads {:#04x}",
+            arg >> 16,
+            arg & 0xff
+        ),
         Event::WorldOut => "the core is the host's".into(),
         Event::Call => format!("calls thread {arg:#x}"),
         Event::Taken => "takes the call".into(),
         Event::Pull => format!("brings out threads {:#04x}", arg & 0xff),
         Event::Kick => format!("kicks slots {:#04x}, cause {:#x}", arg & 0xff, arg >> 8),
-        Event::Join => format!("a late joiner for thread {arg}"),
+        Event::Join => format!("vcpu {slot} joins, on thread {arg}"),
+        Event::Left => {
+            let reason = ExitReason::try_from(arg);
+            let reason = reason.map_or_else(|_| arg.to_string(), |it| format!("{it:?}"));
+            format!("vcpu {slot} is out: {reason}")
+        }
         Event::Fence => format!("threads {arg:#04x} never came back"),
         other => format!("{other:?} {arg:#x}"),
     }
@@ -94,6 +114,7 @@ pub fn of_mark(event: Event, arg: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zerocopy::FromZeros;
 
     #[test]
     fn calls_have_their_names() {
@@ -108,6 +129,15 @@ mod tests {
         assert_eq!(vector(0x1700), "vector 0x1700");
         assert_eq!(cause(8), "an IPI");
         assert_eq!(cause(1), "cause 0x1");
-        assert_eq!(of_mark(Event::Kick, 0x108), "kicks slots 0x08, cause 0x1");
+    }
+
+    #[test]
+    fn marks_tell_whom_they_are_about() {
+        let mut record = Record::new_zeroed();
+        (record.slot, record.arg) = (6, 0x108.into());
+        let of = |event| of_mark(event, &record);
+        assert_eq!(of(Event::Kick), "kicks slots 0x08, cause 0x1");
+        assert_eq!(of(Event::Join), "vcpu 6 joins, on thread 264");
+        assert_eq!(of(Event::Left), "vcpu 6 is out: 264");
     }
 }

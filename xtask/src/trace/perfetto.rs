@@ -1,27 +1,33 @@
 //! A timeline as trace-event JSON, which Perfetto (ui.perfetto.dev) and other viewers read: a process for
 //! each core, a track for each of its threads.
+use hcalls::trace::Event;
 use serde_json::{Value, json};
 
+use super::names;
 use super::timeline::{Call, State, Timeline, Track};
 
 /// The format's times are microseconds; the first event is at 0.
 pub fn json(timeline: &Timeline) -> Value {
     let mut events = Vec::new();
     for track in &timeline.tracks {
-        events.extend(names(track));
-        events.extend(track.slices.iter().map(|slice| {
+        events.extend(titles(track));
+        let known = track.slices.iter().filter(|it| it.state != State::Lost);
+        events.extend(known.map(|slice| {
             let (from_us, to_us) = (timeline.us(slice.from_tb), timeline.us(slice.to_tb));
             let mut event = at(track.pir, from_us);
             event["ph"] = "X".into();
             event["dur"] = (to_us - from_us).into();
-            event["name"] = slice.name.as_str().into();
+            event["name"] = names::with_vcore(&slice.name, slice.state).into();
             event["cat"] = category(slice.state).into();
             if let State::Guest(vcpu) | State::Ceded(vcpu) = slice.state {
                 event["args"] = json!({ "vcore": vcpu.vcore, "slot": vcpu.slot });
             }
             event
         }));
-        events.extend(track.marks.iter().map(|mark| {
+        // Slices begin with these.
+        let named = [Event::CallIn, Event::Prod];
+        let marks = track.marks.iter().filter(|it| !named.contains(&it.event));
+        events.extend(marks.map(|mark| {
             let mut event = at(track.pir, timeline.us(mark.tb));
             event["ph"] = "i".into();
             event["s"] = "t".into();
@@ -51,10 +57,11 @@ fn category(state: State) -> &'static str {
         State::Guest(_) => "guest",
         State::Ceded(_) => "ceded",
         State::Nap => "nap",
+        State::Lost => "lost",
     }
 }
 
-fn names(track: &Track) -> [Value; 2] {
+fn titles(track: &Track) -> [Value; 2] {
     let (core, pir) = (core(track.pir), track.pir);
     let thread = format!("thread {} (PIR {pir:#x})", pir & 7);
     [

@@ -3,6 +3,7 @@ use std::fmt::Write;
 
 use hcalls::trace::Event;
 
+use super::names;
 use super::timeline::{Call, Mark, Slice, State, Timeline, Track};
 
 const LABELS_PX: f64 = 108.0;
@@ -12,36 +13,41 @@ const RIGHT_PX: f64 = 18.0;
 const HEAD_PX: f64 = 86.0;
 const LANE_PX: f64 = 24.0;
 const GAP_PX: f64 = 6.0;
-/// Between cores.
-const CORE_GAP_PX: f64 = 26.0;
+/// Between cores; what their threads ask for is written there.
+const CORE_GAP_PX: f64 = 30.0;
 const AXIS_PX: f64 = 34.0;
-/// Of a letter of a slice's name.
-const LETTER_PX: f64 = 6.2;
+/// Of a letter, and of a capital.
+const LETTER_PX: f64 = 5.7;
+const CAPITAL_PX: f64 = 7.8;
 
 const STYLE: &str = "text{font:11px ui-sans-serif,system-ui,'DejaVu Sans',sans-serif;fill:#1f2933}\
 .title{font-size:17px;font-weight:600}.small{fill:#52606d}.core{font-weight:600}\
+.asked{fill:#334e68;stroke:#fff;stroke-width:3;paint-order:stroke}\
 .host{fill:#9fb3c8}.firmware{fill:#f7c04a}.guest{fill:#57ae7f}.ceded{fill:#c6ead8}.nap{fill:#eceff3}\
 .call{stroke:#3e4c59;stroke-width:.9;fill:none;marker-end:url(#head)}\
-.grid{stroke:#d5dbe1;stroke-width:.6}.pull{fill:#d64545}.kick{fill:#8719e0}.join{fill:#2186eb}\
+.grid{stroke:#d5dbe1;stroke-width:.6}.lost{fill:#fff;stroke:#d5dbe1;stroke-dasharray:3}\
+.world{fill:#3e4c59}.pull{fill:#d64545}.kick{fill:#8719e0}.join{fill:#2186eb}\
 .other{fill:#616e7c}";
 
 /// What the legend tells: class and text.
-const LEGEND: [(&str, &str); 5] = [
+const LEGEND: [(&str, &str); 6] = [
     ("host", "host"),
     ("firmware", "firmware"),
     ("guest", "guest"),
     ("ceded", "nap in H_CEDE"),
     ("nap", "nap"),
+    ("lost", "records written over"),
 ];
-const MARKS: [(&str, &str); 4] = [
+const MARKS: [(&str, &str); 5] = [
+    ("world", "core to the firmware, and back"),
     ("join", "late joiner"),
     ("kick", "kick"),
     ("pull", "first to leave brings the others out"),
     ("other", "other events"),
 ];
 
-/// The picture; `title` is its first line.
-pub fn draw(timeline: &Timeline, title: &str) -> String {
+/// The picture; `title` is its first line, `note` ends the second.
+pub fn draw(timeline: &Timeline, title: &str, note: &str) -> String {
     let lanes = Lanes::of(timeline);
     let (width, height) = (LABELS_PX + TIME_PX + RIGHT_PX, lanes.end_px + AXIS_PX);
     let mut out = format!(
@@ -52,13 +58,18 @@ pub fn draw(timeline: &Timeline, title: &str) -> String {
          <path d=\"M0 0.6 6 3 0 5.4z\" fill=\"#3e4c59\"/></marker></defs>\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\" rx=\"6\"/>\n"
     );
-    head(&mut out, timeline, title);
+    head(&mut out, timeline, title, note);
+    legend(&mut out, timeline);
     axis(&mut out, timeline, lanes.end_px);
+    let in_full = timeline.has_vcores();
     for (track, top_px) in timeline.tracks.iter().zip(&lanes.tops_px) {
-        lane(&mut out, timeline, track, *top_px);
+        lane(&mut out, timeline, track, *top_px, in_full);
     }
     for call in &timeline.calls {
         arrow(&mut out, timeline, call, &lanes);
+    }
+    for (pir, top_px) in lanes.firsts() {
+        core(&mut out, timeline, pir, top_px);
     }
     out + "</svg>\n"
 }
@@ -75,8 +86,8 @@ impl Lanes {
         let pirs: Vec<_> = timeline.tracks.iter().map(|track| track.pir).collect();
         let mut tops_px = Vec::new();
         let mut top_px = HEAD_PX;
-        for (number, pir) in pirs.iter().enumerate() {
-            if number == 0 || pirs[number - 1] & !7 != pir & !7 {
+        for number in 0..pirs.len() {
+            if is_first(&pirs, number) {
                 top_px += CORE_GAP_PX;
             }
             tops_px.push(top_px);
@@ -93,11 +104,34 @@ impl Lanes {
         let place = self.pirs.iter().position(|it| *it == pir)?;
         Some(self.tops_px[place])
     }
+
+    /// Each core's first lane: whose it is, and where.
+    fn firsts(&self) -> impl Iterator<Item = (u32, f64)> {
+        let lanes = self.pirs.iter().copied().zip(self.tops_px.iter().copied());
+        let firsts = lanes.enumerate();
+        firsts.filter_map(|(number, lane)| is_first(&self.pirs, number).then_some(lane))
+    }
+}
+
+/// Of its core.
+fn is_first(pirs: &[u32], number: usize) -> bool {
+    number == 0 || pirs[number - 1] & !7 != pirs[number] & !7
 }
 
 fn x_px(timeline: &Timeline, tb: u64) -> f64 {
-    let all_us = timeline.us(timeline.to_tb).max(f64::MIN_POSITIVE);
-    LABELS_PX + TIME_PX * timeline.us(tb) / all_us
+    let (from_us, to_us) = (timeline.us(timeline.from_tb), timeline.us(timeline.to_tb));
+    let all_us = (to_us - from_us).max(f64::MIN_POSITIVE);
+    LABELS_PX + TIME_PX * (timeline.us(tb) - from_us) / all_us
+}
+
+/// About what a text takes.
+fn width_px(text: &str) -> f64 {
+    let capital = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    let letters = text.chars().map(|it| match capital(it) {
+        true => CAPITAL_PX,
+        false => LETTER_PX,
+    });
+    letters.sum()
 }
 
 fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
@@ -105,17 +139,31 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.push('\n');
 }
 
-fn head(out: &mut String, timeline: &Timeline, title: &str) {
-    let (threads, us) = (timeline.tracks.len(), timeline.us(timeline.to_tb));
+fn head(out: &mut String, timeline: &Timeline, title: &str, note: &str) {
+    let threads = timeline.tracks.len();
+    let us = timeline.us(timeline.to_tb) - timeline.us(timeline.from_tb);
+    let note = match note {
+        "" => String::new(),
+        note => format!("; {note}"),
+    };
     put(
         out,
         format_args!(
             "<text class=\"title\" x=\"14\" y=\"28\">{title}</text>\n<text class=\"small\" x=\"14\" \
-             y=\"47\">{threads} hardware threads, {us:.1} µs; arrows are calls by IPI</text>"
+             y=\"47\">{threads} hardware threads, {us:.1} µs; arrows are calls by IPI{note}</text>"
         ),
     );
+}
+
+/// What is in the picture, and no more.
+fn legend(out: &mut String, timeline: &Timeline) {
+    let slices = || timeline.tracks.iter().flat_map(|track| &track.slices);
+    let marks = || timeline.tracks.iter().flat_map(|track| &track.marks);
     let mut x_px = 14.0;
     for (class, text) in LEGEND {
+        if !slices().any(|slice| class_of(slice.state) == class) {
+            continue;
+        }
         put(
             out,
             format_args!(
@@ -124,9 +172,12 @@ fn head(out: &mut String, timeline: &Timeline, title: &str) {
                 x_px + 24.0
             ),
         );
-        x_px += 24.0 + text.len() as f64 * LETTER_PX + 20.0;
+        x_px += 24.0 + width_px(text) + 16.0;
     }
     for (class, text) in MARKS {
+        if !marks().any(|mark| class_of_mark(mark.event) == Some(class)) {
+            continue;
+        }
         put(
             out,
             format_args!(
@@ -135,27 +186,36 @@ fn head(out: &mut String, timeline: &Timeline, title: &str) {
                 x_px + 14.0
             ),
         );
-        x_px += 14.0 + text.len() as f64 * LETTER_PX + 20.0;
+        x_px += 14.0 + width_px(text) + 16.0;
     }
 }
 
 /// Lines at round times.
 fn axis(out: &mut String, timeline: &Timeline, end_px: f64) {
-    let all_us = timeline.us(timeline.to_tb);
-    let step_us = step(all_us);
-    let mut us = 0.0;
-    while us <= all_us {
-        let x_px = LABELS_PX + TIME_PX * us / all_us.max(f64::MIN_POSITIVE);
+    let (from_us, to_us) = (timeline.us(timeline.from_tb), timeline.us(timeline.to_tb));
+    let step_us = step(to_us - from_us);
+    let (divisor, unit) = match step_us >= 1000.0 {
+        true => (1000.0, "ms"),
+        false => (1.0, "µs"),
+    };
+    // Times are not added up: tenths would not stay what they are.
+    let mut number = (from_us / step_us).ceil();
+    while number * step_us <= to_us {
+        let us = number * step_us;
+        let x_px = LABELS_PX + TIME_PX * (us - from_us) / (to_us - from_us);
+        let time = format!("{:.3}", us / divisor);
+        let time = time.trim_end_matches('0').trim_end_matches('.');
         put(
             out,
             format_args!(
                 "<line class=\"grid\" x1=\"{x_px:.1}\" x2=\"{x_px:.1}\" y1=\"{}\" y2=\"{end_px}\"/>\
-                 <text class=\"small\" x=\"{x_px:.1}\" y=\"{}\" text-anchor=\"middle\">{us} µs</text>",
+                 <text class=\"small\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{time} {unit}</text>",
                 HEAD_PX + CORE_GAP_PX - 8.0,
+                x_px.min(LABELS_PX + TIME_PX - 8.0),
                 end_px + 16.0
             ),
         );
-        us += step_us;
+        number += 1.0;
     }
 }
 
@@ -168,64 +228,104 @@ fn step(all_us: f64) -> f64 {
     fits.unwrap_or(10.0) * power
 }
 
-fn lane(out: &mut String, timeline: &Timeline, track: &Track, top_px: f64) {
-    let (core, thread) = (track.pir & !7, track.pir & 7);
-    let middle_px = top_px + LANE_PX / 2.0 + 4.0;
-    if thread == 0 {
-        let above_px = top_px - 8.0;
-        put(
-            out,
-            format_args!("<text class=\"core\" x=\"14\" y=\"{above_px}\">core {core:#x}</text>"),
-        );
+/// A core's name, and what its threads ask for: the host's calls, a guest's H_PROD; as far as there is room.
+fn core(out: &mut String, timeline: &Timeline, pir: u32, top_px: f64) {
+    let y = top_px - 8.0;
+    put(
+        out,
+        format_args!(
+            "<text class=\"core\" x=\"14\" y=\"{y}\">core {:#x}</text>",
+            pir & !7
+        ),
+    );
+    let tracks = timeline.tracks.iter().filter(|it| it.pir & !7 == pir & !7);
+    let mut asked: Vec<_> = tracks
+        .flat_map(|track| &track.marks)
+        .filter(|mark| matches!(mark.event, Event::CallIn | Event::Prod))
+        .collect();
+    asked.sort_by_key(|mark| mark.tb);
+    let mut free_px = 0.0;
+    for mark in asked {
+        let x_px = x_px(timeline, mark.tb);
+        let end_px = x_px + width_px(&mark.text);
+        if x_px >= free_px && end_px <= LABELS_PX + TIME_PX {
+            put(
+                out,
+                format_args!(
+                    "<text class=\"asked\" x=\"{x_px:.1}\" y=\"{y}\">{}</text>",
+                    mark.text
+                ),
+            );
+            free_px = end_px + 8.0;
+        }
     }
+}
+
+fn lane(out: &mut String, timeline: &Timeline, track: &Track, top_px: f64, in_full: bool) {
+    let middle_px = top_px + LANE_PX / 2.0 + 4.0;
+    let thread = track.pir & 7;
     put(
         out,
         format_args!("<text x=\"28\" y=\"{middle_px}\">thread {thread}</text>"),
     );
     for slice in &track.slices {
-        rectangle(out, timeline, slice, top_px);
+        rectangle(out, timeline, slice, top_px, in_full);
     }
     for mark in &track.marks {
         sign(out, timeline, mark, top_px);
     }
 }
 
-fn rectangle(out: &mut String, timeline: &Timeline, slice: &Slice, top_px: f64) {
-    let x = x_px(timeline, slice.from_tb);
-    let width = x_px(timeline, slice.to_tb) - x;
-    let class = match slice.state {
+fn class_of(state: State) -> &'static str {
+    match state {
         State::Host => "host",
         State::Firmware => "firmware",
         State::Guest(_) => "guest",
         State::Ceded(_) => "ceded",
         State::Nap => "nap",
-    };
+        State::Lost => "lost",
+    }
+}
+
+/// `in_full`: the vcore is to be told, too.
+fn rectangle(out: &mut String, timeline: &Timeline, slice: &Slice, top_px: f64, in_full: bool) {
+    let x = x_px(timeline, slice.from_tb);
+    let width = x_px(timeline, slice.to_tb) - x;
+    let class = class_of(slice.state);
+    let full = names::with_vcore(&slice.name, slice.state);
     let ns = (timeline.us(slice.to_tb) - timeline.us(slice.from_tb)) * 1000.0;
     put(
         out,
         format_args!(
             "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{top_px}\" width=\"{width:.2}\" \
-             height=\"{LANE_PX}\"><title>{}, {ns:.0} ns</title></rect>",
-            slice.name
+             height=\"{LANE_PX}\"><title>{full}, {ns:.0} ns</title></rect>"
         ),
     );
-    if width > slice.name.len() as f64 * LETTER_PX + 6.0 {
+    let name = if in_full { &full } else { &slice.name };
+    if width > width_px(name) + 6.0 {
         let y = top_px + LANE_PX / 2.0 + 4.0;
         put(
             out,
-            format_args!("<text x=\"{:.2}\" y=\"{y}\">{}</text>", x + 4.0, slice.name),
+            format_args!("<text x=\"{:.2}\" y=\"{y}\">{name}</text>", x + 4.0),
         );
     }
 }
 
+/// Arrows show calls, slices' names how vcpus left, and the line above the core what is asked for.
+fn class_of_mark(event: Event) -> Option<&'static str> {
+    match event {
+        Event::Call | Event::Taken | Event::Left | Event::CallIn | Event::Prod => None,
+        Event::Pull => Some("pull"),
+        Event::Kick => Some("kick"),
+        Event::Join => Some("join"),
+        Event::WorldIn | Event::WorldOut => Some("world"),
+        _ => Some("other"),
+    }
+}
+
 fn sign(out: &mut String, timeline: &Timeline, mark: &Mark, top_px: f64) {
-    let class = match mark.event {
-        Event::Pull => "pull",
-        Event::Kick => "kick",
-        Event::Join => "join",
-        // Arrows show these; and the end of a vcpu is in its slice's name.
-        Event::Call | Event::Taken | Event::Left => return,
-        _ => "other",
+    let Some(class) = class_of_mark(mark.event) else {
+        return;
     };
     let shape = triangle(class, x_px(timeline, mark.tb), top_px - 4.0);
     put(

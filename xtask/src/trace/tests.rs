@@ -47,6 +47,14 @@ fn trace(rings: &[(u32, &[Told])]) -> Vec<u8> {
     bytes
 }
 
+/// The ring had more than there was room for: records from before the first were written over.
+fn with_loss(mut bytes: Vec<u8>, ring: usize) -> Vec<u8> {
+    let ring_bytes = size_of::<RingHeader>() + RECORDS * size_of::<Record>();
+    let head = size_of::<Header>() + ring * ring_bytes + core::mem::offset_of!(RingHeader, head);
+    bytes[head..head + 8].copy_from_slice(&(2 * RECORDS as u64).to_be_bytes());
+    bytes
+}
+
 /// A run of two threads.
 fn run() -> Timeline {
     let runner = [
@@ -140,11 +148,16 @@ fn events_for_perfetto_have_their_times_and_tracks() {
     let events = json["traceEvents"].as_array().unwrap();
     let of_phase = |phase: &str| events.iter().filter(|it| it["ph"] == *phase).count();
     let slices: usize = timeline.tracks.iter().map(|track| track.slices.len()).sum();
-    let marks: usize = timeline.tracks.iter().map(|track| track.marks.len()).sum();
+    // Calls have slices: they are no marks there.
+    let marks = timeline.tracks.iter().flat_map(|track| &track.marks);
+    let marks = marks.filter(|it| it.event != Event::CallIn).count();
     assert_eq!(of_phase("X"), slices);
     assert_eq!(of_phase("i"), marks);
     assert_eq!([of_phase("s"), of_phase("f"), of_phase("M")], [1, 1, 4]);
-    let guest = events.iter().find(|it| it["name"] == "vcpu 3").unwrap();
+    let guest = events
+        .iter()
+        .find(|it| it["name"] == "vcore 7 vcpu 3")
+        .unwrap();
     // 200 and 300 ticks of 512 MHz.
     assert_eq!(guest["ts"], 0.390625);
     assert_eq!(guest["dur"], 0.5859375);
@@ -154,7 +167,7 @@ fn events_for_perfetto_have_their_times_and_tracks() {
 
 #[test]
 fn the_picture_has_a_lane_for_each_thread() {
-    let picture = svg::draw(&run(), "a title");
+    let picture = svg::draw(&run(), "a title", "a note");
     let count = |what: &str| picture.matches(what).count();
     assert_eq!(count(">core 0x8<"), 1);
     assert_eq!(
@@ -177,6 +190,61 @@ fn the_picture_has_a_lane_for_each_thread() {
     }
 }
 
+/// What was written over is neither a state nor the end of a call.
+#[test]
+fn lost_records_are_made_up_by_nothing() {
+    let runner = [(1000, Event::Call, false, 9), (3000, Event::Call, false, 9)];
+    let mut secondary = [(2000, Event::Pull, true, 1); RECORDS];
+    secondary[RECORDS - 1] = (3100, Event::Taken, true, 0);
+    let bytes = with_loss(trace(&[(8, &runner), (9, &secondary)]), 1);
+    let timeline = read(&bytes).unwrap();
+    let slices = timeline.tracks[1].slices.iter();
+    let states: Vec<_> = slices.map(|it| (it.from_tb, it.state)).collect();
+    assert_eq!(states, [(1000, State::Lost), (2000, State::Firmware)]);
+    let calls: Vec<_> = timeline.calls.iter().map(|it| it.from_tb).collect();
+    assert_eq!(calls, [3000]);
+    let json = perfetto::json(&timeline).to_string();
+    assert!(!json.contains("written over"), "{json}");
+    assert!(svg::draw(&timeline, "", "").contains("records written over"));
+}
+
+#[test]
+fn a_part_has_what_is_in_it_and_keeps_its_times() {
+    // 200 to 450 ticks after the first.
+    let part = run().part(0.390625, 0.87890625).unwrap();
+    assert_eq!((part.from_tb, part.to_tb), (1200, 1450));
+    assert_eq!(part.us(1200), 0.390625);
+    for track in &part.tracks {
+        assert_eq!(track.slices[0].from_tb, 1200);
+        assert_eq!(track.slices.last().unwrap().to_tb, 1450);
+    }
+    assert_eq!(part.tracks[0].slices.len(), 1);
+    assert_eq!(part.calls, []);
+    assert!(svg::draw(&part, "", "").contains("0.4 µs"));
+    assert_eq!(run().part(0.0, f64::INFINITY), Some(run()));
+    assert_eq!(run().part(2.0, 1.0), None);
+    assert_eq!(run().part(1e9, f64::INFINITY), None);
+}
+
+/// A core of which thread 0 did nothing has its name, too; and of two vcores each has its own.
+#[test]
+fn cores_and_vcores_are_told_apart() {
+    let second = [
+        (1000, Event::Wake, false, 8),
+        (1010, Event::Enter, true, 1),
+        (9000, Event::Exit, true, 0xc00),
+    ];
+    let mut bytes = trace(&[(9, &second), (17, &second)]);
+    let picture = |bytes: &[u8]| svg::draw(&read(bytes).unwrap(), "", "");
+    let one = picture(&bytes);
+    assert!(one.contains(">core 0x8<") && one.contains(">core 0x10<"));
+    assert!(one.contains(">vcpu 3</text>"), "{one}");
+    let last = bytes.len() - (RECORDS - 1) * size_of::<Record>();
+    bytes[last + core::mem::offset_of!(Record, vcore) + 1] = 5;
+    let two = picture(&bytes);
+    assert!(two.contains(">vcore 7 vcpu 3</text>") && two.contains(">vcore 5 vcpu 3</text>"));
+}
+
 #[test]
 fn a_trace_without_records_is_told() {
     assert!(read(&trace(&[(8, &[])])).is_err());
@@ -192,7 +260,7 @@ fn nonsense_does_no_harm() {
             let mut bytes = whole.clone();
             bytes[at] = value;
             if let Ok(timeline) = read(&bytes) {
-                svg::draw(&timeline, "");
+                svg::draw(&timeline, "", "");
                 perfetto::json(&timeline);
             }
         }

@@ -1,5 +1,4 @@
 //! What each hardware thread did when: the trace's records, as slices of time that follow each other.
-use hcalls::exit::ExitReason;
 use hcalls::trace::{Event, NO_SLOT, Record, Trace};
 
 use super::names;
@@ -13,6 +12,8 @@ pub enum State {
     /// Naps in H_CEDE.
     Ceded(Vcpu),
     Nap,
+    /// Its records of that time were written over.
+    Lost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Call {
 /// All threads that recorded anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
+    /// What times are counted from; a part of a timeline keeps it.
+    pub zero_tb: u64,
     pub from_tb: u64,
     pub to_tb: u64,
     pub tb_hz: u64,
@@ -79,11 +82,15 @@ impl Timeline {
         let (from_tb, to_tb) = (times().min()?, times().max()?);
         let tracks = rings.iter().map(|(pir, lost, records)| {
             let mut track = Track::new(*pir, *lost, from_tb, &records[0]);
+            if *lost > 0 {
+                track.go_to(records[0].tb.get(), state_before(&records[0]));
+            }
             records.iter().for_each(|record| track.take(record));
             track.end(to_tb);
             track
         });
         Some(Self {
+            zero_tb: from_tb,
             from_tb,
             to_tb,
             tb_hz: trace.header.tb_hz.get().max(1),
@@ -94,7 +101,45 @@ impl Timeline {
 
     /// From the beginning, in microseconds.
     pub fn us(&self, tb: u64) -> f64 {
-        tb.saturating_sub(self.from_tb) as f64 * 1e6 / self.tb_hz as f64
+        tb.saturating_sub(self.zero_tb) as f64 * 1e6 / self.tb_hz as f64
+    }
+
+    /// What is between these, in microseconds from the beginning; `None`: nothing is.
+    pub fn part(mut self, from_us: f64, to_us: f64) -> Option<Self> {
+        if from_us <= 0.0 && to_us == f64::INFINITY {
+            return Some(self);
+        }
+        let tb = |us: f64| {
+            let ticks = (us.max(0.0) * self.tb_hz as f64 / 1e6) as u64;
+            self.zero_tb.saturating_add(ticks)
+        };
+        let (from_tb, to_tb) = (self.from_tb.max(tb(from_us)), self.to_tb.min(tb(to_us)));
+        let within = |tb: u64| (from_tb..=to_tb).contains(&tb);
+        for track in &mut self.tracks {
+            track
+                .slices
+                .retain(|it| it.from_tb < to_tb && it.to_tb > from_tb);
+            for slice in &mut track.slices {
+                slice.from_tb = slice.from_tb.max(from_tb);
+                slice.to_tb = slice.to_tb.min(to_tb);
+            }
+            track.marks.retain(|mark| within(mark.tb));
+        }
+        self.calls
+            .retain(|call| within(call.from_tb) && within(call.to_tb));
+        (self.from_tb, self.to_tb) = (from_tb, to_tb);
+        (from_tb < to_tb).then_some(self)
+    }
+
+    /// More than one vcore ran.
+    pub fn has_vcores(&self) -> bool {
+        let slices = self.tracks.iter().flat_map(|track| &track.slices);
+        let mut vcores = slices.filter_map(|slice| match slice.state {
+            State::Guest(vcpu) | State::Ceded(vcpu) => Some(vcpu.vcore),
+            _ => None,
+        });
+        let first = vcores.next();
+        vcores.any(|vcore| Some(vcore) != first)
     }
 }
 
@@ -113,7 +158,10 @@ fn shown(mut records: Vec<Record>) -> Vec<Record> {
 impl Track {
     /// A thread up to its first record, which tells what it was doing.
     fn new(pir: u32, lost: u64, from_tb: u64, first: &Record) -> Self {
-        let state = state_before(first);
+        let state = match lost {
+            0 => state_before(first),
+            _ => State::Lost,
+        };
         let slice = Slice {
             from_tb,
             to_tb: from_tb,
@@ -135,7 +183,10 @@ impl Track {
             return;
         };
         match event {
-            Event::CallIn => self.go(tb, State::Firmware, names::of_call(arg)),
+            Event::CallIn => {
+                self.mark(tb, event, names::of_call(arg));
+                self.go(tb, State::Firmware, names::of_call(arg));
+            }
             Event::CallOut | Event::ToHost => self.go_to(tb, State::Host),
             Event::Wake => self.go(
                 tb,
@@ -146,20 +197,22 @@ impl Track {
             Event::Exit => self.go(tb, State::Firmware, format!("out: {}", names::vector(arg))),
             Event::Cede => self.go(tb, State::Firmware, "H_CEDE".into()),
             Event::Confer => self.go(tb, State::Firmware, "H_CONFER".into()),
-            Event::Prod => self.go(tb, State::Firmware, format!("H_PROD of vcpu {arg}")),
+            Event::Prod => {
+                let name = format!("H_PROD of vcpu {arg}");
+                self.mark(tb, event, name.clone());
+                self.go(tb, State::Firmware, name);
+            }
             Event::Nap if record.slot != NO_SLOT => self.go_to(tb, State::Ceded(vcpu(record))),
             Event::Nap => self.go_to(tb, State::Nap),
-            _ => self.marks.push(Mark {
-                tb,
-                event,
-                text: names::of_mark(event, arg),
-            }),
+            _ => self.mark(tb, event, names::of_mark(event, record)),
         }
         if event == Event::Left {
-            let reason = ExitReason::try_from(arg);
-            let reason = reason.map_or_else(|_| arg.to_string(), |it| format!("{it:?}"));
-            self.now().name = format!("vcpu {} is out: {reason}", record.slot);
+            self.now().name = names::of_mark(event, record);
         }
+    }
+
+    fn mark(&mut self, tb: u64, event: Event, text: String) {
+        self.marks.push(Mark { tb, event, text });
     }
 
     fn now(&mut self) -> &mut Slice {
@@ -208,7 +261,8 @@ fn state_before(record: &Record) -> State {
     }
 }
 
-/// Each call, with the first wake-up or note of the called thread after it.
+/// Each call, with the first wake-up or note of the called thread after it; unless that may have been
+/// written over.
 fn calls(rings: &[(u32, u64, Vec<Record>)]) -> Vec<Call> {
     let mut calls = Vec::new();
     for (from_pir, _, records) in rings {
@@ -217,7 +271,9 @@ fn calls(rings: &[(u32, u64, Vec<Record>)]) -> Vec<Call> {
             if record.event != Event::Call as u8 {
                 continue;
             }
-            let called = rings.iter().find(|(pir, ..)| *pir == to_pir);
+            let called = rings.iter().find(|(pir, lost, records)| {
+                *pir == to_pir && (*lost == 0 || records[0].tb.get() <= tb)
+            });
             let heard = called.and_then(|(_, _, records)| {
                 let hears = [Event::Wake as u8, Event::Taken as u8];
                 let mut after = records.iter().filter(|it| it.tb.get() >= tb);
