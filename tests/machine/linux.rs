@@ -13,6 +13,7 @@ use xtask::qemu::MAX_CHIPS;
 
 use crate::{Outcome, trial};
 
+mod exports;
 mod matrix;
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -91,6 +92,7 @@ pub fn trials() -> Vec<Trial> {
     trials.push(trial("linux::typing", typing));
     trials.push(trial("linux::reboot", reboot));
     trials.push(trial("linux::panic", panic));
+    trials.extend(exports::trials());
     trials.extend(matrix::trials());
     for (name, words, cpus) in [
         ("kexec", "", 2),

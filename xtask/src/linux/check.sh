@@ -34,6 +34,8 @@ has msglog $opal/msglog 'catnap: to the host'
 has symbols $opal/symbol_map ' opal_entry$'
 has exports $opal/exports/symbol_map ' opal_entry$'
 has calls $opal/exports/opal_calls CATCALLS
+has statistics $opal/exports/smt_stats CATSTATS
+has trace $opal/exports/trace CATTRACE
 has interrupts /proc/interrupts 'opal-psi'
 idle=powernv_idle
 is_asked powersave=off && idle=none

@@ -142,6 +142,8 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 fn head(out: &mut String, timeline: &Timeline, title: &str, note: &str) {
     let threads = timeline.tracks.len();
     let us = timeline.us(timeline.to_tb) - timeline.us(timeline.from_tb);
+    let (divisor, unit) = unit(us / 10.0);
+    let time = us / divisor;
     let note = match note {
         "" => String::new(),
         note => format!("; {note}"),
@@ -150,7 +152,7 @@ fn head(out: &mut String, timeline: &Timeline, title: &str, note: &str) {
         out,
         format_args!(
             "<text class=\"title\" x=\"14\" y=\"28\">{title}</text>\n<text class=\"small\" x=\"14\" \
-             y=\"47\">{threads} hardware threads, {us:.1} µs; arrows are calls by IPI{note}</text>"
+             y=\"47\">{threads} hardware threads, {time:.1} {unit}; arrows are calls by IPI{note}</text>"
         ),
     );
 }
@@ -194,10 +196,7 @@ fn legend(out: &mut String, timeline: &Timeline) {
 fn axis(out: &mut String, timeline: &Timeline, end_px: f64) {
     let (from_us, to_us) = (timeline.us(timeline.from_tb), timeline.us(timeline.to_tb));
     let step_us = step(to_us - from_us);
-    let (divisor, unit) = match step_us >= 1000.0 {
-        true => (1000.0, "ms"),
-        false => (1.0, "µs"),
-    };
+    let (divisor, unit) = unit(step_us);
     // Times are not added up: tenths would not stay what they are.
     let mut number = (from_us / step_us).ceil();
     while number * step_us <= to_us {
@@ -216,6 +215,15 @@ fn axis(out: &mut String, timeline: &Timeline, end_px: f64) {
             ),
         );
         number += 1.0;
+    }
+}
+
+/// In which such times are told, and how many microseconds it has.
+fn unit(us: f64) -> (f64, &'static str) {
+    match us {
+        1e6.. => (1e6, "s"),
+        1e3.. => (1e3, "ms"),
+        _ => (1.0, "µs"),
     }
 }
 
@@ -364,6 +372,13 @@ mod tests {
     fn steps_are_round() {
         for (all_us, wanted) in [(45.0, 5.0), (9.0, 1.0), (120.0, 20.0), (0.7, 0.1)] {
             assert!((step(all_us) - wanted).abs() < 1e-9, "{all_us}");
+        }
+    }
+
+    #[test]
+    fn long_times_have_longer_units() {
+        for (us, wanted) in [(0.5, "µs"), (999.0, "µs"), (1000.0, "ms"), (5e6, "s")] {
+            assert_eq!(unit(us).1, wanted, "{us}");
         }
     }
 }
