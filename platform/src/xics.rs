@@ -79,23 +79,35 @@ impl Icp {
         self.poll() == XISR_IPI
     }
 
-    /// Takes this thread's own IPI: no other is wanted, accept what is presented, end it. An
-    /// interrupt from a device is left alone. False: there was no IPI. Memory that is read
-    /// afterwards is at least as new as what the IPI's sender saw before it.
+    /// Takes this thread's own IPI: accepts it, wants no other, ends it. An interrupt from a device is
+    /// left alone. False: there was no IPI. Memory that is read afterwards is at least as new as what
+    /// the IPI's sender saw before it.
     #[inline(always)]
     pub fn take_ipi(self) -> bool {
         // SAFETY: `self` is the calling thread's ICP; its registers change no memory.
         let taken = unsafe {
-            mmio::next_write8(self.register(MFRR), MFRR_NONE);
             let presented = mmio::next_read32(self.register(POLL)) & XISR_MASK == XISR_IPI;
             if presented {
                 let xirr = mmio::next_read32(self.register(XIRR));
+                mmio::next_write8(self.register(MFRR), MFRR_NONE);
                 mmio::next_write32(self.register(XIRR), xirr);
+                true
+            } else {
+                self.take_hidden()
             }
-            presented
         };
         fence(SeqCst);
         taken
+    }
+
+    /// The same for one that isn't presented, since a device's interrupt or CPPR stands before it.
+    #[inline(always)]
+    fn take_hidden(self) -> bool {
+        let sent = self.ipi_sent();
+        if sent {
+            self.withdraw_ipi();
+        }
+        sent
     }
 }
 
@@ -116,10 +128,13 @@ mod tests {
         // SAFETY: the array lives as long as the test and has the ICP's layout.
         let it = unsafe { Icp::new(crate::real::address(ipi.as_mut_ptr())) };
         assert!(it.ipi_sent() && it.take_ipi() && !it.ipi_sent());
-        let mut device = icp(0x1234, 0);
-        // SAFETY: as above.
-        let it = unsafe { Icp::new(crate::real::address(device.as_mut_ptr())) };
-        assert!(!it.take_ipi());
-        assert_eq!(it.poll(), 0x1234);
+        for (mfrr, taken) in [(0xff, false), (0, true)] {
+            let mut device = icp(0x1234, mfrr);
+            // SAFETY: as above.
+            let it = unsafe { Icp::new(crate::real::address(device.as_mut_ptr())) };
+            assert_eq!(it.take_ipi(), taken);
+            assert!(!it.ipi_sent());
+            assert_eq!(it.poll(), 0x1234);
+        }
     }
 }

@@ -51,15 +51,15 @@ pub struct TraceOptions {
 
 /// The command.
 pub fn trace(options: &TraceOptions) -> Result<ExitCode> {
-    let (bytes, title, note) = match &options.open {
+    let (bytes, title, note, code) = match &options.open {
         Some(path) => {
             let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            (bytes, format!("{}", path.display()), "")
+            (bytes, format!("{}", path.display()), "", ExitCode::SUCCESS)
         }
-        None => match record(options)? {
-            Some((bytes, title)) => (bytes, title, note(&machine(options))),
-            None => return Ok(ExitCode::FAILURE),
-        },
+        None => {
+            let (bytes, title, code) = record(options)?;
+            (bytes, title, note(&machine(options)), code)
+        }
     };
     let timeline = read(&bytes)?.part(options.from, options.to);
     let timeline = timeline.context("the trace has nothing between --from and --to")?;
@@ -82,7 +82,7 @@ pub fn trace(options: &TraceOptions) -> Result<ExitCode> {
             track.pir, track.lost
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// The bytes of a trace, as a timeline.
@@ -91,8 +91,9 @@ pub fn read(bytes: &[u8]) -> Result<Timeline> {
     Timeline::of(&trace).context("nothing was recorded: the trace was never on")
 }
 
-/// Boots the test host and has it tell its trace, and what to call it; none if it failed.
-fn record(options: &TraceOptions) -> Result<Option<(Vec<u8>, String)>> {
+/// Boots the test host and has it tell its trace: that, what to call it, and how the run ended. One that
+/// has failed is worth looking at most.
+fn record(options: &TraceOptions) -> Result<(Vec<u8>, String, ExitCode)> {
     let name = options.test.as_deref().unwrap_or(SCENARIO);
     let (words, title) = match &options.test {
         // The scenario switches the trace on by itself.
@@ -111,10 +112,7 @@ fn record(options: &TraceOptions) -> Result<Option<(Vec<u8>, String)>> {
     let mut console = Told::default();
     let run = RunOptions::of_test(name, words, LIMIT_S, machine(options));
     let code = run::run_to(&run, &mut console)?;
-    match code == ExitCode::SUCCESS {
-        true => Ok(Some((console.bytes()?, title))),
-        false => Ok(None),
-    }
+    Ok((console.bytes()?, title, code))
 }
 
 /// The machine as asked for; as a rule one whose runs are alike.

@@ -170,7 +170,8 @@ pub fn query_status(server: u64, status_at: u64) -> Status {
     }
 }
 
-/// CORE_CLAIM: core's PIR, action → state. Status may be asked from anywhere; claiming and
+/// CORE_CLAIM: core's PIR, action → state, lost threads, and the vcore of the run that ends with a fence,
+/// with its exited, did-not-run and ceded masks. Status may be asked from anywhere; claiming and
 /// releasing is for the core's own thread 0.
 pub fn claim(args: &mut Args) -> Status {
     let Some(core) = u32::try_from(args[0]).ok().and_then(cores::by_pir) else {
@@ -181,6 +182,7 @@ pub fn claim(args: &mut Args) -> Status {
     };
     let thread = thread::current();
     let own = core::ptr::eq(cores::of(thread), core) && thread.ptid() == 0;
+    args[3] = 0;
     let status = match (action, core.state()) {
         (ClaimAction::Status, _)
         | (ClaimAction::Claim, CoreState::Held)
@@ -308,8 +310,13 @@ fn end_fence(core: &Core, args: &mut Args) -> Status {
         args[2] = u64::from(vcore.entry.snapshot().outstanding());
         return Status::Partial;
     }
+    let told = core.fates.told();
     vcore.core.store(0, Relaxed);
-    kicked::end(vcore, core, 0, 0);
+    let kicked = kicked::end(vcore, core, told.exited(), told.ceded());
+    args[3] = vcore.handle();
+    args[4] = u64::from(told.exited() | kicked);
+    args[5] = u64::from(told.did_not_run() & !kicked);
+    args[6] = u64::from(told.ceded() & !kicked);
     core.owing.store(0, Relaxed);
     core.set_state(CoreState::Held);
     log::info!("core {:#x} is whole again", core.pir.load(Relaxed));

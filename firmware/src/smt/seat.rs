@@ -88,6 +88,9 @@ impl Seat {
     /// It has come too late: it must not enter the guest, and its trap stays 0 (B27).
     #[cold]
     fn came_too_late(self, page: *mut VcpuPage) -> ! {
+        if self.vcore.entry.snapshot().outstanding() & 1 << self.thread.ptid() == 0 {
+            self.came_too_early()
+        }
         self.tell(ExitReason::None);
         if self.vcore.entry.snapshot().prodded() & 1 << self.thread.ptid() != 0 {
             // SAFETY: the run owns the page, and this thread is its only user. A prod that came
@@ -96,6 +99,16 @@ impl Seat {
         }
         self.trace_left(ExitReason::None);
         self.report(page)
+    }
+
+    /// The run isn't open yet: somebody else's IPI has woken the thread, and its own follows. The letter
+    /// is for then.
+    fn came_too_early(self) -> ! {
+        let ptid = self.thread.ptid();
+        self.core.seating.put_back(ptid);
+        self.core.spurious.fetch_add(1, Relaxed);
+        trace::note(Event::Nap, || (Whom::NOBODY, 0));
+        platform::thread::idle()
     }
 
     /// With registers that this thread holds but for those that a run keeps for the host.
@@ -211,10 +224,7 @@ impl Seat {
             op::silence_thread_0();
             return true;
         }
-        let sent = self.thread.icp.ipi_sent();
-        if sent {
-            self.thread.icp.take_ipi();
-        }
+        let sent = self.thread.icp.take_ipi();
         if sent && runners {
             // SAFETY: this is the core's thread 0, and no reference to the record is in use.
             unsafe { self.core.running.get().afterwards |= OWES_IPI };
@@ -262,11 +272,25 @@ fn trace_left(whom: Whom, reason: ExitReason, naps: bool) {
 pub extern "C" fn woken(_srr1: u64) -> ! {
     let thread = platform::thread::current();
     let core = super::cores::of(thread);
-    thread.icp.take_ipi();
+    let called = thread.icp.take_ipi();
     let letter = core.seating.take_letter(thread.ptid());
     if letter == 0 {
         called_for_else(thread, core)
     }
+    if !called {
+        run_when_called(thread, core, letter)
+    }
+    Seat::from_letter(thread, core, letter).run()
+}
+
+/// Something else has woken the thread, and a letter is there: its IPI is on its way. It must not come
+/// when the thread is in its next nap, which may end in the host's vectors.
+#[inline(never)]
+fn run_when_called(thread: &'static Thread, core: &'static Core, letter: u64) -> ! {
+    while !thread.icp.take_ipi() {
+        op::relax();
+    }
+    op::unrelax();
     Seat::from_letter(thread, core, letter).run()
 }
 

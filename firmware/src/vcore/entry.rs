@@ -213,10 +213,11 @@ impl Entry {
         })
     }
 
-    /// Into the guest, unless somebody has begun to leave (L2, B27).
+    /// Into the guest, unless somebody has begun to leave (L2, B27), or the thread isn't called: the run
+    /// isn't open yet.
     pub fn enter(&self, ptid: usize) -> bool {
         self.update(|now| {
-            if now.leaving() {
+            if now.leaving() || now.0 >> ptid & OUTSTANDING.set(0, 1) == 0 {
                 return (None, false);
             }
             (Some(ENTERED.set(now.0, 1 << ptid)), true)

@@ -95,6 +95,11 @@ impl Seating {
         letter
     }
 
+    /// The thread has taken a letter before it was called, and leaves it for then.
+    pub fn put_back(&self, ptid: usize) {
+        self.mailboxes[ptid].store(self.seat(ptid), Ordering::Relaxed);
+    }
+
     /// There is a letter for the thread. It has to be taken before anything is made of it.
     #[inline(always)]
     pub fn has_letter(&self, ptid: usize) -> bool {

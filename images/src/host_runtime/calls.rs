@@ -91,6 +91,27 @@ pub fn core_claim(pir: u64, action: ClaimAction) -> Result<CoreState> {
     Ok(CoreState::try_from(results[0]).expect("a core's state"))
 }
 
+/// The run that has ended with a core's fence. Masks are those of [`Run`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fenced {
+    pub vcore: Vcore,
+    pub exited: u64,
+    pub did_not_run: u64,
+    pub ceded: u64,
+}
+
+/// CORE_CLAIM of the fenced core with thread `pir`; none: it wasn't fenced.
+pub fn end_fence(pir: u64) -> Result<Option<Fenced>> {
+    let results = call(Token::CoreClaim, &[pir, ClaimAction::Claim.into()])?;
+    let [_, _, vcore, exited, did_not_run, ceded, ..] = results;
+    Ok((vcore != 0).then_some(Fenced {
+        vcore: Vcore(vcore),
+        exited,
+        did_not_run,
+        ceded,
+    }))
+}
+
 /// PARTITION_CREATE.
 pub fn partition_create(config: &PartitionConfig) -> Result<Partition> {
     let address = core::ptr::from_ref(config).expose_provenance() as u64;

@@ -29,6 +29,12 @@ pub fn send_ipi(pir: u32) {
     unsafe { cpu::write_device_u8(page_of(pir) + MFRR, PRIORITY) }
 }
 
+/// The thread `pir` hasn't taken the interrupt that it was sent.
+pub fn ipi_waits(pir: u32) -> bool {
+    // SAFETY: a presenter's register, of which a read has no effect.
+    unsafe { cpu::read_device_u32(page_of(pir) + MFRR) >> 24 != 0xff }
+}
+
 /// Real address of the calling thread's page.
 fn page() -> u64 {
     page_of(cpu::pir())

@@ -6,15 +6,19 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use hcalls::Status;
 use hcalls::exit::ExitReason;
 use hcalls::page::VcpuPage;
+use hcalls::papr::H_SUCCESS;
 use hcalls::partition::{Policy, PtidMode};
 use hcalls::run::{ClaimAction, CoreState, RUN_FP_CLEAN, VcpuState};
+use images::behaviour::calls as case;
 use images::host_runtime::calls::{self, Run, Vcore};
 use images::host_runtime::guest::Guest;
 use images::host_runtime::{cpu, icp};
+use images::println;
 
 use crate::check::{Outcome, accepted, refused, same};
 use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::stats;
 
 /// The core that is fenced, and its vcore.
 static CORE: AtomicU32 = AtomicU32::new(0);
@@ -62,6 +66,34 @@ pub fn fence(lab: &mut Lab) -> Outcome {
     hears_again(&guest, LOST)?;
     same("claimed", accepted("CORE_CLAIM", claim())?, CoreState::Held)?;
     runs_again(&mut guest, LOST, 0xff)
+}
+
+/// A vcpu makes its hypercall while a thread is missing: the core is fenced, but the hypercall isn't lost.
+/// The claim that ends the fence tells of it, and the vcpu waits for its answer (B31, B35).
+pub fn fence_exit(lab: &mut Lab) -> Outcome {
+    const LOST: usize = 3;
+    let mut guest = lab.guest(&Wanted::new("calls", 4))?;
+    lab::start_all(&mut guest, [case::FIRST_REPORTS, 0]);
+    begin(&guest, LOST as u32);
+    let run = guest.run(0xf, 0, cpu::time_base() + 600_000 * MS_TB, RUN_FP_CLEAN);
+    is_lost(run, LOST)?;
+    hears_again(&guest, LOST)?;
+    let ended = accepted("CORE_CLAIM", calls::end_fence(cpu::pir().into()))?;
+    let ended = ended.ok_or("no fence was ended")?;
+    let told = (ended.vcore, ended.exited, ended.ceded);
+    same("vcore, exited, ceded", told, (guest.vcore, 1, 0))?;
+    let none = accepted("CORE_CLAIM", calls::end_fence(cpu::pir().into()))?;
+    same("a second fence", none, None)?;
+    let waits = guest.run(0xe, 0, cpu::time_base() + MS_TB, RUN_FP_CLEAN);
+    refused("a run without it", waits, Status::Constrained, 0)?;
+    for count in 0..3 {
+        let (_, args) = lab::hypercall(&guest, 0)?;
+        same("step, vcpu, count", &args[..3], &[case::STEP, 0, count])?;
+        lab::answer(&mut guest, 0, H_SUCCESS);
+        let run = lab::run(&mut guest, 0xf)?;
+        same("exited", run.exited, 1)?;
+    }
+    Ok(())
 }
 
 /// An IPI is lost on its way, in a run that has no vcpu for the runner and long to go: the others come
@@ -208,6 +240,42 @@ pub fn deaf_to_kick(lab: &mut Lab) -> Outcome {
         runs_again(&mut guest, 1, 0b11)?;
         lab.clear();
     }
+    Ok(())
+}
+
+/// Secondaries that nap through a run get interrupts that nobody has called them by: each naps again, and
+/// the run goes on (B29). (Those that run could take a kick's for such a one: hosts leave them alone.)
+pub fn spurious(lab: &mut Lab) -> Outcome {
+    const ROUNDS: u64 = 100;
+    let mut guest = lab.guest(&Wanted::new("loop", 4))?;
+    CORE.store(cpu::pir(), Ordering::Relaxed);
+    let before = stats::spurious(lab)?;
+    for round in 0..ROUNDS {
+        cores::send(lab, &guest, |errand| {
+            cores::wait_for_run_of(errand.vcore, 1)?;
+            let core = CORE.load(Ordering::Relaxed);
+            for _ in 0..4 {
+                (4..8).for_each(|ptid| icp::send_ipi(core + ptid));
+                // Once the core is the host's they would wake in the host's vectors.
+                let limit_tb = cpu::time_base() + 2000 * MS_TB;
+                while (4..8).any(|ptid| icp::ipi_waits(core + ptid)) {
+                    ensure!(cpu::time_base() < limit_tb, "a thread doesn't take its IPI");
+                    cpu::relax();
+                }
+            }
+            accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
+        })?;
+        let run = lab::run(&mut guest, 0xf)?;
+        cores::answer()?;
+        same("round, exited", (round, run.exited), (round, 1))?;
+    }
+    for vcpu in 0..4 {
+        let entries = guest.page(vcpu).firmware.entries.get();
+        ensure!(entries > ROUNDS / 2, "vcpu {vcpu} has run {entries} times");
+    }
+    let more = stats::spurious(lab)? - before;
+    println!("spurious: {more} wake-ups for nothing");
+    ensure!(more > 0, "nobody woke for nothing");
     Ok(())
 }
 

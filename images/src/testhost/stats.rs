@@ -158,6 +158,14 @@ fn exported(lab: &Lab) -> Result<Table<'static>, String> {
     Table::read(bytes).ok_or_else(|| "this is no table of statistics".into())
 }
 
+/// Wake-ups of this core's secondaries that nobody had asked for.
+pub fn spurious(lab: &Lab) -> Result<u64, String> {
+    with_exported(lab, |table| {
+        let own = table.cores.iter().find(|it| it.pir.get() == cpu::pir());
+        Ok(own.ok_or("the core isn't there")?.spurious.get())
+    })
+}
+
 /// Has the firmware bring its table of statistics up to date.
 pub fn wait_for_update(lab: &Lab) -> Outcome {
     let updates = || Ok::<_, String>(exported(lab)?.header.updates.get());

@@ -5,6 +5,8 @@
 pub enum Flaw {
     /// A thread enters although others leave.
     EnterUnchecked,
+    /// A thread enters although the run isn't open.
+    EnterUncalled,
     /// A vcpu naps although it was prodded.
     CedeUnchecked,
     /// A prod that comes while the vcpu leaves is forgotten.
@@ -50,8 +52,9 @@ pub enum Flaw {
 }
 
 /// All of them.
-pub const FLAWS: [Flaw; 22] = [
+pub const FLAWS: [Flaw; 23] = [
     Flaw::EnterUnchecked,
+    Flaw::EnterUncalled,
     Flaw::CedeUnchecked,
     Flaw::ProdForgotten,
     Flaw::ReportUncalled,

@@ -2,7 +2,7 @@
 
 use super::flaw::Flaw;
 use super::search::Steps;
-use super::state::{At, Config, Page, Reason, State, Then, Thread};
+use super::state::{At, Config, Page, Reason, Runner, State, Then, Thread};
 use crate::vcore::Slots;
 use crate::vcore::entry::{self, Cede, Leave, Prod};
 
@@ -136,6 +136,10 @@ impl Place<'_> {
     }
 
     fn idle(&self, steps: &mut Steps) {
+        let opening = self.state.cores[self.core].runner == Runner::Opening;
+        if self.ptid != 0 && opening && self.thread().letter != 0 && self.enters_early() {
+            return steps.fail("a thread enters a run that isn't open");
+        }
         if self.ptid == 0 || !self.thread().ipi {
             return;
         }
@@ -147,6 +151,14 @@ impl Place<'_> {
         thread.ipi = false;
         thread.letter = 0;
         steps.must("wake with a letter", next);
+    }
+
+    /// Somebody else's IPI wakes it when the letter is there, and the word isn't open yet.
+    fn enters_early(&self) -> bool {
+        match self.config.is(Flaw::EnterUncalled) {
+            true => !self.leaving(),
+            false => self.state.clone().entry(|entry| entry.enter(self.ptid)),
+        }
     }
 
     fn enter(&self) -> State {
