@@ -19,9 +19,9 @@ use skiboot_compat::calls::Token;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
 use spin::Once;
 
-/// How long CORE_CLAIM waits for threads to answer: 1 s. An emulator with more threads than
+/// How long CORE_CLAIM waits for threads to answer: 4 s. An emulator with more threads than
 /// processors can take a good part of it.
-const PATIENCE_TB: u64 = 512_000_000;
+const PATIENCE_TB: u64 = 4 * 512_000_000;
 /// How long the boot waits for all threads to be parked: 10 s.
 const BOOT_PATIENCE_TB: u64 = 10 * 512_000_000;
 
