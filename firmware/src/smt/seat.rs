@@ -1,5 +1,5 @@
 //! One thread's part of a run: called, into the guest, and, after [`super::leave`], its report.
-use super::cores::{Core, ENTRY_TRACED, UNTOUCHED};
+use super::cores::{Core, ENTRY_TRACED, TRACED, UNTOUCHED};
 use super::inject;
 use super::objects::Vcore;
 use super::running::OWES_IPI;
@@ -97,7 +97,9 @@ impl Seat {
             // meanwhile is kept; none comes any more.
             unsafe { (*page).firmware.prodded.set(1) }
         }
-        self.trace_left(ExitReason::None);
+        if self.core.at_leaving.load(Relaxed) & TRACED != 0 {
+            self.trace_left(ExitReason::None);
+        }
         self.report(page)
     }
 
