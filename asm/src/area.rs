@@ -77,7 +77,12 @@ pub struct ThreadArea {
     pub call_log: u64,
     /// Where it records what it does; 0 while the trace is off.
     pub trace: u64,
-    pub reserved: [u64; 4],
+    /// [`crate::nap::renap`]: where a thread that naps for good goes on if it wakes in a host's vectors.
+    pub renap: u64,
+    /// `extern "C" fn() -> !` for a system reset that strikes the firmware itself; 0 while that is a
+    /// fault. The thread starts there on an empty stack, once.
+    pub struck: u64,
+    pub reserved: [u64; 2],
     pub frame: Frame,
 }
 
@@ -113,6 +118,9 @@ offsets! {
     RUN = run;
     GUEST_MSR = guest_msr;
     IN_CALL = in_call;
+    HOLDS = holds;
+    RENAP = renap;
+    STRUCK = struck;
     GPR = frame.gpr;
     PC = frame.pc;
     MSR = frame.msr;

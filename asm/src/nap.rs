@@ -18,6 +18,22 @@ unsafe extern "C" {
     /// # Safety
     /// As for [`nap`]; nothing on the present stack is needed any more.
     pub fn nap_for_good() -> !;
+
+    /// Where LR points to in that nap: a system reset that comes while a host has the core wakes the
+    /// thread in the host's vectors, since HRMOR is the core's. A host sends a thread back by LR that
+    /// has lost nothing (SRR1\[46:47\] = 1), as Linux does with its own. Naps again.
+    ///
+    /// In: HSPRG0 = the thread's area; hypervisor real mode in either byte order. The host may have
+    /// used all other registers but LR, and the area's first part and stack, which nobody needs then.
+    ///
+    /// # Safety
+    /// Not to be called.
+    pub fn renap() -> !;
+}
+
+/// An instruction as a thread in little-endian mode has to find it.
+const fn swapped(instruction: u32) -> u32 {
+    instruction.swap_bytes()
 }
 
 global_asm!(
@@ -60,13 +76,35 @@ global_asm!(
     ".globl nap_for_good",
     ".type nap_for_good, @function",
     "nap_for_good:",
+    "    ld 3, {RENAP}(13)",
+    "    mtlr 3",
     // NAP_SP is 0 but inside `nap`.
-    "    ptesync",
+    "1:  ptesync",
     "    ld 0, {NAP_SP}(13)",
-    "1:  cmpd 0, 0",
-    "    bne 1b",
+    "2:  cmpd 0, 0",
+    "    bne 2b",
     "    nap",
     "    b .",
+    ".globl renap",
+    "renap:",
+    // Read in the other byte order this is a branch over the next instruction.
+    "    tdi 0, 0, 0x48",
+    "    b 3f",
+    "    .long {MFLR_4}, {ADDI_4_4_36}, {MTHSRR0_4}, {MFMSR_5}, {XORI_5_5_1}, {MTHSRR1_5}, {HRFID}",
+    // 36 bytes from `renap`. The host has used some of what a guest may have left in this thread.
+    "3:  mfspr 13, 304",
+    "    li 0, 0",
+    "    std 0, {HOLDS}(13)",
+    "    b 1b",
     ".size nap_for_good, . - nap_for_good",
     NAP_SP = const a::NAP_SP,
+    RENAP = const a::RENAP,
+    HOLDS = const a::HOLDS,
+    MFLR_4 = const swapped(0x7c88_02a6),
+    ADDI_4_4_36 = const swapped(0x3884_0024),
+    MTHSRR0_4 = const swapped(0x7c9a_4ba6),
+    MFMSR_5 = const swapped(0x7ca0_00a6),
+    XORI_5_5_1 = const swapped(0x68a5_0001),
+    MTHSRR1_5 = const swapped(0x7cbb_4ba6),
+    HRFID = const swapped(0x4c00_0224),
 );

@@ -53,6 +53,13 @@ global_asm!(
     // Not elected: everything at its place for 0x100, then nap.
     "3:  bl address_of_early_area",
     "    mtspr 304, 13",
+    // Some stay there for good: see `renap`.
+    "    lis 6, renap@highest",
+    "    ori 6, 6, renap@higher",
+    "    sldi 6, 6, 32",
+    "    oris 6, 6, renap@high",
+    "    ori 6, 6, renap@l",
+    "    mtlr 6",
     "    li 5, {NAP_LPCR}",
     "    mtspr 318, 5",
     "    isync",
@@ -185,7 +192,8 @@ global_asm!(
     "    .quad first_wake",
     "    .org early_area + {FAULT}",
     "    .quad boot_fault",
-    "    .org early_area + 1024",
+    // Scratch of hosts, as behind any thread's area.
+    "    .org early_area + 4096",
     ".section .bss.early_stack, \"aw\", @nobits",
     ".balign 128",
     "early_stack:",

@@ -170,7 +170,20 @@ global_asm!(
     //
     // An interrupt in the firmware itself: the rest of the registers, then the epitaph.
     // r11 = frame's base, r12 = vector, r13 = area.
+    // A system reset that the firmware was prepared for is none.
     "firmware_fault:",
+    "    cmpldi 12, 0x100",
+    "    bne 1f",
+    "    ld 12, {STRUCK}(13)",
+    "    cmpdi 12, 0",
+    "    beq 2f",
+    "    li 0, 0",
+    "    std 0, {STRUCK}(13)",
+    "    ld 1, {GUEST_SP}(13)",
+    "    mtctr 12",
+    "    bctr",
+    "2:  li 12, 0x100",
+    "1:",
     ".irp n, 14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
     "    std \\n, {GPR}+8*\\n(11)",
     ".endr",
@@ -199,6 +212,7 @@ global_asm!(
     TOC = const a::TOC,
     WOKEN = const a::WOKEN,
     FAULT = const a::FAULT,
+    STRUCK = const a::STRUCK,
     GPR = const a::GPR,
     PC = const a::PC,
     MSR = const a::MSR,

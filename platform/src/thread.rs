@@ -7,6 +7,7 @@ use asm::area::{Frame, ThreadArea};
 use asm::{msr, nap, op, opal, spr};
 use core::sync::atomic::{AtomicBool, Ordering};
 
+const AREA_BYTES: usize = size_of::<ThreadArea>();
 /// A thread's stack for OPAL calls and for its own work.
 const STACK_BYTES: usize = 16 * 1024;
 /// A thread's stack for its epitaph.
@@ -68,8 +69,10 @@ impl Thread {
     /// Makes a thread's area, stacks and record, and tells the entry points of them.
     #[must_use]
     pub fn create(self, entries: &Entries) -> Option<&'static Self> {
-        let area = allocate(1024, 1024)?.cast::<ThreadArea>();
-        let stack = allocate(STACK_BYTES, 128)? as u64;
+        // The stack begins behind the area: its last part is what a host in whose vectors the thread
+        // wakes takes for its own record of the thread (see `nap::renap`).
+        let area = allocate(AREA_BYTES + STACK_BYTES, AREA_BYTES)?.cast::<ThreadArea>();
+        let stack = area as u64 + AREA_BYTES as u64;
         let fault_stack = allocate(FAULT_STACK_BYTES, 128)? as u64;
         let thread: &'static Self = alloc::boxed::Box::leak(alloc::boxed::Box::new(self));
         // SAFETY: `area` is fresh memory of that size and alignment, all zero, which every field
@@ -86,6 +89,7 @@ impl Thread {
             (*area).left = entries.left as *const () as u64;
             (*area).run = entries.run as *const () as u64;
             (*area).opal = entries.opal as *const () as u64;
+            (*area).renap = nap::renap as *const () as u64;
             (*area).guest_msr = msr::GUEST;
             (*area).pir = u64::from(thread.pir);
             (*area).thread = core::ptr::from_ref(thread) as u64;
@@ -232,6 +236,15 @@ pub fn settle() {
 pub fn wakes_in(function: extern "C" fn(srr1: u64) -> !) {
     // SAFETY: a field of this thread's own area.
     unsafe { (*op::area()).woken = function as *const () as u64 }
+}
+
+/// From now on a system reset that strikes this thread in the firmware has it start in `function`, on an
+/// empty stack, once; none: it is a fault.
+#[inline(always)]
+pub fn struck_in(function: Option<extern "C" fn() -> !>) {
+    let function = function.map_or(0, |function| function as *const () as u64);
+    // SAFETY: a field of this thread's own area, which its assembly reads at any time.
+    unsafe { (&raw mut (*op::area()).struck).write_volatile(function) }
 }
 
 /// Naps until somebody calls this thread, which then starts where [`wakes_in`] has said.
