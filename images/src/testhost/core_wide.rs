@@ -25,17 +25,13 @@ static OVER: AtomicU64 = AtomicU64::new(0);
 /// and the host's goes on, between and after runs, as another core's does.
 /// L1.
 pub fn time_base(lab: &mut Lab) -> Outcome {
-    let mut guests = [AHEAD_TB, BEHIND_TB, 0].map(|tb_offset| {
+    let guests = [AHEAD_TB, BEHIND_TB, 0].map(|tb_offset| {
         lab.guest(&Wanted {
             tb_offset,
             ..Wanted::new("calls", 4)
         })
         .map(|guest| (guest, tb_offset))
     });
-    for guest in &mut guests {
-        let (guest, _) = guest.as_mut().map_err(|why| why.clone())?;
-        lab::start_all(guest, [case::TELL_TIME, 0]);
-    }
     let [ahead, behind, even] = guests;
     let (mut ahead, mut behind, mut even) = (ahead?, behind?, even?);
     OVER.store(0, Ordering::Relaxed);
@@ -58,8 +54,10 @@ pub fn time_base(lab: &mut Lab) -> Outcome {
     on_both_cores(lab, ahead, behind.0)
 }
 
-/// Runs the guest once; its time base lies between the host's before and after, by the offset.
+/// Runs the guest once; its time base lies between the host's before and after, by the offset. It
+/// starts anew: a vcpu that was pulled out last time may have read its time base then.
 fn tells_time(guest: &mut Guest, offset_tb: u64) -> Outcome {
+    lab::start_all(guest, [case::TELL_TIME, 0]);
     let all = guest.all_slots();
     let before_tb = cpu::time_base().wrapping_add(offset_tb);
     let run = lab::run(guest, all)?;
