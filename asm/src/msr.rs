@@ -38,3 +38,9 @@ pub const GUEST: u64 = !(HV | TS | SRR1_CAUSE);
 pub const SRR1_CAUSE: u64 = ibm_field(33, 36) | ibm_field(42, 47);
 /// SRR1 at 0x100: woken from a power-saving mode, and how much was lost (6.5.1).
 pub const SRR1_WOKEN: u64 = ibm_field(46, 47);
+
+/// Whether a system reset has ended the nap of which this is SRR1: bits 42:45 are 0b0100 (6.5.1).
+#[must_use]
+pub const fn woken_by_reset(srr1: u64) -> bool {
+    srr1 & ibm_field(42, 45) == ibm(43)
+}

@@ -42,7 +42,7 @@ pub struct Core {
     pub at_leaving: AtomicU16,
     /// 1: a sibling has rung thread 0's doorbell, or is about to.
     pub rung: AtomicU8,
-    /// 1: an interrupt of the host's ends the present run.
+    /// Why what has interrupted the runner, without a guest, ends the present run: an [`ExitReason`].
     pub interrupted: AtomicU8,
     /// 1: the host vouches for the vcpu pages of this run (`RUN_UNTOUCHED`). In a traced run
     /// [`ENTRY_TRACED`] is added.

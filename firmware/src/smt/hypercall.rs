@@ -116,6 +116,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     let dec = spr::read::<{ spr::DEC }>() as u32 as i32;
     let expires_tb = since_tb.wrapping_add(i64::from(dec) as u64);
     let deadline_tb = seat.core.deadline_tb.load(Relaxed);
+    let mut struck = false;
     // SAFETY: DEC is the guest's, and is set right again below; HDEC doesn't wake a nap (L4), so
     // DEC stands in for it. HRMOR is the firmware's and HILE off all through a run.
     unsafe {
@@ -124,6 +125,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
         if !inject::pending(vcpu) {
             trace::note(Event::Nap, || (seat.whom(), IN_CEDE));
             let srr1 = nap::nap();
+            struck = msr::woken_by_reset(srr1);
             trace::note(Event::Wake, || (seat.whom(), trace::cause(srr1)));
         }
         let now_tb = op::time_tb();
@@ -147,6 +149,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     match over || entry.snapshot().leaving() {
         true if awake => Some(ExitReason::Pulled),
         true => Some(ExitReason::Ceded),
+        false if struck => Some(ExitReason::SystemReset),
         false => wanted.then_some(ExitReason::External),
     }
 }

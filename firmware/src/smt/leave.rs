@@ -168,9 +168,10 @@ impl Seat {
         let (presented, called) = entry.polled(self.thread.ptid(), poll);
         if called {
             self.take_call();
-            let reason = match self.core.interrupted.load(Relaxed) {
-                0 => ExitReason::Kick,
-                _ => ExitReason::External,
+            let reason = match ExitReason::try_from(u32::from(self.core.interrupted.load(Relaxed)))
+            {
+                Ok(reason) if reason != ExitReason::None => reason,
+                _ => ExitReason::Kick,
             };
             return Some(reason).filter(|_| entry.snapshot().leaving());
         }
