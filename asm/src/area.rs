@@ -26,14 +26,12 @@ pub struct Frame {
 #[repr(C, align(1024))]
 pub struct ThreadArea {
     /// Scratch of an interrupt that uses SRR or HSRR, but for the next two.
-    pub save_r11: u64,
     pub save_r12: u64,
     /// Scratch of system reset (0x100).
     pub reset_r11: u64,
     pub reset_r12: u64,
     pub reset_cr: u64,
     /// Scratch of machine check (0x200).
-    pub mc_r11: u64,
     pub mc_r12: u64,
     /// Where registers are saved: a vcpu page or this area.
     pub page: u64,
@@ -79,10 +77,10 @@ pub struct ThreadArea {
     pub trace: u64,
     /// [`crate::nap::renap`]: where a thread that naps for good goes on if it wakes in a host's vectors.
     pub renap: u64,
-    /// `extern "C" fn() -> !` for a system reset that strikes the firmware itself; 0 while that is a
-    /// fault. The thread starts there on an empty stack, once.
+    /// `extern "C" fn()` for a system reset that strikes the firmware itself, which goes on afterwards.
+    /// 0: it is a fault.
     pub struck: u64,
-    pub reserved: [u64; 2],
+    pub reserved: [u64; 4],
     pub frame: Frame,
 }
 
@@ -97,12 +95,10 @@ macro_rules! offsets {
     };
 }
 offsets! {
-    SAVE_R11 = save_r11;
     SAVE_R12 = save_r12;
     RESET_R11 = reset_r11;
     RESET_R12 = reset_r12;
     RESET_CR = reset_cr;
-    MC_R11 = mc_r11;
     MC_R12 = mc_r12;
     PAGE = page;
     GUEST_SP = guest_sp;

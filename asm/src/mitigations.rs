@@ -48,7 +48,7 @@ mod code {
         ".rept 32",
         "    bl .+4",
         ".endr",
-        "    cmpldi 12, 0xc00",
+        "    cmpldi 11, 0xc00",
         "    b guest_left + 4",
         PAGE = const a::PAGE,
         FLUSH_LINES = const FLUSH_LINES,

@@ -91,10 +91,15 @@ global_asm!(
     "    tdi 0, 0, 0x48",
     "    b 3f",
     "    .long {MFLR_4}, {ADDI_4_4_36}, {MTHSRR0_4}, {MFMSR_5}, {XORI_5_5_1}, {MTHSRR1_5}, {HRFID}",
-    // 36 bytes from `renap`. The host has used some of what a guest may have left in this thread.
+    // 36 bytes from `renap`. The host has used some of what a guest may have left in this thread. And
+    // this thread has translated addresses by the host's HRMOR: that is forgotten, or it would wake in the
+    // host's vectors again when it is called.
     "3:  mfspr 13, 304",
     "    li 0, 0",
     "    std 0, {HOLDS}(13)",
+    "    slbmte 0, 0",
+    "    slbia",
+    "    isync",
     "    b 1b",
     ".size nap_for_good, . - nap_for_good",
     NAP_SP = const a::NAP_SP,

@@ -1,6 +1,6 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::host_tree::{self, HostTreeParams, SmtParams};
-use crate::smt::{calls, check, cores, exported, hypercall, inject, leave, run, seat};
+use crate::smt::{calls, check, cores, exported, hypercall, inject, leave, run, seat, struck};
 use crate::{epitaph, heap, nvram, opal, settings, symbol_map, trace};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -30,6 +30,7 @@ const PAYLOAD_BYTES: u64 = 0x4000_0001;
 pub const ENTRIES: Entries = Entries {
     woken: seat::first_woken,
     fault: epitaph::fault,
+    struck: struck::struck,
     hypercall: hypercall::serve,
     left: leave::left,
     opal: opal::call,

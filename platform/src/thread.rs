@@ -22,6 +22,9 @@ pub struct Entries {
     pub woken: extern "C" fn(srr1: u64) -> !,
     /// An interrupt in the firmware.
     pub fault: extern "C" fn(frame: &Frame, vector: u64) -> !,
+    /// A system reset in the firmware, which goes on where it was afterwards. On the stack of epitaphs;
+    /// neither takes a lock nor waits.
+    pub struck: extern "C" fn(),
     /// A hypercall 0xe0–0xe8: the guest's MSR, or 0 to leave.
     pub hypercall: extern "C" fn(page: *mut hcalls::VcpuPage) -> u64,
     /// A guest has left: vector and vcpu page.
@@ -85,6 +88,7 @@ impl Thread {
             (*area).toc = (*op::area()).toc;
             (*area).woken = entries.woken as *const () as u64;
             (*area).fault = entries.fault as *const () as u64;
+            (*area).struck = entries.struck as *const () as u64;
             (*area).hypercall = entries.hypercall as *const () as u64;
             (*area).left = entries.left as *const () as u64;
             (*area).run = entries.run as *const () as u64;
@@ -236,15 +240,6 @@ pub fn settle() {
 pub fn wakes_in(function: extern "C" fn(srr1: u64) -> !) {
     // SAFETY: a field of this thread's own area.
     unsafe { (*op::area()).woken = function as *const () as u64 }
-}
-
-/// From now on a system reset that strikes this thread in the firmware has it start in `function`, on an
-/// empty stack, once; none: it is a fault.
-#[inline(always)]
-pub fn struck_in(function: Option<extern "C" fn() -> !>) {
-    let function = function.map_or(0, |function| function as *const () as u64);
-    // SAFETY: a field of this thread's own area, which its assembly reads at any time.
-    unsafe { (&raw mut (*op::area()).struck).write_volatile(function) }
 }
 
 /// Naps until somebody calls this thread, which then starts where [`wakes_in`] has said.

@@ -127,7 +127,11 @@ impl Host {
             spr::write::<{ spr::LPIDR }>(0);
             spr::write::<{ spr::PCR }>(0);
             spr::write::<{ spr::VTB }>(vtb);
-            spr::write::<{ spr::HDEC }>(crate::guest::ticks_until(deadline_tb, now_tb));
+            let ticks = crate::guest::ticks_until(deadline_tb, now_tb);
+            if (ticks as i64) < 0 {
+                past_deadline();
+            }
+            spr::write::<{ spr::HDEC }>(ticks);
         }
         now_tb
     }
@@ -172,6 +176,14 @@ impl Host {
         }
         vtb
     }
+}
+
+/// The deadline of a run that begins is past. Falling below 0 is what makes an interrupt, and HDEC is there
+/// already if a system reset has struck a thread when the last run was over.
+#[cold]
+fn past_deadline() {
+    // SAFETY: interrupts guests only, and none is on this core yet.
+    unsafe { spr::write::<{ spr::HDEC }>(HDEC_FAR) };
 }
 
 /// Half of what the lower 24 bits of the time base count to, which a write to TBU40 leaves alone.

@@ -27,6 +27,9 @@ const REFUSED: [&str; 2] = ["is refused", "refused:"];
 /// Behaviours that have threads lost, for which the firmware waits in vain.
 const FENCES: &str = "fence";
 const LOST: &str = "never came back";
+/// This one waits for system resets, and says when.
+const STRUCK: &str = "struck";
+const STRIKES: usize = 4;
 /// A call has taken a second: on a busy build host QEMU can stop any thread for that long.
 const SLOW: &str = "has taken";
 
@@ -86,11 +89,13 @@ pub fn initrd() -> PathBuf {
 
 /// The test host, to show `behaviour` on two cores of eight threads.
 pub fn boot(behaviour: &str, tcg: Tcg) -> Boot {
+    let strikes = if behaviour == STRUCK { STRIKES } else { 0 };
     Boot {
         tcg,
         payload: Some(images::path("testhost")),
         initrd: Some(initrd()),
         bootargs: format!("test={behaviour}"),
+        orders: vec![("struck: now".into(), "nmi\n".into()); strikes],
         limit: LIMIT,
         ..Boot::new(2, 8)
     }

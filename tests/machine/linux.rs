@@ -92,6 +92,7 @@ pub fn trials() -> Vec<Trial> {
     trials.push(trial("linux::typing", typing));
     trials.push(trial("linux::reboot", reboot));
     trials.push(trial("linux::panic", panic));
+    trials.push(trial("linux::system-reset", system_reset));
     trials.extend(exports::trials());
     trials.extend(matrix::trials());
     for (name, words, cpus) in [
@@ -251,6 +252,27 @@ fn panic() -> Outcome {
         .then(linux::DONE)
         .then("reboot: Power down")
         .forbid("check: FAILED");
+    boot.check(&End::Off, &expected).map(drop)
+}
+
+/// All threads of the machine are struck: Linux tells of its own, and dies as it does on any firmware.
+/// Those that nap for the firmware, which wake in its vectors, go back to their nap; if one of them ran on
+/// there the machine would stop.
+/// H5.
+fn system_reset() -> Outcome {
+    let boot = Boot {
+        orders: vec![(PROMPT.into(), "nmi\n".into())],
+        talk: vec![
+            ("Kernel panic".into(), String::new()),
+            (PROMPT.into(), "exit\n".into()),
+        ],
+        ..with_kernel(Release::V6_12, Boot::new(2, 4), "panic=1")
+    };
+    let expected = Expected::lines(["Oops: System Reset"])
+        .then("Kernel panic - not syncing")
+        .then("catnap: to the host")
+        .then("reboot: Power down")
+        .forbid("checkstop");
     boot.check(&End::Off, &expected).map(drop)
 }
 

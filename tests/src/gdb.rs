@@ -1,5 +1,6 @@
 //! Machines stopped before their first instruction.
 use xtask::gdb::{self, Debugger};
+use xtask::socket;
 
 use crate::images;
 use crate::qemu::{Boot, Running};
@@ -11,7 +12,7 @@ use crate::qemu::{Boot, Running};
 pub fn start(boot: &Boot, name: &str) -> Result<(Running, Debugger), String> {
     let socket = images::scratch_path(&format!("{name}.gdb"));
     let mut boot = boot.clone();
-    let listens = gdb::listens(&socket);
+    let listens = socket::listens(&socket);
     boot.extra.extend(["-S".into(), "-gdb".into(), listens]);
     let running = boot.start();
     let debugger = gdb::connect(&socket, boot.limit)?;

@@ -1,13 +1,14 @@
 //! QEMU as a process: a machine's command line, its console, and its end.
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use xtask::{process, qemu};
+use xtask::{process, qemu, socket};
 
 use crate::console::{self, Expected, Lines};
 use crate::images;
@@ -48,6 +49,8 @@ pub struct Boot {
     pub bootargs: String,
     /// What is typed, each after the console has said something since the last.
     pub talk: Vec<(String, String)>,
+    /// The same for QEMU's monitor.
+    pub orders: Vec<(String, String)>,
     pub extra: Vec<String>,
     /// When to give up.
     pub limit: Duration,
@@ -67,6 +70,7 @@ impl Boot {
             initrd: None,
             bootargs: String::new(),
             talk: Vec::new(),
+            orders: Vec::new(),
             extra: Vec::new(),
             limit: Duration::from_secs(120),
         }
@@ -94,7 +98,8 @@ impl Boot {
     /// # Panics
     /// QEMU can't be started.
     pub fn start(&self) -> Running {
-        let mut command = self.command();
+        let monitor = (!self.orders.is_empty()).then(monitor_path);
+        let mut command = self.command(monitor.as_deref());
         command.stdin(match self.talk.is_empty() {
             true => Stdio::null(),
             false => Stdio::piped(),
@@ -104,14 +109,17 @@ impl Boot {
         let (sender, output) = mpsc::channel();
         pass_on(CONSOLE, child.stdout.take().expect("piped"), sender.clone());
         pass_on(OWN, child.stderr.take().expect("piped"), sender);
-        let keyboard = child.stdin.take().map(|input| Keyboard {
-            input,
-            talk: self.talk.clone().into(),
-            heard: Vec::new(),
-        });
+        let mut listeners = Vec::new();
+        if let Some(keyboard) = child.stdin.take() {
+            listeners.push(Listener::new(keyboard, &self.talk));
+        }
+        if let Some(socket) = &monitor {
+            let monitor = socket::connect(socket).unwrap_or_else(|error| panic!("{error}"));
+            listeners.push(Listener::new(monitor, &self.orders));
+        }
         Running {
             child,
-            keyboard,
+            listeners,
             output,
             command: qemu::typed(&command),
             limit: self.limit,
@@ -119,11 +127,12 @@ impl Boot {
     }
 
     /// QEMU has no children of its own, and dies with the thread that started it.
-    fn command(&self) -> Command {
+    fn command(&self, monitor: Option<&Path>) -> Command {
+        let monitor = monitor.map_or("none".into(), socket::listens);
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", qemu::PROGRAM]);
         command.args(["-machine", "powernv8", "-m", "2G", "-smp", &self.smp()]);
-        command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
+        command.args(["-display", "none", "-monitor", &monitor, "-serial", "stdio"]);
         if !self.default_devices {
             command.arg("-nodefaults");
             if self.bmc {
@@ -169,7 +178,7 @@ pub enum End {
 /// A machine at work. Ends when dropped.
 pub struct Running {
     child: Child,
-    keyboard: Option<Keyboard>,
+    listeners: Vec<Listener>,
     output: Receiver<(usize, Vec<u8>)>,
     command: String,
     limit: Duration,
@@ -204,8 +213,8 @@ impl Running {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
                 Ok((source, bytes)) if !left.is_zero() => {
-                    if let Some(keyboard) = &mut self.keyboard {
-                        keyboard.hear(&bytes);
+                    for listener in &mut self.listeners {
+                        listener.hear(&bytes);
                     }
                     let more = cutters[source].push(&bytes);
                     if !lingers && more.iter().any(|line| is_last(line)) {
@@ -247,15 +256,23 @@ impl Drop for Running {
     }
 }
 
-/// Somebody who types when the console has said something.
-struct Keyboard {
-    input: ChildStdin,
+/// Somebody who says something when the console has.
+struct Listener {
+    input: Box<dyn Write>,
     talk: VecDeque<(String, String)>,
     /// Bytes of the console since the last answer.
     heard: Vec<u8>,
 }
 
-impl Keyboard {
+impl Listener {
+    fn new(input: impl Write + 'static, talk: &[(String, String)]) -> Self {
+        Self {
+            input: Box::new(input),
+            talk: talk.iter().cloned().collect(),
+            heard: Vec::new(),
+        }
+    }
+
     fn hear(&mut self, bytes: &[u8]) {
         self.heard.extend_from_slice(bytes);
         while let Some((wanted, answer)) = self.talk.front() {
@@ -273,6 +290,12 @@ impl Keyboard {
             self.talk.pop_front();
         }
     }
+}
+
+/// Where a machine's monitor listens, if it does.
+fn monitor_path() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    images::scratch_path(&format!("monitor-{}", NEXT.fetch_add(1, Relaxed)))
 }
 
 fn report(faults: &[String], command: &str, lines: &[String]) -> String {

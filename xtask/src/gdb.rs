@@ -4,12 +4,12 @@
 use std::io::{BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::socket;
 
 /// Bytes of memory in one packet.
 const CHUNK_BYTES: usize = 1024;
-/// How long QEMU may take to open its socket.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A stopped machine.
 pub struct Debugger {
@@ -17,24 +17,12 @@ pub struct Debugger {
     output: UnixStream,
 }
 
-/// QEMU's option by which it listens there.
-pub fn listens(socket: &Path) -> String {
-    format!("unix:{},server=on,wait=off", socket.display())
-}
-
 /// The machine that listens at `socket`, once it does. Its answers may take as long as `limit`.
 ///
 /// # Errors
 /// The debugger stub doesn't answer.
 pub fn connect(socket: &Path, limit: Duration) -> Result<Debugger, String> {
-    let began = Instant::now();
-    let stream = loop {
-        match UnixStream::connect(socket) {
-            Ok(stream) => break stream,
-            Err(error) if began.elapsed() > PATIENCE => return Err(format!("debugger: {error}")),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    };
+    let stream = socket::connect(socket)?;
     let output = stream.try_clone().map_err(|error| error.to_string())?;
     stream
         .set_read_timeout(Some(limit))

@@ -18,6 +18,7 @@ pub mod qemu;
 pub mod run;
 pub mod setup;
 pub mod soak;
+pub mod socket;
 pub mod stats;
 pub mod symbols;
 pub mod test;

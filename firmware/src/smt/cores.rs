@@ -42,8 +42,10 @@ pub struct Core {
     pub at_leaving: AtomicU16,
     /// 1: a sibling has rung thread 0's doorbell, or is about to.
     pub rung: AtomicU8,
-    /// Why what has interrupted the runner, without a guest, ends the present run: an [`ExitReason`].
+    /// 1: an interrupt of the host's ends the present run.
     pub interrupted: AtomicU8,
+    /// 1: a system reset has struck a thread in the firmware, and no run has told of it yet.
+    pub struck: AtomicU8,
     /// 1: the host vouches for the vcpu pages of this run (`RUN_UNTOUCHED`). In a traced run
     /// [`ENTRY_TRACED`] is added.
     pub untouched: AtomicU8,
@@ -91,6 +93,7 @@ impl Core {
             at_leaving: AtomicU16::new(0),
             rung: AtomicU8::new(0),
             interrupted: AtomicU8::new(0),
+            struck: AtomicU8::new(0),
             untouched: AtomicU8::new(0),
             fp_clean: AtomicU8::new(0),
             hosts_sprs: AtomicU8::new(0),

@@ -105,8 +105,9 @@ pub fn arm_hdec(seat: &Seat, deadline_tb: u64, now_tb: u64) {
     };
     // SAFETY: HDEC interrupts guests alone, and they re-enter until their deadline.
     unsafe { spr::write::<{ spr::HDEC }>(soon) }
-    // A sibling that began to leave meanwhile has made HDEC negative; then it has to be so again.
-    if seat.vcore.entry.leaving_after_barrier() {
+    // A sibling that began to leave meanwhile has made HDEC negative, and so has one that was struck; then
+    // it has to be so again.
+    if seat.vcore.entry.leaving_after_barrier() || seat.core.struck.load(Relaxed) != 0 {
         world::expire_hdec();
     }
 }

@@ -23,6 +23,7 @@ use platform::xics::XISR_IPI;
 
 /// The vector of the hypervisor decrementer.
 const HDEC: u64 = 0x980;
+const SYSTEM_RESET: u64 = 0x100;
 /// The vector of `sc 1`.
 const HYPERCALL: u64 = 0xc00;
 
@@ -55,6 +56,11 @@ fn left_otherwise(thread: &'static Thread, page: *mut VcpuPage, vector: u64, lef
         trace::note(Event::Resume, || (seat.whom(), 0));
         // SAFETY: the page's guest is still in this thread.
         unsafe { guest::enter(page) }
+    };
+    // Struck elsewhere than in its guest, it has left by another one.
+    let vector = match reason {
+        ExitReason::SystemReset => SYSTEM_RESET,
+        _ => vector,
     };
     // SAFETY: this thread's page, just out of the guest.
     note_fault(unsafe { &mut (*page).firmware }, vector);
@@ -139,13 +145,17 @@ impl Seat {
             0xf80 => ExitReason::FacilityUnavailable,
             0x200 => ExitReason::MachineCheck,
             0xe60 => ExitReason::Maintenance,
-            0x100 => ExitReason::SystemReset,
+            SYSTEM_RESET => ExitReason::SystemReset,
             _ => ExitReason::Unexpected,
         })
     }
 
-    /// The hypervisor decrementer, when no sibling has left: the time is up, or it is an old one.
+    /// The hypervisor decrementer, when no sibling has left: a thread of this core has been struck in the
+    /// firmware, the time is up, or it is an old one.
     fn hdec(self) -> Option<ExitReason> {
+        if self.core.struck.load(Relaxed) != 0 {
+            return Some(ExitReason::SystemReset);
+        }
         let now_tb = op::time_tb();
         let deadline_tb = self.core.deadline_tb.load(Relaxed);
         if deadline_tb.wrapping_sub(now_tb) as i64 <= 0 {
@@ -168,10 +178,9 @@ impl Seat {
         let (presented, called) = entry.polled(self.thread.ptid(), poll);
         if called {
             self.take_call();
-            let reason = match ExitReason::try_from(u32::from(self.core.interrupted.load(Relaxed)))
-            {
-                Ok(reason) if reason != ExitReason::None => reason,
-                _ => ExitReason::Kick,
+            let reason = match self.core.interrupted.load(Relaxed) {
+                0 => ExitReason::Kick,
+                _ => ExitReason::External,
             };
             return Some(reason).filter(|_| entry.snapshot().leaving());
         }

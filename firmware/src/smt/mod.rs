@@ -32,3 +32,5 @@ pub mod running;
 pub mod seat;
 #[cfg(target_arch = "powerpc64")]
 pub mod shared;
+#[cfg(target_arch = "powerpc64")]
+pub mod struck;

@@ -6,7 +6,7 @@ use super::kicked::{end, tell_kicks};
 use super::objects::{self, Vcore};
 use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUN_TRACED, RUNG, Running};
 use super::seat::{Seat, letter};
-use super::shared;
+use super::{shared, struck};
 use crate::trace::{self, Whom};
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
@@ -76,6 +76,9 @@ pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
     // the roster says that this run has ended.
     run.count(running, told, entry.entered());
     run.vcore.core.store(0, Relaxed);
+    if core.struck.load(Relaxed) != 0 {
+        struck::tell(core);
+    }
     if told.ceded() != 0 || !run.vcore.roster.try_end(told.exited()) {
         end_with_more(thread, core)
     }

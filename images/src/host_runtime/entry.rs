@@ -19,6 +19,7 @@ pub struct CallRegisters {
 mod machine {
     use super::{CallRegisters, VECTORS_BYTES};
     use core::arch::global_asm;
+    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     unsafe extern "C" {
         /// Branches to OPAL with the token in r0, OPAL's base in r2 and arguments in r3–r10.
@@ -31,6 +32,19 @@ mod machine {
         /// Where another core's thread comes in, with its PIR in r3.
         fn host_secondary_start();
         static host_vectors: [u8; VECTORS_BYTES];
+        static host_resets: AtomicU64;
+    }
+
+    /// From now on system resets don't end the host.
+    pub fn expect_resets() {
+        // SAFETY: a doubleword that this function, the next one and the vector use, all of them atomically.
+        unsafe { host_resets.store(1, Relaxed) }
+    }
+
+    /// System resets that threads of the host's have taken, since they are expected.
+    pub fn resets() -> u64 {
+        // SAFETY: as above.
+        unsafe { host_resets.load(Relaxed).saturating_sub(1) }
     }
 
     /// Real address of the entry for START_CPU.
@@ -198,7 +212,8 @@ mod machine {
         ".balign 8",
         ".globl host_vectors",
         "host_vectors:",
-        ".rept 0x80",
+        ".macro stubs count",
+        ".rept \\count",
         "    lis 1, host_interrupt@h",
         "    ori 1, 1, host_interrupt@l",
         "    mtctr 1",
@@ -208,6 +223,41 @@ mod machine {
         "    bctr",
         "    nop",
         ".endr",
+        ".endm",
+        "stubs 8",
+        // System reset: also strikes threads that nap for the firmware, which has left something in
+        // HSPRG0. They go back by LR. The host's own count it and go on, if it is expected.
+        "    mtspr 272, 3",
+        "    mtspr 273, 4",
+        "    mfcr 4",
+        "    mfspr 3, 304",
+        "    cmpdi 3, 0",
+        "    bnelr",
+        "    mfsrr1 3",
+        "    andis. 3, 3, 3",
+        "    bne 2f",
+        "    mtspr 274, 5",
+        "    lis 3, host_resets@h",
+        "    ori 3, 3, host_resets@l",
+        "1:  ldarx 5, 0, 3",
+        "    cmpdi 5, 0",
+        "    beq 2f",
+        "    addi 5, 5, 1",
+        "    stdcx. 5, 0, 3",
+        "    bne 1b",
+        "    mtcr 4",
+        "    mfspr 3, 272",
+        "    mfspr 4, 273",
+        "    mfspr 5, 274",
+        "    rfid",
+        "2:  lis 1, host_interrupt@h",
+        "    ori 1, 1, host_interrupt@l",
+        "    mtctr 1",
+        "    li 3, 0x100",
+        "    bctr",
+        ".org host_vectors + 0x200",
+        "stubs 0x70",
+        ".purgem stubs",
         ".section .text.host_interrupt, \"ax\"",
         "host_interrupt:",
         "    lis 2, host_nap_sp@ha",
@@ -240,6 +290,10 @@ mod machine {
         // The stack of the thread that naps; 0 if none does.
         "host_nap_sp:",
         "    .space 8",
+        // System resets that were counted, plus 1; 0 if none is expected.
+        ".globl host_resets",
+        "host_resets:",
+        "    .space 8",
     );
 }
 
@@ -256,6 +310,12 @@ mod machine {
         unreachable!("no POWER8")
     }
     pub fn nap() -> [u64; 2] {
+        unreachable!("no POWER8")
+    }
+    pub fn expect_resets() {
+        unreachable!("no POWER8")
+    }
+    pub fn resets() -> u64 {
         unreachable!("no POWER8")
     }
     pub fn install_vectors() {

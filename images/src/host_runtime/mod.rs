@@ -26,7 +26,7 @@ use dtoolkit::fdt::Fdt;
 use crate::machine::Machine;
 use crate::ram::Ram;
 
-pub use entry::nap;
+pub use entry::{expect_resets, nap, resets};
 
 /// What the firmware hands over in registers.
 #[derive(Clone, Copy, Debug)]

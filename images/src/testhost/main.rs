@@ -31,6 +31,7 @@ mod running;
 mod soak;
 mod states;
 mod stats;
+mod struck;
 mod tell;
 mod timeline;
 mod trace;
@@ -100,6 +101,7 @@ const TESTS: &[Test] = &[
     ("secondary", cores::secondary),
     ("host_nap", napping::host_nap),
     ("spurious", fences::spurious),
+    ("struck", struck::struck),
     ("fence", fences::fence),
     ("fence_exit", fences::fence_exit),
     ("fence_lost_ipi", fences::fence_lost_ipi),

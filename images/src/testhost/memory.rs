@@ -23,7 +23,7 @@ pub const NOBODY: u64 = 0x40_0000_0000;
 const NOT_FOUND: u64 = 1 << 30;
 /// DSISR after a load that nobody answered (POWER8 User's Manual, "Machine Check").
 const LOAD_FAILED: u64 = 1 << 6;
-const ROUNDS: u64 = 20;
+pub const ROUNDS: u64 = 20;
 
 /// A guest in VRMA mode.
 fn virtual_guest(lab: &mut Lab, name: &str, vcpus: u32) -> Result<Guest, String> {
@@ -52,7 +52,7 @@ pub fn vrma(lab: &mut Lab) -> Outcome {
 }
 
 /// Runs `guest` until its vcpu 0 has met all the others for the `round`th time.
-fn meet(guest: &mut Guest, round: u64) -> Outcome {
+pub fn meet(guest: &mut Guest, round: u64) -> Outcome {
     let all = guest.all_slots();
     let run = lab::run(guest, all)?;
     same("exited", run.exited, 1)?;
@@ -94,7 +94,7 @@ pub fn vrma_beside_rmor(lab: &mut Lab) -> Outcome {
 }
 
 /// For the other core: the guest's vcpus meet there [`ROUNDS`] times.
-fn meet_there(errand: &cores::Errand) -> Outcome {
+pub fn meet_there(errand: &cores::Errand) -> Outcome {
     for _ in 0..ROUNDS {
         let deadline_tb = cpu::time_base() + 10_000 * MS_TB;
         // SAFETY: nobody has a reference to that guest's pages or memory meanwhile.

@@ -16,7 +16,7 @@ use super::report::{Row, Table};
 use super::rounds::{self, Files, Measured};
 use super::stretch::Round;
 use crate::qemu::{Boot, Machine};
-use crate::{gdb, process};
+use crate::{gdb, process, socket};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// The host's first label.
@@ -125,7 +125,7 @@ fn counted(files: &Files, firmware: &Path, machine: &Machine) -> Result<u64> {
         .with_file_name(format!("bench-{}.gdb", std::process::id()));
     let mut qemu = machine.command(&boot(files, firmware));
     qemu.args(["-icount", "rr=record,rrfile=/dev/null"]);
-    qemu.args(["-S", "-gdb", &gdb::listens(&socket)]);
+    qemu.args(["-S", "-gdb", &socket::listens(&socket)]);
     qemu.stdin(Stdio::null()).stdout(Stdio::null());
     let mut child = process::spawn(&mut qemu)?;
     let counted = count_at(&socket, entry).map_err(|why| anyhow!(why));

@@ -133,13 +133,13 @@ impl<'a> Cutter<'a> {
         if !VECTORS.contains(&vector) || !vector.is_multiple_of(32) {
             return None;
         }
-        let napped = self
-            .present
-            .get(&step.cpu)
-            .is_some_and(|&(row, round, at)| {
-                let last = self.rows[row][round][at].steps.last();
-                last.is_some_and(|last| self.code.instruction(*last) == NAP)
-            });
+        let present = self.present.get(&step.cpu);
+        let last = present.and_then(|&(row, round, at)| self.rows[row][round][at].steps.last());
+        // A vector's code can have more than 32 bytes.
+        if last.is_some_and(|last| last + 4 == at) {
+            return None;
+        }
+        let napped = last.is_some_and(|last| self.code.instruction(*last) == NAP);
         Some(match vector == RESET_VECTOR && napped {
             true => From::Nap,
             false => From::Guest(vector),

@@ -1,17 +1,16 @@
 //! The runner waits for the others, but not for ever (B31).
 use super::{Run, finish, give_back};
-use crate::smt::cores::{self, Core};
+use crate::smt::cores::Core;
 use crate::smt::running::{INTERRUPTED, RUNG};
 use crate::trace::{self, Whom};
 use crate::vcore::entry::Snapshot;
 use crate::vcore::{Mask, start};
-use asm::{msr, op};
+use asm::op;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::Status;
-use hcalls::exit::ExitReason;
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
-use platform::thread::{self, Thread};
+use platform::thread::Thread;
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
 const PATIENCE_TB: u64 = 10 * 512_000_000;
@@ -26,46 +25,26 @@ pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
     let began_tb = op::time_tb();
     let limit_tb = limit_tb(core.deadline_tb.load(Relaxed), began_tb);
     let mut patience = Patience::from(began_tb);
-    thread::struck_in(Some(struck));
     loop {
         op::relax();
         let now = run.vcore.entry.snapshot();
         if now.outstanding() == 0 {
-            wait_no_more();
+            op::unrelax();
             finish(thread, core)
         }
         if now.outstanding() & 1 != 0 && core.seating.has_letter(0) {
-            wait_no_more();
+            op::unrelax();
             run.sit();
         }
         if !now.leaving() && thread.icp.poll() != 0 {
-            interrupt(&run, ExitReason::External);
+            interrupt(&run);
         }
         let now_tb = op::time_tb();
         if is_past(limit_tb, now_tb) || patience.is_over(&run, now, now_tb) {
-            wait_no_more();
+            op::unrelax();
             fence(&run)
         }
     }
-}
-
-#[inline(always)]
-fn wait_no_more() {
-    thread::struck_in(None);
-    op::unrelax();
-}
-
-/// From assembly: a system reset has ended the wait. Its host is told by the run's, which ends.
-extern "C" fn struck() -> ! {
-    // SAFETY: only RI is not as ever.
-    unsafe { op::set_msr(msr::FIRMWARE) };
-    let thread = thread::current();
-    let core = cores::of(thread);
-    let run = Run::of(thread, core);
-    if !run.vcore.entry.snapshot().leaving() {
-        interrupt(&run, ExitReason::SystemReset);
-    }
-    wait(thread, core)
 }
 
 fn is_past(limit_tb: u64, now_tb: u64) -> bool {
@@ -126,21 +105,18 @@ impl Patience {
     }
 }
 
-/// A system reset between the request and its IPI would have nobody leave: it has to wait, or be a fault.
 fn bring_out(run: &Run) {
-    thread::struck_in(None);
     if let Some(ptid) = start::bring_out(&run.vcore.entry) {
         run.core.send_ipi(ptid);
     }
-    thread::struck_in(Some(struck));
 }
 
 /// Something wants the host, on whose thread no guest is that it would bring out (L6).
 #[cold]
-fn interrupt(run: &Run, reason: ExitReason) {
+fn interrupt(run: &Run) {
     // SAFETY: this is the core's thread 0, in a run.
     unsafe { run.core.running.get().afterwards |= INTERRUPTED };
-    run.core.interrupted.store(reason as u8, Relaxed);
+    run.core.interrupted.store(1, Relaxed);
     bring_out(run);
 }
 

@@ -1,0 +1,23 @@
+//! A system reset that strikes a thread in the firmware while its core runs guests (L8).
+use super::cores::{self, Core};
+use core::sync::atomic::Ordering::Relaxed;
+use hcalls::exit::ExitReason;
+use hcalls::run::FIRST_SLOT_SHIFT;
+use platform::{thread, world};
+
+/// From assembly, in the middle of anything: the thread goes on where it was. The core's guests come out,
+/// as if one of them had been struck.
+pub extern "C" fn struck() {
+    let core = cores::of(thread::current());
+    core.struck.store(1, Relaxed);
+    world::expire_hdec();
+}
+
+/// At the end of a run: the host is told, whatever else has ended it.
+#[cold]
+pub fn tell(core: &Core) {
+    core.struck.store(0, Relaxed);
+    let slot = core.first.load(Relaxed) >> FIRST_SLOT_SHIFT << FIRST_SLOT_SHIFT;
+    core.first
+        .store(slot | ExitReason::SystemReset as u64, Relaxed);
+}
