@@ -11,9 +11,12 @@ use hcalls::Status;
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
 use platform::thread::Thread;
+use platform::world;
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
 const PATIENCE_TB: u64 = 10 * 512_000_000;
+/// How often HDEC is made to expire again, once the deadline is past: each millisecond.
+const NUDGE_TB: u64 = 512_000;
 /// How long a thread may take to report that was on its way when its call was withdrawn: 1 ms.
 const GRACE_TB: u64 = 512_000;
 
@@ -23,7 +26,8 @@ const GRACE_TB: u64 = 512_000;
 pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
     let run = Run::of(thread, core);
     let began_tb = op::time_tb();
-    let limit_tb = limit_tb(core.deadline_tb.load(Relaxed), began_tb);
+    let mut deadline_tb = core.deadline_tb.load(Relaxed);
+    let limit_tb = limit_tb(deadline_tb, began_tb);
     let mut patience = Patience::from(began_tb);
     loop {
         op::relax();
@@ -40,6 +44,12 @@ pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
             interrupt(&run);
         }
         let now_tb = op::time_tb();
+        // A thread loses HDEC's interrupt that naps just after it: one that has come late from the last run
+        // enters its guest afterwards. With a guest on this thread there is one that has it.
+        if !now.leaving() && is_past(deadline_tb, now_tb) {
+            world::expire_hdec();
+            deadline_tb = now_tb.wrapping_add(NUDGE_TB);
+        }
         if is_past(limit_tb, now_tb) || patience.is_over(&run, now, now_tb) {
             op::unrelax();
             fence(&run)
