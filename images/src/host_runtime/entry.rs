@@ -225,18 +225,21 @@ mod machine {
         ".endr",
         ".endm",
         "stubs 8",
-        // System reset: also strikes threads that nap for the firmware, which has left something in
-        // HSPRG0. They go back by LR. The host's own count it and go on, if it is expected.
+        // System reset: also strikes threads of the firmware's, which has left something in HSPRG0. They
+        // go back by LR to their nap, or on with what they do. The host's own count it and go on, if it
+        // is expected.
         "    mtspr 272, 3",
         "    mtspr 273, 4",
+        "    mtspr 274, 5",
         "    mfcr 4",
-        "    mfspr 3, 304",
-        "    cmpdi 3, 0",
-        "    bnelr",
         "    mfsrr1 3",
         "    andis. 3, 3, 3",
-        "    bne 2f",
-        "    mtspr 274, 5",
+        "    mfspr 5, 304",
+        "    cmpdi 1, 5, 0",
+        "    beq 3f",
+        "    bnelr 1",
+        "    b 2f",
+        "3:  bne 1, 4f",
         "    lis 3, host_resets@h",
         "    ori 3, 3, host_resets@l",
         "1:  ldarx 5, 0, 3",
@@ -245,7 +248,7 @@ mod machine {
         "    addi 5, 5, 1",
         "    stdcx. 5, 0, 3",
         "    bne 1b",
-        "    mtcr 4",
+        "4:  mtcr 4",
         "    mfspr 3, 272",
         "    mfspr 4, 273",
         "    mfspr 5, 274",
