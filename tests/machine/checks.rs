@@ -1,4 +1,5 @@
-//! The checks around every call of the host's: with a debugger a call does what no call may.
+//! The checks around every call of the host's: with a debugger a call does what no call may. And an
+//! interrupt that QEMU doesn't make.
 //!
 //! (That a call has taken too long is told by the same line of code as a lock left held; what counts
 //! as too long is tested on the build host: `firmware::call_faults`.)
@@ -6,13 +7,14 @@ use core::mem::offset_of;
 use std::time::Duration;
 
 use asm::area::ThreadArea;
+use hcalls::exit::ExitReason;
 use libtest_mimic::Trial;
 use tests::console::Expected;
 use tests::qemu::{Boot, End};
 use tests::{gdb, images};
 use xtask::gdb::Debugger;
 
-use crate::{Outcome, trial};
+use crate::{Outcome, behaviours, trial};
 
 /// OPAL_CHECK_TOKEN, which the host's test makes, and CEC_POWER_DOWN, which ends it.
 const CHECK_TOKEN: u64 = 80;
@@ -29,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         trial("checks::lock-left-held", lock_left_held),
         trial("checks::call-in-a-call", call_in_a_call),
         trial("checks::end-in-a-call", end_in_a_call),
+        trial("checks::maintenance", maintenance),
     ]
 }
 
@@ -37,7 +40,7 @@ pub fn trials() -> Vec<Trial> {
 fn lock_left_held() -> Outcome {
     let told = format!("call {CHECK_TOKEN} has left 1 locks held");
     let expected = Expected::lines([&*told, "ok check_token", "host: done"]).allow(&*told);
-    let lines = run("lock-left-held", &expected, |machine| {
+    let lines = run("lock-left-held", "check_token", &expected, |machine| {
         machine.run_to_call(CHECK_TOKEN)?;
         machine.set(offset_of!(ThreadArea, locks), 1)
     })?;
@@ -59,7 +62,7 @@ fn call_in_a_call() -> Outcome {
         INTERNAL_ERROR
     );
     let expected = Expected::lines([&*failed, "host: done"]).allow(&*failed);
-    let run = run("call-in-a-call", &expected, |machine| {
+    let run = run("call-in-a-call", "check_token", &expected, |machine| {
         machine.run_to_call(CHECK_TOKEN)?;
         machine.set(offset_of!(ThreadArea, in_call), u64::MAX)?;
         machine.run_to_next_call()?;
@@ -71,22 +74,47 @@ fn call_in_a_call() -> Outcome {
 /// Calls that end the machine are carried out all the same: it switches off.
 fn end_in_a_call() -> Outcome {
     let expected = Expected::lines(["host: done"]);
-    let run = run("end-in-a-call", &expected, |machine| {
+    let run = run("end-in-a-call", "check_token", &expected, |machine| {
         machine.run_to_call(POWER_DOWN)?;
         machine.set(offset_of!(ThreadArea, in_call), u64::MAX)
     });
     run.map(drop)
 }
 
-/// A machine with one thread, which `disturb` has stopped.
+/// A guest's illegal instruction brings it to the vector for that; the debugger moves the thread on to the
+/// one for maintenance, which finds all as it would. The host is told of that, and not of the instruction.
+/// L8.
+fn maintenance() -> Outcome {
+    const EMULATION_ASSISTANCE: u64 = 0xe40;
+    const MAINTENANCE: u64 = 0xe60;
+    let (told, wanted) = (
+        ExitReason::Maintenance as u32,
+        ExitReason::EmulationAssist as u32,
+    );
+    let (told, wanted) = (
+        format!("({told:x}, {MAINTENANCE:x})"),
+        format!("({wanted:x}, {EMULATION_ASSISTANCE:x})"),
+    );
+    let failed = format!("FAILED exits: case 2: reason and vector is {told}, not {wanted}");
+    let expected = Expected::lines([&*failed, "host: done"]).allow(&*failed);
+    let run = run("maintenance", "exits", &expected, |machine| {
+        machine.debugger.run_to(EMULATION_ASSISTANCE)?;
+        machine.debugger.set_pc(MAINTENANCE)
+    });
+    run.map(drop)
+}
+
+/// A machine with one thread, which `disturb` has stopped, and the behaviour that its host shows.
 fn run(
     name: &str,
+    behaviour: &str,
     expected: &Expected,
     disturb: impl FnOnce(&mut Machine) -> Outcome,
 ) -> Result<Vec<String>, String> {
     let boot = Boot {
         payload: Some(images::path("testhost")),
-        bootargs: "test=check_token".into(),
+        initrd: Some(behaviours::initrd()),
+        bootargs: format!("test={behaviour}"),
         limit: Duration::from_secs(60),
         ..Boot::new(1, 1)
     };

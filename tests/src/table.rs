@@ -1,5 +1,5 @@
 //! The table of behaviours in docs/behaviours.md: none may be missing, and each names code and tests that
-//! there are.
+//! there are. So do the tables of what can go wrong.
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -7,6 +7,8 @@ use std::path::Path;
 use xtask::project;
 
 const TABLE: &str = "docs/behaviours.md";
+/// Its tables whose last column is `test`.
+const FAULTS: &str = "docs/design/errors-and-fences.md";
 /// Rows that there must be, by their letter.
 const ROWS: [(char, u32); 2] = [('B', 37), ('L', 9)];
 /// Folders in which code and its tests are.
@@ -37,8 +39,8 @@ struct Row {
 /// All faults, a line each.
 pub fn check(trials: &BTreeSet<String>) -> Result<(), String> {
     let root = project::root();
-    let text = fs::read_to_string(root.join(TABLE)).map_err(|why| format!("{TABLE}: {why}"))?;
-    let rows = rows(&text);
+    let page = |name| fs::read_to_string(root.join(name)).map_err(|why| format!("{name}: {why}"));
+    let rows = rows(&page(TABLE)?);
     let mut faults = missing(&rows);
     let sources = CRATES.map(|name| (name, sources(&root.join(name))));
     let tested = |name: &str| is_trial(trials, name) || is_unit_test(&sources, name);
@@ -55,6 +57,10 @@ pub fn check(trials: &BTreeSet<String>) -> Result<(), String> {
         let unknown = row.tests.iter().filter(|name| !tested(name));
         faults.extend(unknown.map(|name| format!("{}: there is no test `{name}`", row.number)));
     }
+    let unknown = last_columns(&page(FAULTS)?)
+        .into_iter()
+        .filter(|name| !tested(name));
+    faults.extend(unknown.map(|name| format!("{FAULTS}: there is no test `{name}`")));
     match faults.is_empty() {
         true => Ok(()),
         false => Err(format!("{TABLE}:\n{}", faults.join("\n"))),
@@ -77,6 +83,15 @@ fn rows(text: &str) -> Vec<Row> {
         tests: quoted(cells[3]),
     };
     cells.map(row).collect()
+}
+
+/// What the last column has in quotes, of all tables in which it is headed `test`.
+fn last_columns(text: &str) -> Vec<String> {
+    let rows = text.split("| test |\n").skip(1);
+    let rows = rows.flat_map(|rest| rest.lines().take_while(|line| line.starts_with('|')));
+    rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next())
+        .flat_map(quoted)
+        .collect()
 }
 
 fn quoted(cell: &str) -> Vec<String> {
@@ -281,6 +296,14 @@ mod tests {
         ] {
             assert_eq!(is_unit_test(&sources, name), is, "{name}");
         }
+    }
+
+    #[test]
+    fn tests_in_last_columns_are_found() {
+        let text = "| who | what |\n| --- | --- |\n| a | `no` |\n\n\
+            | what | of it | test |\n| --- | --- | --- |\n| b | `no` | `fence`, `linux::kexec` |\n\
+            | c | nothing | none |\n\n`no` | `no` |\n";
+        assert_eq!(last_columns(text), ["fence", "linux::kexec"]);
     }
 
     #[test]

@@ -73,6 +73,15 @@ impl Debugger {
         }
     }
 
+    /// Has the thread that has stopped go on at this effective address.
+    ///
+    /// # Errors
+    /// QEMU refuses.
+    pub fn set_pc(&mut self, address: u64) -> Result<(), String> {
+        // Register 64 of the stub's; in the machine's byte order.
+        self.ask_ok(&format!("P40={address:016x}"))
+    }
+
     /// What QEMU's monitor says to a command.
     ///
     /// # Errors
