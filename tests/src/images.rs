@@ -2,6 +2,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use xtask::{cpio, project};
 
@@ -98,13 +99,18 @@ pub fn scratch_path(name: &str) -> PathBuf {
     scratch().join(name)
 }
 
-/// Writes a file into this process's own folder.
+/// Writes a file into this process's own folder, in one step: trials that want the same one may write it
+/// while others' machines read it.
 ///
 /// # Panics
 /// It can't be written.
 pub fn scratch_file(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = scratch_path(name);
-    fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    let (path, number) = (scratch_path(name), WRITTEN.fetch_add(1, Relaxed));
+    let fresh = scratch_path(&format!("{number}.new"));
+    fs::write(&fresh, bytes)
+        .and_then(|()| fs::rename(&fresh, &path))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     path
 }
 
