@@ -1,5 +1,5 @@
-//! The checks around every call of the host's: with a debugger a call does what no call may. And an
-//! interrupt that QEMU doesn't make.
+//! The checks around every call of the host's: with a debugger a call does what no call may. And
+//! interrupts that QEMU doesn't make, or seldom at such a moment.
 //!
 //! (That a call has taken too long is told by the same line of code as a lock left held; what counts
 //! as too long is tested on the build host: `firmware::call_faults`.)
@@ -32,6 +32,8 @@ pub fn trials() -> Vec<Trial> {
         trial("checks::call-in-a-call", call_in_a_call),
         trial("checks::end-in-a-call", end_in_a_call),
         trial("checks::maintenance", maintenance),
+        trial("checks::reset-at-srr", reset_at_srr),
+        trial("checks::reset-at-hsrr", reset_at_hsrr),
     ]
 }
 
@@ -100,6 +102,36 @@ fn maintenance() -> Outcome {
     let run = run("maintenance", "exits", &expected, |machine| {
         machine.debugger.run_to(EMULATION_ASSISTANCE)?;
         machine.debugger.set_pc(MAINTENANCE)
+    });
+    run.map(drop)
+}
+
+/// A system reset strikes where a guest's hypercall has just come in, and takes its SRR0 and SRR1: it leaves
+/// as one that was struck itself.
+/// L8.
+fn reset_at_srr() -> Outcome {
+    const HYPERCALL: u64 = 0xc00;
+    let (told, wanted) = (ExitReason::SystemReset as u32, ExitReason::Hypercall as u32);
+    let failed = format!(
+        "FAILED exits: case 0: reason and vector is ({told:x}, 100), not ({wanted:x}, {HYPERCALL:x})"
+    );
+    let expected = Expected::lines([&*failed, "host: done"]).allow(&*failed);
+    let run = run("reset-at-srr", "exits", &expected, |machine| {
+        machine.debugger.run_to(HYPERCALL)?;
+        machine.debugger.monitor("nmi").map(drop)
+    });
+    run.map(drop)
+}
+
+/// The same where an interrupt has just come in by HSRR0 and HSRR1, which it leaves alone: the guest comes
+/// out for what it has done.
+/// L8.
+fn reset_at_hsrr() -> Outcome {
+    const EMULATION_ASSISTANCE: u64 = 0xe40;
+    let expected = Expected::lines(["ok exits", "host: done"]);
+    let run = run("reset-at-hsrr", "exits", &expected, |machine| {
+        machine.debugger.run_to(EMULATION_ASSISTANCE)?;
+        machine.debugger.monitor("nmi").map(drop)
     });
     run.map(drop)
 }
