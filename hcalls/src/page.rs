@@ -38,7 +38,7 @@ pub struct HostLine {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FirmwareLine {
-    /// 0: the host's. Otherwise the PIR of the runner, with [`OWNED`] set.
+    /// 0: the host's. Otherwise the PIR of its thread, with [`OWNED`] set.
     pub owner: U64,
     /// Interrupt vector of the last exit; 0 when it did not run (B13, B34).
     pub trap: U32,

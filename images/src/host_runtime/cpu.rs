@@ -55,6 +55,19 @@ mod machine {
         value as u32
     }
 
+    /// Reads a byte from a device.
+    ///
+    /// # Safety
+    /// As [`read_device_u32`].
+    pub unsafe fn read_device_u8(address: u64) -> u8 {
+        let value: u64;
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!("sync", "lbzcix {}, 0, {}", out(reg) value, in(reg) address, options(nostack))
+        }
+        value as u8
+    }
+
     /// Writes a byte to a device.
     ///
     /// # Safety
@@ -111,6 +124,9 @@ mod machine {
         core::hint::spin_loop()
     }
     pub unsafe fn read_device_u32(_address: u64) -> u32 {
+        unreachable!("no POWER8")
+    }
+    pub unsafe fn read_device_u8(_address: u64) -> u8 {
         unreachable!("no POWER8")
     }
     pub unsafe fn write_device_u8(_address: u64, _value: u8) {

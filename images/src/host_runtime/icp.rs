@@ -11,7 +11,7 @@ static TREE: Once<Fdt<'static>> = Once::new();
 /// XIRR: a read of 4 bytes accepts the interrupt, a write of 4 bytes ends it, a write of a byte
 /// sets the priority that an interrupt has to beat.
 const XIRR: u64 = 4;
-/// Priority of the thread's own inter-processor interrupt; 0xff is none.
+/// Priority of the thread's own inter-processor interrupt, a byte; 0xff is none.
 const MFRR: u64 = 12;
 
 /// Makes the rest of this module usable.
@@ -32,7 +32,7 @@ pub fn send_ipi(pir: u32) {
 /// The thread `pir` hasn't taken the interrupt that it was sent.
 pub fn ipi_waits(pir: u32) -> bool {
     // SAFETY: a presenter's register, of which a read has no effect.
-    unsafe { cpu::read_device_u32(page_of(pir) + MFRR) >> 24 != 0xff }
+    unsafe { cpu::read_device_u8(page_of(pir) + MFRR) != 0xff }
 }
 
 /// Real address of the calling thread's page.

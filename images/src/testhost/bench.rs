@@ -139,7 +139,7 @@ fn ping_pong(lab: &mut Lab) -> Outcome {
     row("H_PROD of a sibling in H_CEDE");
     marks::round();
     let all = guest.all_slots();
-    lab::serve(&mut guest, all, 1000, waiting::serve_prods)?;
+    lab::serve(&mut guest, all, waiting::serve_prods)?;
     marks::round();
     lab.clear();
     Ok(())

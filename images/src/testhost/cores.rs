@@ -1,5 +1,4 @@
 //! What one core does to a vcore that another one runs.
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,13 +8,14 @@ use hcalls::partition::Policy;
 use hcalls::run::{ClaimAction, CoreState, RUN_FP_CLEAN, VcpuState};
 use hcalls::stats::StatsAction;
 use images::behaviour::calls as case;
-use images::host_runtime::calls::{self, Partition, Run, Vcore};
+use images::host_runtime::calls::{self, Partition, Vcore};
 use images::host_runtime::guest::Guest;
 use images::host_runtime::sync::Lock;
 use images::host_runtime::{cores, cpu};
 
 use crate::check::{Outcome, accepted, refused, same};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
+use crate::watch::{self, Watch};
 
 /// What the other core is to do, and to whom.
 #[derive(Clone, Copy)]
@@ -23,6 +23,8 @@ pub struct Errand {
     work: fn(&Errand) -> Outcome,
     pub vcore: Vcore,
     pub partition: Partition,
+    /// The runs of that guest from now on.
+    pub runs: Watch,
 }
 
 /// For the other core: taken, done, answered. It is started once, and stays.
@@ -53,6 +55,7 @@ pub fn send(lab: &Lab, guest: &Guest, work: fn(&Errand) -> Outcome) -> Outcome {
             work,
             vcore: guest.vcore,
             partition: guest.partition,
+            runs: Watch::of(guest),
         },
     )
 }
@@ -65,6 +68,7 @@ pub fn begin(lab: &Lab, work: fn(&Errand) -> Outcome) -> Outcome {
             work,
             vcore: Vcore(0),
             partition: Partition(0),
+            runs: Watch::NOBODY,
         },
     )
 }
@@ -87,53 +91,16 @@ fn send_errand(lab: &Lab, errand: Errand) -> Outcome {
 
 /// What the errand came to.
 pub fn answer() -> Outcome {
-    let limit_tb = cpu::time_base() + 5000 * MS_TB;
-    loop {
-        if let Some(answer) = ANSWER.lock().take() {
-            return answer.map_err(|why| alloc::format!("on the other core: {why}"));
-        }
-        ensure!(
-            cpu::time_base() < limit_tb,
-            "the other core has not answered in 5 s"
-        );
-        cpu::relax();
-    }
+    watch::wait("the other core has not answered", || {
+        ANSWER.lock().is_some()
+    })?;
+    let answer = ANSWER.lock().take().unwrap_or(Ok(()));
+    answer.map_err(|why| alloc::format!("on the other core: {why}"))
 }
 
-/// Waits until the vcore runs with vcpu 0 or 7.
-pub fn wait_for_run(errand: &Errand) -> Outcome {
-    wait_for_run_of(errand.vcore, 0x81)
-}
-
-/// Waits until the vcore runs: as long as it doesn't, those vcpus can be made blocked.
-pub fn wait_for_run_of(vcore: Vcore, slots: u64) -> Outcome {
-    let limit_tb = cpu::time_base() + 2000 * MS_TB;
-    while cpu::time_base() < limit_tb {
-        let runs = |slots| {
-            let set = calls::vcpu_set_state(vcore, slots, VcpuState::Blocked);
-            set.is_err_and(|refusal| refusal.is(Status::Busy))
-        };
-        if (0..8).any(|slot| slots & 1 << slot != 0 && runs(1 << slot)) {
-            // Time for all threads to get into the guest.
-            cpu::wait_until(cpu::time_base() + 5 * MS_TB);
-            return Ok(());
-        }
-        cpu::relax();
-    }
-    Err("the vcore never ran".into())
-}
-
-pub fn run_loop(
-    guest: &mut Guest,
-    runnable: u64,
-    blocked: u64,
-    limit_ms: u64,
-) -> Result<Run, String> {
-    let deadline_tb = cpu::time_base() + limit_ms * MS_TB;
-    accepted(
-        "VCORE_RUN",
-        guest.run(runnable, blocked, deadline_tb, RUN_FP_CLEAN),
-    )
+/// Ends the run by a kick for vcpu 0.
+pub fn bring_out(errand: &Errand) -> Outcome {
+    accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
 }
 
 /// A kick from another core brings the vcore out; the vcpu that it is for is told so, the others
@@ -144,13 +111,11 @@ pub fn kick(lab: &mut Lab) -> Outcome {
     let all = guest.all_slots();
     for _ in 0..20 {
         send(lab, &guest, |errand| {
-            wait_for_run(errand)?;
+            errand.runs.wait_for_any()?;
             let interrupted = accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1 << 2, 1))?;
             same("left the queue at once", interrupted, 0)
         })?;
-        let before_tb = cpu::time_base();
-        let run = run_loop(&mut guest, all, 0, 4000)?;
-        let taken_tb = cpu::time_base() - before_tb;
+        let run = lab::run(&mut guest, all)?;
         answer()?;
         same("exited", run.exited, 1 << 2)?;
         let reason = |vcpu: usize| guest.page(vcpu).firmware.reason.get();
@@ -171,11 +136,6 @@ pub fn kick(lab: &mut Lab) -> Outcome {
                 reason(vcpu)
             );
         }
-        ensure!(
-            taken_tb < 3000 * MS_TB,
-            "the kick took {} ms",
-            taken_tb / MS_TB
-        );
     }
     Ok(())
 }
@@ -227,15 +187,16 @@ pub fn join(lab: &mut Lab) -> Outcome {
         };
         let mut guest = lab.guest(&wanted)?;
         send(lab, &guest, |errand| {
-            wait_for_run(errand)?;
+            errand.runs.wait_for_any()?;
             for (slots, what) in [(0b10, "one"), (0b1111_1100, "six")] {
                 let state = calls::vcpu_set_state(errand.vcore, slots, VcpuState::Runnable);
                 let set = accepted("VCPU_SET_STATE", state)?;
                 same(what, (set.joined, set.queued), (slots, 0))?;
             }
-            Ok(())
+            errand.runs.wait_for_all(0xff)?;
+            bring_out(errand)
         })?;
-        run_loop(&mut guest, 1, 0, 500)?;
+        lab::run(&mut guest, 1)?;
         answer()?;
         for vcpu in 0..8 {
             same(
@@ -272,9 +233,9 @@ pub fn join_race(lab: &mut Lab) -> Outcome {
         let before: u64 = (0..8)
             .map(|vcpu| guest.page(vcpu).firmware.entries.get())
             .sum();
-        let mut run = guest.run(1, 0, cpu::time_base() + 10_000 * MS_TB, RUN_FP_CLEAN);
+        let mut run = guest.run(1, 0, cpu::time_base() + PATIENCE_TB, RUN_FP_CLEAN);
         while run.is_err_and(|refusal| refusal.is(Status::Busy)) {
-            run = guest.run(1, 0, cpu::time_base() + 10_000 * MS_TB, RUN_FP_CLEAN);
+            run = guest.run(1, 0, cpu::time_base() + PATIENCE_TB, RUN_FP_CLEAN);
         }
         let run = accepted("VCORE_RUN", run)?;
         answer()?;
@@ -299,7 +260,7 @@ pub fn join_race(lab: &mut Lab) -> Outcome {
 pub fn busy(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("loop", 2))?;
     send(lab, &guest, |errand| {
-        wait_for_run(errand)?;
+        errand.runs.wait_for_any()?;
         // SAFETY: the vcore runs on the other core, so that this is refused.
         let run = unsafe { calls::vcore_run(errand.vcore, 1, 0, 0, 0) };
         refused("VCORE_RUN", run, Status::Busy, 0)?;
@@ -316,9 +277,10 @@ pub fn busy(lab: &mut Lab) -> Outcome {
             0,
         )?;
         let blocked = calls::vcpu_set_state(errand.vcore, 1, VcpuState::Blocked);
-        refused("BLOCKED", blocked, Status::Busy, 0)
+        refused("BLOCKED", blocked, Status::Busy, 0)?;
+        bring_out(errand)
     })?;
-    run_loop(&mut guest, 3, 0, 300)?;
+    lab::run(&mut guest, 3)?;
     answer()?;
     lab::run_for(&mut guest, 3, MS_TB)?;
     Ok(())
@@ -387,7 +349,7 @@ pub fn secondary(lab: &mut Lab) -> Outcome {
     })
     .map_err(|status| alloc::format!("START_CPU: {status:?}"))?;
     answer()?;
-    let limit_tb = cpu::time_base() + 1000 * MS_TB;
+    let limit_tb = cpu::time_base() + PATIENCE_TB;
     loop {
         match calls::core_claim(pir.into(), ClaimAction::Claim) {
             Ok(state) => {

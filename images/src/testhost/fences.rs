@@ -5,7 +5,6 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use hcalls::Status;
 use hcalls::exit::ExitReason;
-use hcalls::page::VcpuPage;
 use hcalls::papr::H_SUCCESS;
 use hcalls::partition::{Policy, PtidMode};
 use hcalls::run::{ClaimAction, CoreState, RUN_FP_CLEAN, VcpuState};
@@ -19,14 +18,15 @@ use crate::check::{Outcome, accepted, refused, same};
 use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, Wanted};
 use crate::stats;
+use crate::watch;
 
 /// The core that is fenced, and its vcore.
 static CORE: AtomicU32 = AtomicU32::new(0);
 static VCORE: AtomicU64 = AtomicU64::new(0);
 /// The thread of it that is made deaf.
 static DEAF: AtomicU32 = AtomicU32::new(0);
-/// Real address of the page of the vcpu that it has.
-static PAGE: AtomicU64 = AtomicU64::new(0);
+/// How long runs may take that end long before.
+const LONG_TB: u64 = 60_000 * MS_TB;
 static FENCED: AtomicBool = AtomicBool::new(false);
 
 fn begin(guest: &Guest, deaf: u32) {
@@ -75,7 +75,7 @@ pub fn fence_exit(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", 4))?;
     lab::start_all(&mut guest, [case::FIRST_REPORTS, 0]);
     begin(&guest, LOST as u32);
-    let run = guest.run(0xf, 0, cpu::time_base() + 600_000 * MS_TB, RUN_FP_CLEAN);
+    let run = guest.run(0xf, 0, cpu::time_base() + LONG_TB, RUN_FP_CLEAN);
     is_lost(run, LOST)?;
     hears_again(&guest, LOST)?;
     let ended = accepted("CORE_CLAIM", calls::end_fence(cpu::pir().into()))?;
@@ -108,17 +108,13 @@ pub fn fence_lost_ipi(lab: &mut Lab) -> Outcome {
     })?;
     begin(&guest, LOST as u32);
     cores::send(lab, &guest, |errand| {
-        cores::wait_for_run_of(errand.vcore, 0b10)?;
+        errand.runs.wait_for_all(0b1_1010)?;
+        watch::wait("nobody has called it", || icp::ipi_waits(deaf()))?;
         icp::lose_ipi(deaf());
         icp::unmask(deaf());
         Ok(())
     })?;
-    let run = guest.run(
-        0b1_1110,
-        0,
-        cpu::time_base() + 600_000 * MS_TB,
-        RUN_FP_CLEAN,
-    );
+    let run = guest.run(0b1_1110, 0, cpu::time_base() + LONG_TB, RUN_FP_CLEAN);
     cores::answer()?;
     is_lost(run, LOST)?;
     for vcpu in [1, 3, 4] {
@@ -189,26 +185,16 @@ fn hears_again(guest: &Guest, lost: usize) -> Outcome {
 
 /// All of `slots` enter, the one that was lost among them.
 fn runs_again(guest: &mut Guest, lost: usize, slots: u64) -> Outcome {
-    for _ in 0..5 {
+    let entries = |guest: &Guest| guest.page(lost).firmware.entries.get();
+    let before = entries(guest);
+    for _ in 0..100 {
         let run = lab::run_for(guest, slots, 50 * MS_TB)?;
         same("exited", run.exited, 0)?;
+        if entries(guest) > before {
+            return Ok(());
+        }
     }
-    let entries = guest.page(lost).firmware.entries.get();
-    ensure!(entries > 0, "vcpu {lost} has never run");
-    Ok(())
-}
-
-/// Waits until the thread has come for its vcpu.
-fn wait_for_thread() -> Outcome {
-    let page = PAGE.load(Ordering::Relaxed) as usize;
-    let page = core::ptr::with_exposed_provenance::<VcpuPage>(page);
-    let limit_tb = cpu::time_base() + 2000 * MS_TB;
-    // SAFETY: a vcpu page, of which the firmware writes this field meanwhile.
-    while unsafe { (&raw const (*page).firmware.owner).read_volatile() }.get() == 0 {
-        ensure!(cpu::time_base() < limit_tb, "the thread never came");
-        cpu::relax();
-    }
-    Ok(())
+    Err(alloc::format!("vcpu {lost} doesn't run any more"))
 }
 
 /// A thread that is deaf in its guest doesn't hear a kick: the run ends by its deadline, and the kick
@@ -224,13 +210,12 @@ pub fn deaf_to_kick(lab: &mut Lab) -> Outcome {
         // The one that is kicked is the only one on a secondary: it is called for all.
         begin(&guest, 1);
         icp::unmask(deaf());
-        PAGE.store(guest.page_address(1), Ordering::Relaxed);
         cores::send(lab, &guest, |errand| {
-            wait_for_thread()?;
+            errand.runs.wait_for_all(0b11)?;
             icp::mask(deaf());
             accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
         })?;
-        let run = lab::run_for(&mut guest, 0b11, 300 * MS_TB);
+        let run = lab::run_for(&mut guest, 0b11, 2000 * MS_TB);
         cores::answer()?;
         icp::unmask(deaf());
         let run = run?;
@@ -252,16 +237,14 @@ pub fn spurious(lab: &mut Lab) -> Outcome {
     let before = stats::spurious(lab)?;
     for round in 0..ROUNDS {
         cores::send(lab, &guest, |errand| {
-            cores::wait_for_run_of(errand.vcore, 1)?;
+            errand.runs.wait_for_any()?;
             let core = CORE.load(Ordering::Relaxed);
             for _ in 0..4 {
                 (4..8).for_each(|ptid| icp::send_ipi(core + ptid));
                 // Once the core is the host's they would wake in the host's vectors.
-                let limit_tb = cpu::time_base() + 2000 * MS_TB;
-                while (4..8).any(|ptid| icp::ipi_waits(core + ptid)) {
-                    ensure!(cpu::time_base() < limit_tb, "a thread doesn't take its IPI");
-                    cpu::relax();
-                }
+                watch::wait("a thread doesn't take its IPI", || {
+                    (4..8).all(|ptid| !icp::ipi_waits(core + ptid))
+                })?;
             }
             accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
         })?;
@@ -288,19 +271,20 @@ pub fn join_after_long(lab: &mut Lab) -> Outcome {
         ..Wanted::new("loop", 8)
     })?;
     cores::send(lab, &guest, |errand| {
-        cores::wait_for_run_of(errand.vcore, 0b10)?;
+        errand.runs.wait_for_any()?;
         cpu::wait_until(cpu::time_base() + 10_200 * MS_TB);
         for slot in 2..8 {
             let state = calls::vcpu_set_state(errand.vcore, 1 << slot, VcpuState::Runnable);
             let joined = accepted("VCPU_SET_STATE", state)?.joined;
             same("joined", joined, 1 << slot)?;
         }
-        Ok(())
+        errand.runs.wait_for_all(0b1111_1110)?;
+        let kicked = calls::vcore_kick(errand.vcore, 0b10, 0);
+        accepted("VCORE_KICK", kicked).map(drop)
     })?;
-    let run = guest.run(0b10, 0, cpu::time_base() + 10_700 * MS_TB, RUN_FP_CLEAN);
+    let run = guest.run(0b10, 0, cpu::time_base() + LONG_TB, RUN_FP_CLEAN);
     cores::answer()?;
-    let run = accepted("VCORE_RUN", run)?;
-    same("why", run.first_reason, ExitReason::Deadline)?;
+    same("exited", accepted("VCORE_RUN", run)?.exited, 0b10)?;
     for vcpu in 1..8 {
         let entries = guest.page(vcpu).firmware.entries.get();
         same("entries", (vcpu, entries), (vcpu, 1))?;

@@ -13,17 +13,17 @@ use images::host_runtime::{cpu, icp, xscom};
 
 use crate::check::{Outcome, accepted, same};
 use crate::cores::{self, Errand};
-use crate::lab::{Lab, MS_TB, Wanted};
+use crate::lab::{Lab, PATIENCE_TB, Wanted};
 
 const ROUNDS: u64 = 20;
 
 /// PIR of the thread that the other core interrupts.
 static TARGET: AtomicU64 = AtomicU64::new(0);
 
-/// Runs the guest for at most 10 s, and leaves an interrupt that waits then where it is.
+/// Runs the guest, and leaves an interrupt that waits then where it is.
 fn run(guest: &Guest, runnable: u64) -> Result<Run, String> {
     let blocked = guest.all_slots() & !runnable;
-    let deadline_tb = cpu::time_base() + 10_000 * MS_TB;
+    let deadline_tb = cpu::time_base() + PATIENCE_TB;
     // SAFETY: no reference to a page or to the memory is alive.
     let run =
         unsafe { calls::vcore_run(guest.vcore, runnable, blocked, deadline_tb, RUN_FP_CLEAN) };
@@ -32,14 +32,14 @@ fn run(guest: &Guest, runnable: u64) -> Result<Run, String> {
 
 /// The other core's device interrupts this thread when the vcore runs.
 fn by_device(errand: &Errand) -> Outcome {
-    cores::wait_for_run(errand)?;
+    errand.runs.wait_for_any()?;
     xscom::raise_occ();
     Ok(())
 }
 
 /// The other core sends this thread an inter-processor interrupt when the vcore runs.
 fn by_ipi(errand: &Errand) -> Outcome {
-    cores::wait_for_run(errand)?;
+    errand.runs.wait_for_any()?;
     icp::send_ipi(TARGET.load(Ordering::Relaxed) as u32);
     Ok(())
 }
@@ -103,7 +103,6 @@ fn interrupted(
     means: fn(&Errand) -> Outcome,
     source: u32,
 ) -> Outcome {
-    // Nobody is in the queue: what `wait_for_run` looks at says that the vcore runs.
     let set = calls::vcpu_set_state(guest.vcore, 0xff, hcalls::run::VcpuState::Blocked);
     accepted("VCPU_SET_STATE", set)?;
     cores::send(lab, guest, means)?;
@@ -178,7 +177,7 @@ pub fn host_interrupt_kick(lab: &mut Lab) -> Outcome {
     let guest = lab.guest(&Wanted::new("loop", 1))?;
     for round in 0..10 * ROUNDS {
         cores::send(lab, &guest, |errand| {
-            cores::wait_for_run(errand)?;
+            errand.runs.wait_for_any()?;
             icp::send_ipi(TARGET.load(Ordering::Relaxed) as u32);
             accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
         })?;

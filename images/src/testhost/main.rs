@@ -37,6 +37,7 @@ mod timeline;
 mod trace;
 mod trace_check;
 mod waiting;
+mod watch;
 
 use images::host_runtime::{self, HostArgs};
 use images::{boot_args, println};

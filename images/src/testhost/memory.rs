@@ -12,7 +12,7 @@ use images::host_runtime::{calls, cpu, mmu, real_memory};
 
 use crate::check::{Outcome, accepted, same};
 use crate::cores;
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, PATIENCE_TB, Wanted};
 
 /// Guest real address at which `guest-exits` reads and fetches: no page of its own.
 const OUTSIDE: u64 = 1 << 32;
@@ -96,7 +96,7 @@ pub fn vrma_beside_rmor(lab: &mut Lab) -> Outcome {
 /// For the other core: the guest's vcpus meet there [`ROUNDS`] times.
 pub fn meet_there(errand: &cores::Errand) -> Outcome {
     for _ in 0..ROUNDS {
-        let deadline_tb = cpu::time_base() + 10_000 * MS_TB;
+        let deadline_tb = cpu::time_base() + PATIENCE_TB;
         // SAFETY: nobody has a reference to that guest's pages or memory meanwhile.
         let run = unsafe { calls::vcore_run(errand.vcore, 0xff, 0, deadline_tb, RUN_FP_CLEAN) };
         same("exited", accepted("VCORE_RUN", run)?.exited, 1)?;

@@ -10,8 +10,9 @@ use images::host_runtime::calls::{self, Refusal};
 use images::host_runtime::{cpu, icp};
 
 use crate::check::{Outcome, accepted, refused, same};
-use crate::cores::{answer, send, wait_for_run_of};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::cores::{answer, send};
+use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
+use crate::watch::Watch;
 
 const CONSOLE_WRITE: u64 = 1;
 const READ_NVRAM: u64 = 7;
@@ -207,7 +208,7 @@ fn ask_bmc() -> Outcome {
 fn hear_bmc() -> Result<Vec<u8>, String> {
     let mut events = [0_u8; 8];
     let args = [EXTERNAL, address(&mut events)];
-    let limit_tb = cpu::time_base() + 1000 * MS_TB;
+    let limit_tb = cpu::time_base() + PATIENCE_TB;
     while u64::from_be_bytes(events) & EVENT_IPMI == 0 {
         wants("HANDLE_INTERRUPT", HANDLE_INTERRUPT, &args, Status::Success)?;
         ensure!(cpu::time_base() < limit_tb, "the BMC doesn't answer");
@@ -243,7 +244,7 @@ pub fn device(lab: &mut Lab) -> Outcome {
         )?;
         ask_bmc()?;
         // The firmware sends and receives when somebody looks; the answer is there at once.
-        let run = guest.run(0xff, 0, cpu::time_base() + 2000 * MS_TB, RUN_FP_CLEAN);
+        let run = guest.run(0xff, 0, cpu::time_base() + PATIENCE_TB, RUN_FP_CLEAN);
         let run = accepted("VCORE_RUN", run)?;
         same(
             "who left first, and why",
@@ -275,8 +276,9 @@ pub fn device(lab: &mut Lab) -> Outcome {
 /// H1.
 pub fn sync_reboot(lab: &mut Lab) -> Outcome {
     let guest = lab.guest(&Wanted::new("loop", 8))?;
+    let runs = Watch::of(&guest);
     send(lab, &guest, |errand| {
-        let deadline_tb = cpu::time_base() + 5000 * MS_TB;
+        let deadline_tb = cpu::time_base() + PATIENCE_TB;
         // SAFETY: nobody has a reference to that guest's pages or memory meanwhile.
         let run = unsafe { calls::vcore_run(errand.vcore, 0xff, 0, deadline_tb, RUN_FP_CLEAN) };
         let run = accepted("VCORE_RUN", run)?;
@@ -286,8 +288,8 @@ pub fn sync_reboot(lab: &mut Lab) -> Outcome {
         );
         Ok(())
     })?;
-    wait_for_run_of(guest.vcore, 0x81)?;
-    let limit_tb = cpu::time_base() + 2000 * MS_TB;
+    runs.wait_for_any()?;
+    let limit_tb = cpu::time_base() + PATIENCE_TB;
     let mut busy = 0;
     loop {
         match call(SYNC_HOST_REBOOT, &[]) {

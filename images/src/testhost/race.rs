@@ -11,12 +11,10 @@ use images::{boot_args, println};
 
 use crate::check::Outcome;
 use crate::cores;
-use crate::lab::{Lab, MS_TB};
+use crate::lab::{Lab, PATIENCE_TB};
 
 /// Rounds of each race: boot argument `rounds=`, or this.
 const ROUNDS: u64 = 2000;
-/// How long the other core may take for a round.
-const LIMIT_TB: u64 = 5000 * MS_TB;
 
 /// What the other core does in a round: to whom, and with which numbers. Its answer is for the
 /// judge of the round.
@@ -87,7 +85,7 @@ impl Race {
 
     /// The other core's answer in this round.
     pub fn answer(&self) -> Result<u64, String> {
-        let limit_tb = cpu::time_base() + LIMIT_TB;
+        let limit_tb = cpu::time_base() + PATIENCE_TB;
         while THROUGH.load(Ordering::Acquire) != self.round {
             ensure!(cpu::time_base() < limit_tb, "the other core hangs");
             cpu::relax();

@@ -14,11 +14,11 @@ use images::host_runtime::guest::Guest;
 use images::host_runtime::{cores as threads, cpu};
 
 use crate::check::{Outcome, accepted, same};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, PATIENCE_TB, Wanted};
 use crate::race::{Race, delay};
 
 fn deadline_tb() -> u64 {
-    cpu::time_base() + 4000 * MS_TB
+    cpu::time_base() + PATIENCE_TB
 }
 
 /// Vcpus are made runnable while the one that runs leaves: each of them either runs, or is told that
@@ -280,7 +280,7 @@ fn claimed(
     mut state: calls::Result<CoreState>,
     claim: &dyn Fn(ClaimAction) -> calls::Result<CoreState>,
 ) -> Outcome {
-    let limit_tb = cpu::time_base() + 1000 * MS_TB;
+    let limit_tb = cpu::time_base() + PATIENCE_TB;
     loop {
         match state {
             Ok(state) => return same("claimed", state, CoreState::Held),

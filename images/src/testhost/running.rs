@@ -12,7 +12,7 @@ use images::host_runtime::{calls, cpu};
 use images::{boot_args, println};
 
 use crate::check::{Outcome, accepted, same};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, MS_TB, WORK_TB, Wanted};
 
 /// One vcpu, one hypercall, in both byte orders.
 /// B11, B13, B35, L7.
@@ -81,21 +81,16 @@ pub fn run8(lab: &mut Lab) -> Outcome {
         lab::start_all(&mut guest, [case::REPORT_THEN_SPIN, 0]);
         let all = guest.all_slots();
         let mut seen = 0;
-        lab::serve(
-            &mut guest,
-            all,
-            1000,
-            |guest, vcpu, number, [step, index, ..]| {
-                same(
-                    "hypercall",
-                    (number, step, index),
-                    (H_REPORT, case::STEP, vcpu as u64),
-                )?;
-                same("reported before", seen & guest.slot_mask(vcpu), 0)?;
-                seen |= guest.slot_mask(vcpu);
-                Ok(false)
-            },
-        )?;
+        lab::serve(&mut guest, all, |guest, vcpu, number, [step, index, ..]| {
+            same(
+                "hypercall",
+                (number, step, index),
+                (H_REPORT, case::STEP, vcpu as u64),
+            )?;
+            same("reported before", seen & guest.slot_mask(vcpu), 0)?;
+            seen |= guest.slot_mask(vcpu);
+            Ok(false)
+        })?;
         same("vcpus that reported", seen, all)?;
         lab.clear();
     }
@@ -117,7 +112,7 @@ pub fn ptid(lab: &mut Lab) -> Outcome {
         // Thread by thread: a run with all three each time, until each was the one that reported.
         let vcpus = [4, 5, 7];
         let mut found = [None; 3];
-        let limit_tb = cpu::time_base() + 60_000 * MS_TB;
+        let limit_tb = cpu::time_base() + WORK_TB;
         while found.contains(&None) {
             ensure!(
                 cpu::time_base() < limit_tb,
@@ -252,10 +247,7 @@ pub fn deadline(lab: &mut Lab) -> Outcome {
         for limit_tb in [MS_TB, 5 * MS_TB, 0] {
             let deadline_tb = cpu::time_base() + limit_tb;
             let run = accepted("VCORE_RUN", guest.run(all, 0, deadline_tb, RUN_FP_CLEAN))?;
-            let late_tb = cpu::time_base()
-                .checked_sub(deadline_tb)
-                .ok_or("out before the deadline")?;
-            ensure!(late_tb < 500 * MS_TB, "{} ms late", late_tb / MS_TB);
+            ensure!(cpu::time_base() >= deadline_tb, "out before the deadline");
             same("exited and ceded", (run.exited, run.ceded), (0, 0))?;
             for vcpu in 0..guest.vcpus() {
                 let reason = ExitReason::try_from(guest.page(vcpu).firmware.reason.get());

@@ -8,7 +8,7 @@ use images::host_runtime::cpu;
 use images::host_runtime::guest::Guest;
 
 use crate::check::{Outcome, accepted, refused, same};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
 
 fn set(guest: &Guest, slots: u64, state: VcpuState) -> Result<bool, alloc::string::String> {
     let set = calls::vcpu_set_state(guest.vcore, slots, state);
@@ -148,7 +148,7 @@ fn thread_of(guest: &mut Guest, vcpu: usize, way: Way) -> Result<u64, alloc::str
         };
         guest.start_vcpu(other, 4, [what, 0]);
     }
-    let deadline_tb = cpu::time_base() + 10_000 * MS_TB;
+    let deadline_tb = cpu::time_base() + PATIENCE_TB;
     let run = accepted("VCORE_RUN", guest.run(0, 0, deadline_tb, RUN_FP_CLEAN))?;
     same("exited", run.exited, 1 << vcpu)?;
     let (_, [_, _, thread, ..]) = lab::hypercall(guest, vcpu)?;

@@ -15,7 +15,7 @@ use zerocopy::IntoBytes;
 
 use crate::check::{Outcome, accepted, refused, same};
 use crate::cores;
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
 
 fn stats(guest: &Guest, action: StatsAction) -> Result<VcoreStats, String> {
     accepted("SMT_STATS", calls::smt_stats(guest.vcore, action))
@@ -170,7 +170,7 @@ pub fn spurious(lab: &Lab) -> Result<u64, String> {
 pub fn wait_for_update(lab: &Lab) -> Outcome {
     let updates = || Ok::<_, String>(exported(lab)?.header.updates.get());
     let before = updates()?;
-    let limit_tb = cpu::time_base() + 5000 * MS_TB;
+    let limit_tb = cpu::time_base() + PATIENCE_TB;
     while updates()? == before {
         ensure!(cpu::time_base() < limit_tb, "it's never brought up to date");
         opal::poll_events();

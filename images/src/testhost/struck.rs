@@ -9,14 +9,12 @@ use images::println;
 
 use crate::check::{Outcome, same};
 use crate::cores::{self, Errand};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
 use crate::memory;
 
 const NOW: &str = "struck: now";
 const SYSTEM_RESET: u32 = 0x100;
 const HYPERCALL: u32 = 0xc00;
-/// How long a run waits to be struck, and the host.
-const PATIENCE_TB: u64 = 60_000 * MS_TB;
 
 /// With eight vcpus in their guests, with one, with none on the runner's thread, and with most of them in
 /// H_CEDE: the host is told SystemReset, and the guest goes on where it was. Threads that nap for the
@@ -63,7 +61,7 @@ fn strike(lab: &Lab, guest: &mut Guest, runnable: u64) -> Outcome {
     cores::send(lab, guest, ask)?;
     // An H_CEDE ends by the guest's decrementer if it takes long.
     let run = loop {
-        let run = lab::run_for(guest, runnable, PATIENCE_TB)?;
+        let run = lab::run(guest, runnable)?;
         if run.first_reason != ExitReason::Hypercall {
             break run;
         }
@@ -83,7 +81,7 @@ fn strike(lab: &Lab, guest: &mut Guest, runnable: u64) -> Outcome {
 
 /// The other core asks for it when the vcore runs, and is struck in its host.
 fn ask(errand: &Errand) -> Outcome {
-    cores::wait_for_run(errand)?;
+    errand.runs.wait_for_any()?;
     let (before, limit_tb) = (host_runtime::resets(), cpu::time_base() + PATIENCE_TB);
     println!("{NOW}");
     while host_runtime::resets() == before {

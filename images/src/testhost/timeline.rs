@@ -2,7 +2,6 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hcalls::exit::ExitReason;
-use hcalls::page::{OWNED, VcpuPage};
 use hcalls::papr::H_SUCCESS;
 use hcalls::run::VcpuState;
 use hcalls::trace::TraceAction;
@@ -13,9 +12,8 @@ use crate::check::{Outcome, accepted, same};
 use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, Wanted};
 
-/// The vcpu that is kicked in the end; and its page, for the other core.
+/// The vcpu that is kicked in the end.
 const KICKED: usize = 3;
-static PAGE: AtomicU64 = AtomicU64::new(0);
 /// How far the two cores are.
 static STAGE: AtomicU64 = AtomicU64::new(0);
 
@@ -23,7 +21,6 @@ static STAGE: AtomicU64 = AtomicU64::new(0);
 pub fn timeline(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("timeline", 8))?;
     lab::start_all(&mut guest, [0; 2]);
-    PAGE.store(guest.page_address(KICKED), Ordering::Release);
     STAGE.store(0, Ordering::Release);
     cores::send(lab, &guest, join_and_kick)?;
     tick_until("the other core", || STAGE.load(Ordering::Acquire) == 1)?;
@@ -43,6 +40,7 @@ pub fn timeline(lab: &mut Lab) -> Outcome {
 /// On the other core, while the vcore runs.
 fn join_and_kick(errand: &Errand) -> Outcome {
     STAGE.store(1, Ordering::Release);
+    let runs = || errand.runs.has_thread(KICKED);
     tick_until("the first run", runs)?;
     tick_for(3 * STEP_TB);
     let slots = 0xff << FIRST_LATE & 0xff;
@@ -57,15 +55,6 @@ fn join_and_kick(errand: &Errand) -> Outcome {
         calls::vcore_kick(errand.vcore, 1 << KICKED, 1),
     )
     .map(drop)
-}
-
-/// The vcpu has a thread.
-fn runs() -> bool {
-    let page = PAGE.load(Ordering::Acquire) as usize;
-    let page = core::ptr::with_exposed_provenance::<VcpuPage>(page);
-    // SAFETY: the page is RAM of the host's, which the firmware may be writing.
-    let owner = unsafe { (&raw const (*page).firmware.owner).read_volatile() };
-    owner.get() & OWNED != 0
 }
 
 fn tick_until(what: &str, is_so: impl Fn() -> bool) -> Outcome {

@@ -15,7 +15,7 @@ use images::host_runtime::{calls, cpu, real_memory};
 use images::println;
 
 use crate::check::{Outcome, accepted, refused, same};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, Wanted};
 use crate::trace_check::{Totals, check};
 use crate::{cores, waiting};
 
@@ -118,7 +118,7 @@ pub fn trace_waiting(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", 2))?;
     lab::start_all(&mut guest, [case::PING_PONG, ROUNDS]);
     let totals = traced(|| {
-        lab::serve(&mut guest, 3, 20_000, |guest, vcpu, number, args| {
+        lab::serve(&mut guest, 3, |guest, vcpu, number, args| {
             if number == H_PROD {
                 waiting::prod_for(guest, vcpu, args[0]);
                 return Ok(true);
@@ -145,19 +145,22 @@ pub fn trace_others(lab: &mut Lab) -> Outcome {
     cores::answer()?;
     let totals = traced(|| {
         cores::send(lab, &guest, |errand| {
-            cores::wait_for_run(errand)?;
+            errand.runs.wait_for_any()?;
             let slots = 0b1111_1100;
             let set = calls::vcpu_set_state(errand.vcore, slots, VcpuState::Runnable);
             same("joined", accepted("VCPU_SET_STATE", set)?.joined, slots)?;
-            cpu::wait_until(cpu::time_base() + 50 * MS_TB);
+            errand.runs.wait_for_all(0xff)?;
             accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1 << 2, 5)).map(drop)
         })?;
-        let run = cores::run_loop(&mut guest, 3, 0, 5000)?;
+        let run = lab::run(&mut guest, 3)?;
         cores::answer()?;
         same("exited", run.exited, 1 << 2)
     })?;
-    let (entered, late) = (totals.entries, totals.late);
-    same("entered, or came too late", entered + late, 8)?;
+    same(
+        "entered, came too late",
+        (totals.entries, totals.late),
+        (8, 0),
+    )?;
     let others = (totals.runs, totals.kicks, totals.joins);
     same("runs, kicks, joiners", others, (1, 1, 6))?;
     // One for each secondary, and the kick's.

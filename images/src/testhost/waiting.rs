@@ -13,7 +13,7 @@ use images::host_runtime::{calls, cpu};
 use images::println;
 
 use crate::check::{Outcome, accepted, same};
-use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::lab::{self, Lab, MS_TB, WORK_TB, Wanted};
 
 /// How often each of two vcpus prods the other.
 const ROUNDS: u64 = 1000;
@@ -27,7 +27,7 @@ pub fn cede_prod(lab: &mut Lab) -> Outcome {
         })?;
         lab::start_all(&mut guest, [case::PING_PONG, ROUNDS]);
         let all = guest.all_slots();
-        lab::serve(&mut guest, all, 20_000, serve_prods)?;
+        lab::serve(&mut guest, all, serve_prods)?;
         let stats = accepted(
             "SMT_STATS",
             calls::smt_stats(guest.vcore, StatsAction::Snapshot),
@@ -75,23 +75,18 @@ pub fn answers(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", 1))?;
     lab::start_all(&mut guest, [case::ANSWERS, 0]);
     let mut told = None;
-    lab::serve(
-        &mut guest,
-        1,
-        1000,
-        |guest, vcpu, number, args| match number {
-            H_PROD => {
-                same("whom to prod", args[0], 99)?;
-                prod_for(guest, vcpu, args[0]);
-                Ok(true)
-            }
-            H_REPORT => {
-                told = Some(args);
-                Ok(true)
-            }
-            other => same("hypercall", other, H_DONE).map(|()| false),
-        },
-    )?;
+    lab::serve(&mut guest, 1, |guest, vcpu, number, args| match number {
+        H_PROD => {
+            same("whom to prod", args[0], 99)?;
+            prod_for(guest, vcpu, args[0]);
+            Ok(true)
+        }
+        H_REPORT => {
+            told = Some(args);
+            Ok(true)
+        }
+        other => same("hypercall", other, H_DONE).map(|()| false),
+    })?;
     let [step, prod, absent, anyone, _] = told.ok_or("no report")?;
     same(
         "answers",
@@ -198,9 +193,9 @@ pub fn decrementer(lab: &mut Lab) -> Outcome {
         let all = guest.all_slots();
         let mut told = None;
         let mut runnable = all;
-        let limit_tb = cpu::time_base() + 10_000 * MS_TB;
+        let limit_tb = cpu::time_base() + WORK_TB;
         while runnable & 1 != 0 {
-            ensure!(cpu::time_base() < limit_tb, "not done in 10 s");
+            ensure!(cpu::time_base() < limit_tb, "never done");
             let run = lab::run_for(&mut guest, runnable, 20 * MS_TB)?;
             for vcpu in guest.vcpus_of(run.exited) {
                 match lab::hypercall(&guest, vcpu)? {
@@ -237,15 +232,15 @@ pub fn external(lab: &mut Lab) -> Outcome {
         let mut taken = 0;
         let mut total = None;
         let mut interrupt = false;
-        let limit_tb = cpu::time_base() + 10_000 * MS_TB;
+        let limit_tb = cpu::time_base() + WORK_TB;
         loop {
-            ensure!(cpu::time_base() < limit_tb, "{taken} interrupts in 10 s");
+            ensure!(cpu::time_base() < limit_tb, "only {taken} interrupts");
             let pending = if interrupt { PENDING_EXTERNAL } else { 0 };
             guest.page_mut(0).host.pending.set(pending);
             let run = lab::run_for(&mut guest, 1, MS_TB)?;
             if run.exited == 0 {
                 // It spins and waits for the next one.
-                interrupt = true;
+                interrupt = total.is_none();
                 continue;
             }
             match lab::hypercall(&guest, 0)? {
@@ -256,7 +251,10 @@ pub fn external(lab: &mut Lab) -> Outcome {
                     taken += 1;
                     same("count", count, taken)?;
                 }
-                (H_REPORT, [interrupts::STEP_DONE, count, ..]) => total = Some(count),
+                (H_REPORT, [interrupts::STEP_DONE, count, ..]) => {
+                    interrupt = false;
+                    total = Some(count);
+                }
                 (H_DONE, _) => break,
                 (number, args) => return Err(alloc::format!("hypercall {number:#x} {args:x?}")),
             }
@@ -282,12 +280,9 @@ pub fn doorbell(lab: &mut Lab) -> Outcome {
         let all = guest.all_slots();
         let mut total = None;
         let mut done = false;
-        let limit_tb = cpu::time_base() + 100_000 * MS_TB;
+        let limit_tb = cpu::time_base() + WORK_TB;
         while !done {
-            ensure!(
-                cpu::time_base() < limit_tb,
-                "{vcpus} vcpus: not done in 100 s"
-            );
+            ensure!(cpu::time_base() < limit_tb, "{vcpus} vcpus: never done");
             let run = lab::run(&mut guest, all)?;
             for vcpu in guest.vcpus_of(run.exited) {
                 match lab::hypercall(&guest, vcpu)? {
