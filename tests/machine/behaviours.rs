@@ -30,8 +30,6 @@ const LOST: &str = "never came back";
 /// This one waits for system resets, and says when.
 const STRUCK: &str = "struck";
 const STRIKES: usize = 4;
-/// A call has taken a second: on a busy build host QEMU can stop any thread for that long.
-const SLOW: &str = "has taken";
 
 /// What is shown with the mitigations on, too: that they change nothing of the guest's.
 const MITIGATED: [&str; 5] = ["mitigations", "registers", "exits", "cede_prod", CYCLES];
@@ -107,7 +105,6 @@ pub fn expected(behaviour: &str) -> Expected {
         .then(format!("ok {behaviour}"))
         .then("host: done");
     let expected = REFUSED.into_iter().fold(expected, Expected::allow);
-    let expected = expected.allow(SLOW);
     match behaviour.starts_with(FENCES) {
         true => expected.allow(LOST),
         false => expected,

@@ -122,6 +122,7 @@ impl Boot {
             listeners,
             output,
             command: qemu::typed(&command),
+            tcg: self.tcg,
             limit: self.limit,
         }
     }
@@ -181,6 +182,7 @@ pub struct Running {
     listeners: Vec<Listener>,
     output: Receiver<(usize, Vec<u8>)>,
     command: String,
+    tcg: Tcg,
     limit: Duration,
 }
 
@@ -194,6 +196,10 @@ impl Running {
         let closed = self.read(&mut lines, |line| {
             console::is_last_word(line) || matches!(end, End::Stops(last) if line.contains(last))
         });
+        let expected = match self.tcg {
+            Tcg::Counting => expected.clone(),
+            Tcg::Single | Tcg::Multi => expected.clone().allow(xtask::console::SLOW),
+        };
         let mut faults = expected.faults(&lines);
         faults.extend(self.end_fault(closed, end));
         match faults.is_empty() {

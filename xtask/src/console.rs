@@ -12,6 +12,10 @@ use crate::process;
 /// After a panic the machine is left this long to say the rest.
 const EPITAPH_TIME: Duration = Duration::from_secs(2);
 
+/// The firmware's warning of a call that has taken a second. Where time is the build host's it is no
+/// fault: the host can stop any thread for that long.
+pub const SLOW: &str = "has taken";
+
 /// How a run of the machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
