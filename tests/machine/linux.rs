@@ -111,11 +111,13 @@ fn passes(release: Release, boot: Boot, end: &End) -> Outcome {
     if boot.bmc {
         words = format!("{words} {}", linux::CHECK_BMC);
     }
-    if boot.tcg != Tcg::Counting {
-        words += " check.naps";
+    let counts = boot.tcg == Tcg::Counting;
+    if !counts {
+        words = format!("{words} check.naps {}", linux::CHECK_KVM);
     }
+    let expected = if counts { checks() } else { checks_with("kvm") };
     let boot = with_kernel(release, boot, &words);
-    boot.check(end, &checks()).map(drop)
+    boot.check(end, &expected).map(drop)
 }
 
 /// QEMU gives no access to the interrupts of the third and the fourth chip; Linux has their memory.
@@ -141,9 +143,15 @@ fn with_kernel(release: Release, boot: Boot, words: &str) -> Boot {
 }
 
 fn checks() -> Expected {
+    checks_with("kernel-log")
+}
+
+/// This check among them.
+fn checks_with(name: &str) -> Expected {
     faultless(Expected::lines([
         "catnap: to the host",
         "check: ok msglog",
+        &format!("check: ok {name}"),
         linux::DONE,
     ]))
 }
@@ -283,7 +291,7 @@ fn kexec(name: &str, words: &str, cpus: u32) -> Outcome {
         "{words} {PATIENT} {} check.end=kexec",
         linux::check_words(cpus)
     );
-    let archive = linux::initrd_for_kexec(&files(), release);
+    let archive = linux::initrd_for_kexec(&files(), &images::folder(), release);
     let archive = archive.map_err(|error| format!("{error:#}"))?;
     let boot = Boot {
         initrd: Some(images::scratch_file(&format!("{name}.cpio"), &archive)),
@@ -306,7 +314,7 @@ fn files() -> Files {
 fn initrd(release: Release) -> PathBuf {
     static PATHS: [OnceLock<PathBuf>; Release::ALL.len()] = [const { OnceLock::new() }; 2];
     let path = PATHS[release as usize].get_or_init(|| {
-        let archive = linux::initrd(&files(), Some(release));
+        let archive = linux::initrd(&files(), &images::folder(), Some(release));
         let archive = archive.unwrap_or_else(|error| panic!("{error:#}: run `cargo xtask linux`"));
         images::scratch_file(&format!("linux-{}.cpio", release.name()), &archive)
     });

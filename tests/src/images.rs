@@ -10,14 +10,18 @@ use xtask::{cpio, project};
 const FOLDER: &str = "CATNAP_IMAGES";
 const DEFAULT_FOLDER: &str = "target/catnap";
 
+/// Where images are.
+pub fn folder() -> PathBuf {
+    let folder = std::env::var_os(FOLDER).map(PathBuf::from);
+    folder.unwrap_or_else(|| project::root().join(DEFAULT_FOLDER))
+}
+
 /// The path of an image.
 ///
 /// # Panics
 /// It isn't there.
 pub fn path(name: &str) -> PathBuf {
-    let folder = std::env::var_os(FOLDER).map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| project::root().join(DEFAULT_FOLDER));
-    let path = folder.join(name);
+    let path = folder().join(name);
     assert!(
         path.is_file(),
         "{} is missing: run `cargo xtask image`",

@@ -17,8 +17,10 @@ const KERNEL_PACKAGE: &str = "linux-image-powerpc64le";
 /// The suite of the programs; and of the older kernel.
 const SUITE: &str = "bookworm";
 const BACKPORTS: &str = "bookworm-backports";
-/// Modules that an initial RAM disk gets, in the order in which they are loaded.
+/// Modules that are loaded at each boot, in this order.
 pub const MODULES: [&str; 3] = ["ipmi_msghandler", "ipmi_powernv", "ipmi_devintf"];
+/// Modules that an initial RAM disk has, too.
+const MORE_MODULES: [&str; 2] = ["kvm", "kvm-hv"];
 /// Programs and libraries: package, file in it, name in target/linux/tools.
 const TOOLS: [(&str, &str, &str); 4] = [
     ("busybox-static", "bin/busybox", "busybox"),
@@ -82,8 +84,13 @@ impl Files {
         self.dir.join(release.name()).join("vmlinux")
     }
 
-    /// A module of a kernel's, as the package has it: perhaps compressed.
-    pub fn module(&self, release: Release, name: &str) -> Option<PathBuf> {
+    /// The modules of a kernel's, as the package has them: perhaps compressed.
+    pub fn modules(&self, release: Release) -> Vec<PathBuf> {
+        let modules = all_modules().filter_map(|name| self.module(release, name));
+        modules.collect()
+    }
+
+    fn module(&self, release: Release, name: &str) -> Option<PathBuf> {
         let plain = self.dir.join(release.name()).join(format!("{name}.ko"));
         let compressed = plain.with_added_extension("xz");
         [plain, compressed].into_iter().find(|path| path.is_file())
@@ -100,10 +107,18 @@ impl Files {
 
     /// The first file that isn't there.
     fn missing(&self) -> Option<String> {
-        let kernels = Release::ALL.map(|release| self.kernel(release));
-        let tools = TOOLS.map(|(_, _, name)| self.tool(name));
-        let missing = kernels.iter().chain(&tools).find(|path| !path.is_file());
-        missing.map(|path| path.display().to_string())
+        let kernel = Release::ALL.into_iter().find(|&it| !self.has_kernel(it));
+        if let Some(release) = kernel {
+            return Some(format!("Linux {}", release.name()));
+        }
+        let tools = TOOLS.iter().map(|(_, _, name)| name);
+        let tool = tools.copied().find(|name| !self.tool(name).is_file());
+        tool.map(String::from)
+    }
+
+    fn has_kernel(&self, release: Release) -> bool {
+        let has = |name| self.module(release, name).is_some();
+        self.kernel(release).is_file() && all_modules().all(has)
     }
 
     fn fetch(&self) -> Result<()> {
@@ -112,7 +127,7 @@ impl Files {
         let apt = Apt::foreign(&scratch, ARCHITECTURE)?;
         apt.fetch_lists(&sources(&apt)?)?;
         for release in Release::ALL {
-            if !self.kernel(release).is_file() {
+            if !self.has_kernel(release) {
                 self.fetch_kernel(&apt, &scratch, release)?;
             }
         }
@@ -134,7 +149,7 @@ impl Files {
         let unpacked = unpack(apt, scratch, image, Some(&latest.version))?;
         let dir = self.dir.join(release.name());
         fs::create_dir_all(&dir)?;
-        for module in MODULES {
+        for module in all_modules() {
             let path = find(&unpacked.join("lib/modules"), &|name| {
                 name == format!("{module}.ko") || name == format!("{module}.ko.xz")
             });
@@ -143,7 +158,6 @@ impl Files {
         }
         let vmlinux = find(&unpacked.join("boot"), &|name| name.starts_with("vmlinux"));
         let vmlinux = vmlinux.with_context(|| format!("{image} has no vmlinux"))?;
-        // Last, since it tells that the rest is there.
         copy(&vmlinux, &self.kernel(release))
     }
 
@@ -157,6 +171,10 @@ impl Files {
         }
         Ok(())
     }
+}
+
+fn all_modules() -> impl Iterator<Item = &'static str> {
+    MODULES.into_iter().chain(MORE_MODULES)
 }
 
 /// The suites with all that is needed, of the archive that this machine uses.

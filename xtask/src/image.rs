@@ -13,6 +13,8 @@ const FIRMWARE: &str = "firmware";
 const FIRMWARE_BIN: &str = "catnap";
 const IMAGES: &str = "images";
 const GUEST_PREFIX: &str = "guest-";
+/// Programs for Linux on catnap.
+const LINUX_PREFIX: &str = "linux-";
 
 /// What was built.
 pub struct Images {
@@ -67,19 +69,36 @@ pub fn build(verbose: bool) -> Result<Images> {
     firmware_files(&built(&target_dir, Endian::Big, FIRMWARE_BIN), &dir)?;
 
     let bins = workspace.bins(IMAGES);
-    let is_guest = |bin: &String| bin.starts_with(GUEST_PREFIX);
-    let (guests, hosts): (Vec<_>, Vec<_>) = bins.iter().cloned().partition(is_guest);
+    let with = |prefix| {
+        bins.iter()
+            .filter(move |bin| bin.starts_with(prefix))
+            .cloned()
+    };
+    let (guests, programs): (Vec<_>, Vec<_>) =
+        (with(GUEST_PREFIX).collect(), with(LINUX_PREFIX).collect());
     ensure!(
         !guests.is_empty(),
         "package {IMAGES} has no binary {GUEST_PREFIX}*"
     );
+    let is_big = |bin: &&String| !programs.contains(bin);
+    let big: Vec<_> = bins.iter().filter(is_big).cloned().collect();
+    let little: Vec<_> = guests.iter().chain(&programs).cloned().collect();
     progress(verbose, "building hosts and guests, big-endian");
-    cross::build(IMAGES, &bins, Endian::Big, verbose)?;
-    progress(verbose, "building guests, little-endian");
-    cross::build(IMAGES, &guests, Endian::Little, verbose)?;
+    cross::build(IMAGES, &big, Endian::Big, verbose)?;
+    progress(
+        verbose,
+        "building guests and Linux's programs, little-endian",
+    );
+    cross::build(IMAGES, &little, Endian::Little, verbose)?;
 
-    for host in &hosts {
+    for host in big.iter().filter(|bin| !guests.contains(bin)) {
         copy(&built(&target_dir, Endian::Big, host), &dir.join(host))?;
+    }
+    for program in &programs {
+        copy(
+            &built(&target_dir, Endian::Little, program),
+            &dir.join(program),
+        )?;
     }
     for endian in [Endian::Big, Endian::Little] {
         for guest in &guests {

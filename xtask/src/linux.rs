@@ -11,12 +11,16 @@ use clap::Args;
 use crate::console::{self, End, Limits};
 use crate::cpio::{self, Content};
 use crate::debian::{Files, MODULES, Release};
+use crate::image::{self, Images};
 use crate::qemu::{self, Boot, Machine};
-use crate::{image, setup};
+use crate::setup;
 
 const INIT: &str = include_str!("linux/init.sh");
 const CHECK: &str = include_str!("linux/check.sh");
+const LOAD: &str = include_str!("linux/load.sh");
 
+/// The program among the images that tries KVM.
+const KVM: &str = "linux-kvm";
 /// The checks' last line.
 pub const DONE: &str = "check: done";
 /// No good boot has Linux say one of these.
@@ -76,7 +80,7 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
     };
     let initrd = match &options.initrd {
         Some(initrd) => initrd.clone(),
-        None => options.write_initrd(&files)?,
+        None => options.write_initrd(&files, &images)?,
     };
     let mut qemu = options.machine.command(&Boot {
         firmware: &images.lid(),
@@ -96,11 +100,11 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
 
 impl LinuxOptions {
     /// Modules are there for Debian's own kernels alone.
-    fn write_initrd(&self, files: &Files) -> Result<PathBuf> {
+    fn write_initrd(&self, files: &Files, images: &Images) -> Result<PathBuf> {
         let release = self.kernel.is_none().then_some(self.debian);
         let name = release.map_or("other", Release::name);
         let path = files.dir().join(format!("initrd-{name}.cpio"));
-        crate::project::write_if_changed(&path, &initrd(files, release)?)?;
+        crate::project::write_if_changed(&path, &initrd(files, &images.dir, release)?)?;
         Ok(path)
     }
 
@@ -110,8 +114,10 @@ impl LinuxOptions {
         if self.check {
             let all = words.iter().any(|words| words.contains(ALL_THREADS));
             words.push(check_words(self.machine.cpus(all)));
-            let has_bmc = !self.machine.no_bmc && self.kernel.is_none();
+            let has_modules = self.kernel.is_none();
+            let has_bmc = !self.machine.no_bmc && has_modules;
             words.extend(has_bmc.then(|| CHECK_BMC.to_string()));
+            words.extend((has_modules && !all).then(|| CHECK_KVM.to_string()));
         }
         words.join(" ")
     }
@@ -124,27 +130,33 @@ pub fn check_words(cpus: u32) -> String {
 
 /// The further word for a machine with a BMC.
 pub const CHECK_BMC: &str = "check.ipmi";
+/// The further word for KVM, which wants one thread of each core.
+pub const CHECK_KVM: &str = "check.kvm";
 
-/// An initial RAM disk with busybox, kexec, the checks, and a kernel's modules.
-pub fn initrd(files: &Files, release: Option<Release>) -> Result<Vec<u8>> {
-    pack(files, release, &[])
+/// An initial RAM disk with busybox, kexec, our programs, the checks, and a kernel's modules. `images` is
+/// where images are.
+pub fn initrd(files: &Files, images: &Path, release: Option<Release>) -> Result<Vec<u8>> {
+    pack(files, images, release, &[])
 }
 
 /// The same with a kernel for kexec, which gets the plain one as its own.
-pub fn initrd_for_kexec(files: &Files, release: Release) -> Result<Vec<u8>> {
+pub fn initrd_for_kexec(files: &Files, images: &Path, release: Release) -> Result<Vec<u8>> {
     let kernel = read(&files.kernel(release))?;
-    let inner = initrd(files, Some(release))?;
-    pack(
-        files,
-        Some(release),
-        &[("vmlinux", &kernel), ("initrd", &inner)],
-    )
+    let inner = initrd(files, images, Some(release))?;
+    let more: [(&str, &[u8]); 2] = [("vmlinux", &kernel), ("initrd", &inner)];
+    pack(files, images, Some(release), &more)
 }
 
-fn pack(files: &Files, release: Option<Release>, more: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+fn pack(
+    files: &Files,
+    images: &Path,
+    release: Option<Release>,
+    more: &[(&str, &[u8])],
+) -> Result<Vec<u8>> {
     let tool = |name: &str| read(&files.tool(name));
     let (busybox, kexec) = (tool("busybox")?, tool("kexec")?);
     let (libc, loader) = (tool("libc.so.6")?, tool("ld64.so.2")?);
+    let kvm = read(&images.join(KVM))?;
     let modules = modules(files, release)?;
     let order = MODULES.join("\n");
 
@@ -154,6 +166,8 @@ fn pack(files: &Files, release: Option<Release>, more: &[(&str, &[u8])]) -> Resu
         ("dev/console", Content::Device(5, 1)),
         ("init", Content::Program(INIT.as_bytes())),
         ("check.sh", Content::File(CHECK.as_bytes())),
+        ("bin/load-module", Content::Program(LOAD.as_bytes())),
+        ("bin/linux-kvm", Content::Program(&kvm)),
         ("bin/busybox", Content::Program(&busybox)),
         ("sbin/kexec", Content::Program(&kexec)),
         ("lib64/ld64.so.2", Content::Program(&loader)),
@@ -170,13 +184,12 @@ fn pack(files: &Files, release: Option<Release>, more: &[(&str, &[u8])]) -> Resu
 
 /// Names in the archive, and bytes.
 fn modules(files: &Files, release: Option<Release>) -> Result<Vec<(String, Vec<u8>)>> {
-    let paths = MODULES
-        .iter()
-        .filter_map(|name| files.module(release?, name));
+    let paths = release.map_or(vec![], |release| files.modules(release));
     paths
+        .iter()
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            Ok((format!("modules/{name}"), read(&path)?))
+            Ok((format!("modules/{name}"), read(path)?))
         })
         .collect()
 }
@@ -265,7 +278,7 @@ mod tests {
     /// The shell that runs them isn't this machine's, but their syntax is every shell's.
     #[test]
     fn scripts_are_well_formed() {
-        for script in [INIT, CHECK] {
+        for script in [INIT, CHECK, LOAD] {
             let mut shell = Command::new("sh");
             crate::process::output(shell.args(["-n", "-c", script])).unwrap();
         }

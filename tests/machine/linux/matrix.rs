@@ -165,7 +165,7 @@ fn kdump(name: &str, release: Release, words: &str) -> Outcome {
         "{words} {PATIENT} {} crashkernel=512M check.end=kdump",
         linux::check_words(cpus)
     );
-    let archive = linux::initrd_for_kexec(&files(), release);
+    let archive = linux::initrd_for_kexec(&files(), &images::folder(), release);
     let archive = archive.map_err(|error| format!("{error:#}"))?;
     let boot = Boot {
         initrd: Some(images::scratch_file(&format!("{name}.cpio"), &archive)),

@@ -1,5 +1,5 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
-# Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps,
+# Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps, check.kvm,
 # check.hotplug=ROUNDS, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so
 # many, since the first has asked for them.
 
@@ -78,6 +78,13 @@ if is_asked check.ipmi; then
     dmesg >/tmp/dmesg
     has ipmi /tmp/dmesg 'Found new BMC'
     if [ -c /dev/ipmi0 ]; then ok ipmi-device; else failed ipmi-device 'no /dev/ipmi0'; fi
+fi
+
+# Linux's own guests, more at once than it has threads. None of its threads goes offline first: those that
+# KVM wants nothing of are the firmware's.
+if is_asked check.kvm; then
+    load-module kvm kvm-hv
+    if linux-kvm $((2 * cpus)); then ok kvm; else failed kvm 'see above'; fi
 fi
 
 if dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|OPAL Error|opal:.*[Ee]rror'; then

@@ -6,11 +6,7 @@ export PATH=/bin:/sbin HOME=/
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev 2>/dev/null
-for module in $(cat /modules/order 2>/dev/null); do
-    file=/modules/$module.ko
-    [ -e $file ] || { unxz -c $file.xz >/tmp/module.ko && file=/tmp/module.ko; }
-    insmod $file || echo "module $module can't be loaded"
-done
+load-module $(cat /modules/order 2>/dev/null)
 if grep -qw catnap.check /proc/cmdline; then
     sh /check.sh
 else

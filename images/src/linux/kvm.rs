@@ -1,0 +1,242 @@
+//! For Linux on catnap: virtual machines by Linux's own KVM, all at the same time, big-endian and
+//! little-endian ones. Each has one vcpu, which counts and tells by a hypercall.
+//!
+//! Argument: how many machines. It says how many were good, and exits with 0 if all were.
+#![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
+
+mod system;
+
+use core::fmt::Write;
+use system::{Errno, File};
+
+/// How often each virtual machine makes its hypercall.
+const ROUNDS: u64 = 1000;
+/// KVM's requests (Linux's include/uapi/linux/kvm.h, in POWER's numbers).
+const CREATE_VM: u64 = 0x2000_ae01;
+const GET_RUN_BYTES: u64 = 0x2000_ae04;
+const CREATE_VCPU: u64 = 0x2000_ae41;
+const SET_MEMORY: u64 = 0x8020_ae46;
+const RUN: u64 = 0x2000_ae80;
+const GET_REGISTERS: u64 = 0x4188_ae81;
+const SET_REGISTERS: u64 = 0x8188_ae82;
+const ENABLE: u64 = 0x8068_aea3;
+/// A virtual machine of the hypervisor mode's, which doesn't fall back to one that needs none.
+const HYPERVISOR: u64 = 1;
+/// The hypercalls of PAPR.
+const PAPR: u32 = 68;
+const EXIT_HYPERCALL: u32 = 19;
+const INTERRUPTED: u64 = 4;
+
+const MEMORY_BYTES: u64 = 16 << 20;
+const START: usize = 0x100;
+/// No hypercall of PAPR's, so that it gets here.
+const NUMBER: u64 = 0x3fc;
+/// r4 counts from 1.
+const GUEST: [u32; 4] = [
+    0x3884_0001,                 // addi 4, 4, 1
+    0x3860_0000 | NUMBER as u32, // li 3, NUMBER
+    0x4400_0022,                 // sc 1
+    0x4bff_fff4,                 // b to the first
+];
+/// MSR\[SF\] and MSR\[LE\].
+const SIXTY_FOUR: u64 = 1 << 63;
+const LITTLE_ENDIAN: u64 = 1;
+
+#[repr(C)]
+struct Region {
+    slot: u32,
+    flags: u32,
+    guest_address: u64,
+    len_bytes: u64,
+    address: u64,
+}
+
+#[repr(C)]
+struct Enable {
+    what: u32,
+    flags: u32,
+    args: [u64; 4],
+    unused: [u64; 8],
+}
+
+#[repr(C)]
+struct Registers {
+    pc: u64,
+    cr_ctr_lr_xer: [u64; 4],
+    msr: u64,
+    others: [u64; 11],
+    gpr: [u64; 32],
+}
+
+/// What KVM and this program share of a vcpu, as far as it's used.
+#[repr(C)]
+struct Shared {
+    request: u64,
+    exit_reason: u32,
+    unused: [u32; 5],
+    number: u64,
+    answer: u64,
+    args: [u64; 9],
+}
+
+/// Why a machine wasn't good.
+enum Fault {
+    /// The kernel refused this.
+    Refused(&'static str, Errno),
+    /// In this round: why the vcpu came out, with which number and count.
+    Wrong(u64, u32, u64, u64),
+}
+
+/// A virtual machine until it has told its last count.
+fn machine(little_endian: bool) -> Result<(), Fault> {
+    let refused = |what| move |errno| Fault::Refused(what, errno);
+    let kvm = system::open(c"/dev/kvm").map_err(refused("/dev/kvm"))?;
+    let vm = kvm.opened(CREATE_VM, HYPERVISOR).map_err(refused("a VM"))?;
+    let address = system::memory(MEMORY_BYTES).map_err(refused("memory"))?;
+    for (index, instruction) in GUEST.into_iter().enumerate() {
+        let bytes = match little_endian {
+            true => instruction.to_le_bytes(),
+            false => instruction.to_be_bytes(),
+        };
+        // SAFETY: within the memory that has just been made.
+        unsafe {
+            address
+                .add(START + 4 * index)
+                .cast::<[u8; 4]>()
+                .write(bytes)
+        };
+    }
+    let mut region = Region {
+        slot: 0,
+        flags: 0,
+        guest_address: 0,
+        len_bytes: MEMORY_BYTES,
+        address: address.expose_provenance() as u64,
+    };
+    vm.exchange(SET_MEMORY, &mut region)
+        .map_err(refused("its memory"))?;
+    let vcpu = vm.opened(CREATE_VCPU, 0).map_err(refused("a vcpu"))?;
+    set_up(vcpu, little_endian).map_err(refused("its registers"))?;
+    let run_bytes = kvm.request(GET_RUN_BYTES, 0);
+    let shared = run_bytes.and_then(|bytes| vcpu.memory(bytes));
+    let shared = shared.map_err(refused("its exits"))?.cast::<Shared>();
+    (1..=ROUNDS).try_for_each(|round| count(vcpu, shared, round))
+}
+
+fn set_up(vcpu: File, little_endian: bool) -> Result<(), Errno> {
+    let mut papr = Enable {
+        what: PAPR,
+        flags: 0,
+        args: [0; 4],
+        unused: [0; 8],
+    };
+    vcpu.exchange(ENABLE, &mut papr)?;
+    let mut registers = Registers {
+        pc: 0,
+        cr_ctr_lr_xer: [0; 4],
+        msr: 0,
+        others: [0; 11],
+        gpr: [0; 32],
+    };
+    vcpu.exchange(GET_REGISTERS, &mut registers)?;
+    registers.pc = START as u64;
+    registers.msr = SIXTY_FOUR | if little_endian { LITTLE_ENDIAN } else { 0 };
+    registers.gpr[4] = 0;
+    vcpu.exchange(SET_REGISTERS, &mut registers)
+}
+
+/// Into the guest, and out by its hypercall.
+fn count(vcpu: File, shared: *mut Shared, round: u64) -> Result<(), Fault> {
+    loop {
+        match vcpu.request(RUN, 0) {
+            Ok(_) => break,
+            Err(Errno(INTERRUPTED)) => {}
+            Err(errno) => return Err(Fault::Refused("a run", errno)),
+        }
+    }
+    // SAFETY: the vcpu's, which is out, so that KVM doesn't write it meanwhile.
+    let told = unsafe { shared.read_volatile() };
+    let found = (told.exit_reason, told.number, told.args[0]);
+    if found != (EXIT_HYPERCALL, NUMBER, round) {
+        return Err(Fault::Wrong(round, found.0, found.1, found.2));
+    }
+    // SAFETY: as above.
+    unsafe { (&raw mut (*shared).answer).write_volatile(0) };
+    Ok(())
+}
+
+/// In a process of its own.
+fn child(index: u64) -> ! {
+    let mut output = Output;
+    let fault = machine(index % 2 == 1).err();
+    // Who can't be heard has its exit status.
+    let _ = match &fault {
+        None => Ok(()),
+        Some(Fault::Refused(what, errno)) => {
+            writeln!(output, "kvm {index}: {what}: errno {}", errno.0)
+        }
+        Some(Fault::Wrong(round, reason, number, count)) => writeln!(
+            output,
+            "kvm {index}: round {round}: exit {reason}, number {number:#x}, count {count}"
+        ),
+    };
+    system::exit(fault.is_some().into())
+}
+
+fn kvm(machines: u64) -> ! {
+    for index in 0..machines {
+        match system::fork() {
+            Ok(0) => child(index),
+            Ok(_) => {}
+            Err(errno) => {
+                let _ = writeln!(Output, "kvm: fork: errno {}", errno.0);
+            }
+        }
+    }
+    let mut good = 0;
+    while let Ok(was_good) = system::wait() {
+        good += u64::from(was_good);
+    }
+    let _ = writeln!(Output, "kvm: {good} of {machines} machines were good");
+    system::exit(u64::from(machines == 0 || good != machines))
+}
+
+struct Output;
+
+impl Write for Output {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        system::print(text);
+        Ok(())
+    }
+}
+
+/// From the program's first instructions: the stack as the kernel has made it.
+#[cfg(target_arch = "powerpc64")]
+#[unsafe(no_mangle)]
+extern "C" fn linux_main(stack: *const u64) -> ! {
+    // SAFETY: the number of arguments, and the first one's address after the program's name.
+    let argument = unsafe { (*stack > 1).then(|| *stack.add(2)) };
+    let argument = argument.map(|address| {
+        // SAFETY: the kernel has put it there, with a 0 at its end.
+        unsafe { core::ffi::CStr::from_ptr(core::ptr::with_exposed_provenance(address as usize)) }
+    });
+    let number = argument.and_then(|text| text.to_str().ok()?.parse().ok());
+    kvm(number.unwrap_or(2))
+}
+
+#[cfg(target_arch = "powerpc64")]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let _ = writeln!(Output, "kvm: {info}");
+    system::exit(2)
+}
+
+#[cfg(not(target_arch = "powerpc64"))]
+fn main() {
+    let main: fn(u64) -> ! = kvm;
+    panic!("{main:p} runs in Linux on catnap only");
+}
+
+const _: () = assert!(size_of::<Registers>() == 392);
+const _: () = assert!(core::mem::offset_of!(Registers, gpr) == 136);
+const _: () = assert!(core::mem::offset_of!(Shared, number) == 32);

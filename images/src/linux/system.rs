@@ -1,0 +1,153 @@
+//! What a program of Linux's asks of its kernel (64-bit POWER, Linux's system calls).
+
+/// A file that is open.
+#[derive(Clone, Copy)]
+pub struct File(u64);
+
+/// Errno.
+#[derive(Clone, Copy, Debug)]
+pub struct Errno(pub u64);
+
+const FORK: u64 = 2;
+const WRITE: u64 = 4;
+const OPEN: u64 = 5;
+const IOCTL: u64 = 54;
+const MMAP: u64 = 90;
+const WAIT4: u64 = 114;
+const EXIT_GROUP: u64 = 234;
+
+const STANDARD_OUTPUT: u64 = 1;
+const READ_AND_WRITE: u64 = 2;
+
+/// Opens a file, whose name ends in a 0, to be read and written.
+pub fn open(name: &core::ffi::CStr) -> Result<File, Errno> {
+    let address = name.as_ptr().expose_provenance() as u64;
+    // SAFETY: the kernel reads the name, which ends in a 0.
+    unsafe { machine::call(OPEN, [address, READ_AND_WRITE, 0, 0, 0, 0]) }.map(File)
+}
+
+pub fn print(text: &str) {
+    let address = text.as_ptr().expose_provenance() as u64;
+    let args = [STANDARD_OUTPUT, address, text.len() as u64, 0, 0, 0];
+    // SAFETY: the kernel reads so many bytes. Who can't be heard can't say so either.
+    let _ = unsafe { machine::call(WRITE, args) };
+}
+
+/// Goes on twice; the child's number, or 0 in the child.
+pub fn fork() -> Result<u64, Errno> {
+    // SAFETY: this process has one thread, and its memory is copied.
+    unsafe { machine::call(FORK, [0; 6]) }
+}
+
+/// Waits for a child; whether it exited with 0. An error when there is none left.
+pub fn wait() -> Result<bool, Errno> {
+    let mut status = 0_u32;
+    let address = (&raw mut status).expose_provenance() as u64;
+    // SAFETY: the kernel writes the status there.
+    unsafe { machine::call(WAIT4, [u64::MAX, address, 0, 0, 0, 0])? };
+    // SAFETY: it's this function's own; the kernel has written it.
+    Ok(unsafe { (&raw const status).read_volatile() } == 0)
+}
+
+pub fn exit(status: u64) -> ! {
+    loop {
+        // SAFETY: nothing of this process is needed any more.
+        let _ = unsafe { machine::call(EXIT_GROUP, [status, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Memory of its own, all 0; for good.
+pub fn memory(len_bytes: u64) -> Result<*mut u8, Errno> {
+    const PRIVATE_AND_ANONYMOUS: u64 = 0x22;
+    map(u64::MAX, len_bytes, PRIVATE_AND_ANONYMOUS)
+}
+
+impl File {
+    /// The same of this file's, shared with the kernel.
+    pub fn memory(self, len_bytes: u64) -> Result<*mut u8, Errno> {
+        const SHARED: u64 = 1;
+        map(self.0, len_bytes, SHARED)
+    }
+
+    /// A request with a number.
+    pub fn request(self, what: u64, number: u64) -> Result<u64, Errno> {
+        // SAFETY: a request of this kind takes no address.
+        unsafe { machine::call(IOCTL, [self.0, what, number, 0, 0, 0]) }
+    }
+
+    /// A request that opens a file.
+    pub fn opened(self, what: u64, number: u64) -> Result<File, Errno> {
+        self.request(what, number).map(File)
+    }
+
+    /// A request about a structure, whose size its number tells.
+    pub fn exchange<Structure>(self, what: u64, about: &mut Structure) -> Result<(), Errno> {
+        let len_bytes = what >> 16 & 0x1fff;
+        assert_eq!(len_bytes, size_of::<Structure>() as u64);
+        let address = core::ptr::from_mut(about).expose_provenance() as u64;
+        // SAFETY: the kernel reads or writes so many bytes there.
+        unsafe { machine::call(IOCTL, [self.0, what, address, 0, 0, 0]) }.map(drop)
+    }
+}
+
+fn map(file: u64, len_bytes: u64, flags: u64) -> Result<*mut u8, Errno> {
+    const READABLE_AND_WRITABLE: u64 = 3;
+    let args = [0, len_bytes, READABLE_AND_WRITABLE, flags, file, 0];
+    // SAFETY: new memory, where nothing was.
+    let address = unsafe { machine::call(MMAP, args)? };
+    Ok(core::ptr::with_exposed_provenance_mut(address as usize))
+}
+
+#[cfg(target_arch = "powerpc64")]
+mod machine {
+    use super::Errno;
+    use core::arch::{asm, global_asm};
+
+    // r1 = stack: the number of arguments, then their addresses.
+    global_asm!(
+        ".globl _start",
+        ".type _start, @function",
+        "_start:",
+        "    lis 2, .TOC.@ha",
+        "    addi 2, 2, .TOC.@l",
+        "    mr 3, 1",
+        "    li 0, 0",
+        "    stdu 0, -32(1)",
+        "    bl linux_main",
+        "    nop",
+        ".size _start, . - _start",
+    );
+
+    /// # Safety
+    /// The call does nothing to memory that this program has a reference to, but as its types allow.
+    pub unsafe fn call(number: u64, args: [u64; 6]) -> Result<u64, Errno> {
+        let [mut answer, second, third, fourth, fifth, sixth] = args;
+        let condition: u64;
+        // SAFETY: the caller's promise. CR0[SO] tells an error.
+        unsafe {
+            asm!(
+                "sc",
+                "mfcr 9",
+                inlateout("r0") number => _, inlateout("r3") answer,
+                inlateout("r4") second => _, inlateout("r5") third => _,
+                inlateout("r6") fourth => _, inlateout("r7") fifth => _,
+                inlateout("r8") sixth => _, lateout("r9") condition,
+                lateout("r10") _, lateout("r11") _, lateout("r12") _,
+                lateout("ctr") _, lateout("xer") _, lateout("cr0") _,
+                options(nostack)
+            );
+        }
+        match condition & 1 << 28 {
+            0 => Ok(answer),
+            _ => Err(Errno(answer)),
+        }
+    }
+}
+
+/// Where it is only compiled, not run.
+#[cfg(not(target_arch = "powerpc64"))]
+mod machine {
+    pub unsafe fn call(_number: u64, _args: [u64; 6]) -> Result<u64, super::Errno> {
+        unreachable!("no POWER8")
+    }
+}
