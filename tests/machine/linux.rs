@@ -38,43 +38,66 @@ const ALL_THREADS: [(&str, Release, u32, u32); 2] = [
 ];
 
 pub fn trials() -> Vec<Trial> {
-    let mut trials: Vec<Trial> = SHAPES
-        .into_iter()
-        .map(|(name, release, chips, cores, threads)| {
-            let run = move || {
-                let boot = Boot {
-                    chips,
-                    ..Boot::new(cores, threads)
-                };
-                passes(release, boot, &End::Off)
-            };
-            trial(format!("linux::{name}"), run)
-        })
-        .collect();
-    trials.push(trial("linux::without-bmc", || {
+    let mut trials = shapes();
+    trials.extend(devices());
+    trials.extend(all_threads());
+    trials.extend([
+        trial("linux::4-chips", four_chips),
+        trial("linux::secondaries-never-wake", secondaries_never_wake),
+        trial("linux::typing", typing),
+        trial("linux::reboot", reboot),
+        trial("linux::panic", panic),
+        trial("linux::system-reset", system_reset),
+        trial("linux::kexec", || kexec("kexec", "", 2)),
+        trial("linux::kexec-of-all-threads", || {
+            kexec("kexec-of-all-threads", "catnap.threads=host", 4)
+        }),
+    ]);
+    trials.extend(exports::trials());
+    trials.extend(matrix::trials());
+    trials
+}
+
+fn shapes() -> Vec<Trial> {
+    let shape = |(name, release, chips, cores, threads)| {
         let boot = Boot {
-            bmc: false,
-            ..Boot::new(1, 2)
+            chips,
+            ..Boot::new(cores, threads)
         };
-        passes(Release::V6_12, boot, &End::Off)
-    }));
-    trials.push(trial("linux::4-chips", four_chips));
-    trials.push(trial("linux::default-devices", || {
-        let boot = Boot {
-            default_devices: true,
-            ..Boot::new(1, 4)
-        };
-        passes(Release::V6_12, boot, &End::Off)
-    }));
-    trials.push(trial("linux::counting-with-8-threads", || {
-        let boot = Boot {
-            tcg: Tcg::Counting,
-            ..Boot::new(1, 8)
-        };
-        passes(Release::V6_12, boot, &End::Off)
-    }));
-    for (name, release, cores, threads) in ALL_THREADS {
-        trials.push(trial(format!("linux::{name}"), move || {
+        let run = move || passes(release, boot, &End::Off);
+        trial(format!("linux::{name}"), run)
+    };
+    SHAPES.into_iter().map(shape).collect()
+}
+
+/// Other devices than most machines have, and another time.
+fn devices() -> [Trial; 3] {
+    let without_bmc = Boot {
+        bmc: false,
+        ..Boot::new(1, 2)
+    };
+    let default_devices = Boot {
+        default_devices: true,
+        ..Boot::new(1, 4)
+    };
+    let counting = Boot {
+        tcg: Tcg::Counting,
+        ..Boot::new(1, 8)
+    };
+    [
+        ("without-bmc", without_bmc),
+        ("default-devices", default_devices),
+        ("counting-with-8-threads", counting),
+    ]
+    .map(|(name, boot)| {
+        let run = move || passes(Release::V6_12, boot, &End::Off);
+        trial(format!("linux::{name}"), run)
+    })
+}
+
+fn all_threads() -> Vec<Trial> {
+    let all = |(name, release, cores, threads)| {
+        let run = move || {
             let words = linux::check_words(cores * threads);
             let words = format!("catnap.threads=host {PATIENT} check.hotplug=2 {words}");
             let boot = with_kernel(release, Boot::new(cores, threads), &words);
@@ -83,26 +106,10 @@ pub fn trials() -> Vec<Trial> {
                 _ => boot.elected_elsewhere(),
             };
             boot.check(&End::Off, &checks()).map(drop)
-        }));
-    }
-    trials.push(trial(
-        "linux::secondaries-never-wake",
-        secondaries_never_wake,
-    ));
-    trials.push(trial("linux::typing", typing));
-    trials.push(trial("linux::reboot", reboot));
-    trials.push(trial("linux::panic", panic));
-    trials.push(trial("linux::system-reset", system_reset));
-    trials.extend(exports::trials());
-    trials.extend(matrix::trials());
-    for (name, words, cpus) in [
-        ("kexec", "", 2),
-        ("kexec-of-all-threads", "catnap.threads=host", 4),
-    ] {
-        let run = move || kexec(name, words, cpus);
-        trials.push(trial(format!("linux::{name}"), run));
-    }
-    trials
+        };
+        trial(format!("linux::{name}"), run)
+    };
+    ALL_THREADS.into_iter().map(all).collect()
 }
 
 /// Boots with the checks.

@@ -3,10 +3,10 @@
 //! With one instruction in each translated block, `-d exec` writes a line for each instruction just
 //! before it is executed. A block that was stopped before its first instruction, since another
 //! thread's turn has come, gets a second line that says so, and is no instruction.
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::RangeInclusive;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -122,13 +122,7 @@ pub fn run(
         console.read_to_end(&mut bytes).map(|_| bytes)
     });
     let (ended, end) = mpsc::channel::<()>();
-    let watch = thread::spawn(move || {
-        let late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-        if late {
-            child.kill().ok();
-        }
-        (late, child.wait())
-    });
+    let watch = thread::spawn(move || wait(child, &end, limit));
     let bar = progress(topic);
     let mut count = 0;
     let others = read(log, |step| {
@@ -156,6 +150,16 @@ pub fn run(
         bail!("{topic}: QEMU {why}\n{}\n{console}", others.join("\n"));
     }
     Ok(console.lines().map(str::to_string).collect())
+}
+
+/// Waits for QEMU, at most until it has said all that it may; whether that took longer than `limit`, and
+/// how QEMU ended.
+fn wait(mut child: Child, end: &Receiver<()>, limit: Duration) -> (bool, io::Result<ExitStatus>) {
+    let late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+    if late {
+        child.kill().ok();
+    }
+    (late, child.wait())
 }
 
 /// A line that tells what goes on, for as long as it goes on.

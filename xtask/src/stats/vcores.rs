@@ -20,6 +20,18 @@ pub fn show(bytes: &[u8]) -> Result<String> {
     if updates % 2 != 0 {
         parts.push("(while it was copied it was being brought up to date: copy it again)".into());
     }
+    let tables = [
+        vcores(&table, tb_hz),
+        exits(&table),
+        vcpus(&table, tb_hz),
+        cores(&table),
+    ];
+    let filled = tables.iter().filter(|rows| rows.len() > 1);
+    parts.extend(filled.map(|rows| columns(rows)));
+    Ok(parts.join("\n\n"))
+}
+
+fn vcores(table: &Table<'_>, tb_hz: u64) -> Vec<Vec<String>> {
     let mut rows = vec![heading(&[
         "vcore",
         "lpid",
@@ -34,7 +46,11 @@ pub fn show(bytes: &[u8]) -> Result<String> {
         "mean run µs",
     ])];
     rows.extend(table.present().map(|vcore| of_vcore(vcore, tb_hz)));
-    let mut vcpus = vec![heading(&[
+    rows
+}
+
+fn vcpus(table: &Table<'_>, tb_hz: u64) -> Vec<Vec<String>> {
+    let mut rows = vec![heading(&[
         "vcore",
         "vcpu",
         "entries",
@@ -44,19 +60,21 @@ pub fn show(bytes: &[u8]) -> Result<String> {
         "yields",
         "last exit",
     ])];
-    vcpus.extend(table.present().flat_map(|vcore| of_vcpus(vcore, tb_hz)));
-    let mut exits = vec![heading(&["vcore", "exits"])];
-    exits.extend(
-        table
-            .present()
-            .map(|vcore| vec![name(vcore), of_exits(vcore)]),
-    );
-    let mut cores = vec![heading(&["core", "threads are", "spurious wake-ups"])];
-    cores.extend(table.cores.iter().map(of_core));
-    let tables = [rows, exits, vcpus, cores];
-    let filled = tables.iter().filter(|rows| rows.len() > 1);
-    parts.extend(filled.map(|rows| columns(rows)));
-    Ok(parts.join("\n\n"))
+    rows.extend(table.present().flat_map(|vcore| of_vcpus(vcore, tb_hz)));
+    rows
+}
+
+fn exits(table: &Table<'_>) -> Vec<Vec<String>> {
+    let mut rows = vec![heading(&["vcore", "exits"])];
+    let all = table.present();
+    rows.extend(all.map(|vcore| vec![name(vcore), of_exits(vcore)]));
+    rows
+}
+
+fn cores(table: &Table<'_>) -> Vec<Vec<String>> {
+    let mut rows = vec![heading(&["core", "threads are", "spurious wake-ups"])];
+    rows.extend(table.cores.iter().map(of_core));
+    rows
 }
 
 fn name(vcore: &Vcore) -> String {
