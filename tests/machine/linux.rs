@@ -17,9 +17,9 @@ mod exports;
 mod matrix;
 
 const LIMIT: Duration = Duration::from_secs(240);
-/// A machine with more threads than the build host has processors can leave one of them without
-/// its turn for so long that Linux's watchdog takes it for dead, under any firmware.
-const PATIENT: &str = "nowatchdog rcupdate.rcu_cpu_stall_timeout=200";
+/// A busy build host can leave a thread without its turn for so long that Linux's watchdogs take it for
+/// dead, under any firmware. One that is dead ends the boot's time.
+const PATIENT: &str = "nowatchdog workqueue.watchdog_thresh=0 rcupdate.rcu_cpu_stall_timeout=200";
 /// The shell's prompt.
 const PROMPT: &str = "/ # ";
 
@@ -99,7 +99,7 @@ fn all_threads() -> Vec<Trial> {
     let all = |(name, release, cores, threads)| {
         let run = move || {
             let words = linux::check_words(cores * threads);
-            let words = format!("catnap.threads=host {PATIENT} check.hotplug=2 {words}");
+            let words = format!("catnap.threads=host check.hotplug=2 {words}");
             let boot = with_kernel(release, Boot::new(cores, threads), &words);
             let boot = match cores {
                 1 => boot,
@@ -143,7 +143,7 @@ fn with_kernel(release: Release, boot: Boot, words: &str) -> Boot {
     Boot {
         payload: Some(files().kernel(release)),
         initrd: Some(initrd(release)),
-        bootargs: format!("console=hvc0 {words}"),
+        bootargs: format!("console=hvc0 {PATIENT} {words}"),
         limit: LIMIT,
         ..boot
     }
@@ -257,8 +257,8 @@ fn reboot() -> Outcome {
 
 /// A kernel that dies reboots the machine, from a thread that isn't the first, and all is as before.
 fn panic() -> Outcome {
-    let words = format!("catnap.threads=host {PATIENT} panic=1 check.end=panic");
-    let words = format!("{words} {}", linux::check_words(4));
+    let words = linux::check_words(4);
+    let words = format!("catnap.threads=host panic=1 check.end=panic {words}");
     let boot = with_kernel(Release::V6_12, Boot::new(2, 2), &words);
     let expected = Expected::lines([linux::DONE])
         .then("Kernel panic - not syncing: sysrq triggered crash")
@@ -294,10 +294,7 @@ fn system_reset() -> Outcome {
 /// The second kernel finds the firmware as the first did, and the same threads.
 fn kexec(name: &str, words: &str, cpus: u32) -> Outcome {
     let release = Release::V6_12;
-    let words = format!(
-        "{words} {PATIENT} {} check.end=kexec",
-        linux::check_words(cpus)
-    );
+    let words = format!("{words} {} check.end=kexec", linux::check_words(cpus));
     let archive = linux::initrd_for_kexec(&files(), &images::folder(), release);
     let archive = archive.map_err(|error| format!("{error:#}"))?;
     let boot = Boot {

@@ -7,7 +7,7 @@ use tests::qemu::{Boot, End};
 use xtask::debian::Release;
 use xtask::linux;
 
-use super::{PATIENT, checks, files, with_kernel};
+use super::{checks, files, with_kernel};
 use crate::{Outcome, trial};
 
 /// A machine, what its Linux is told, and how many threads that has to have then.
@@ -148,7 +148,7 @@ impl Cell {
             ..Boot::new(cores, threads)
         };
         let words = linux::check_words(self.cpus);
-        let words = format!("{} {PATIENT} {words} {}", self.words, linux::CHECK_BMC);
+        let words = format!("{} {words} {}", self.words, linux::CHECK_BMC);
         let boot = with_kernel(release, boot, &words);
         let expected = match chips {
             0..=xtask::qemu::MAX_CHIPS => checks(),
@@ -162,7 +162,7 @@ impl Cell {
 fn kdump(name: &str, release: Release, words: &str) -> Outcome {
     let cpus = if words.is_empty() { 2 } else { 4 };
     let words = format!(
-        "{words} {PATIENT} {} crashkernel=512M check.end=kdump",
+        "{words} {} crashkernel=512M check.end=kdump",
         linux::check_words(cpus)
     );
     let archive = linux::initrd_for_kexec(&files(), &images::folder(), release);
