@@ -159,9 +159,11 @@ fn text(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn watch_shell(script: &str, run: Duration) -> (End, Vec<String>) {
+    const LONG: Duration = Duration::from_secs(600);
+    const SHORT: Duration = Duration::from_millis(100);
+
+    fn watch_shell(script: &str, run: Duration, switch_off: Duration) -> (End, Vec<String>) {
         let mut lines = Vec::new();
-        let switch_off = Duration::from_millis(500);
         let limits = Limits { run, switch_off };
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -169,8 +171,6 @@ mod tests {
         let end = watch(&mut command, limits, &mut std::io::sink(), note).unwrap();
         (end, lines)
     }
-
-    const LONG: Duration = Duration::from_secs(30);
 
     #[test]
     fn lines_are_put_together_from_chunks() {
@@ -183,43 +183,45 @@ mod tests {
 
     #[test]
     fn an_exit_is_told_with_its_status() {
-        let (end, lines) = watch_shell("echo host: done; printf half; exit 7", LONG);
+        let (end, lines) = watch_shell("echo host: done; printf half; exit 7", LONG, LONG);
         assert_eq!(end, End::Exited(Some(7)));
         assert_eq!(lines, ["host: done", "half"]);
     }
 
     #[test]
     fn a_silent_machine_is_ended_at_the_limit() {
-        let (end, _) = watch_shell("exec sleep 60", Duration::from_millis(100));
+        let (end, _) = watch_shell("exec sleep 86400", SHORT, LONG);
         assert_eq!(end, End::TimedOut);
     }
 
     #[test]
     fn an_endless_talker_is_ended_at_the_limit() {
-        let (end, lines) = watch_shell("exec yes", Duration::from_millis(50));
+        let talk = "while echo y; do sleep 0.01; done";
+        let (end, lines) = watch_shell(talk, Duration::from_secs(3), LONG);
         assert_eq!(end, End::TimedOut);
         assert!(lines.len() > 1 && lines.iter().all(|line| line == "y"));
     }
 
     #[test]
     fn a_machine_without_bmc_is_ended_when_it_is_off() {
-        let (end, lines) = watch_shell("echo 'catnap: powered off'; exec sleep 60", LONG);
+        let (end, lines) = watch_shell("echo 'catnap: powered off'; exec sleep 86400", LONG, SHORT);
         assert_eq!((end, lines.len()), (End::PoweredOff, 1));
     }
 
     #[test]
     fn a_bmc_may_take_a_moment_to_end_the_machine() {
-        let (end, _) = watch_shell("echo 'catnap: powered off'; sleep 0.1", LONG);
+        let (end, _) = watch_shell("echo 'catnap: powered off'; sleep 0.1", LONG, LONG);
         assert_eq!(end, End::Exited(Some(0)));
     }
 
     #[test]
     fn a_panic_is_heard_out() {
-        let script = "echo 'catnap: PANIC at x'; sleep 0.3; echo 'ring: last words'; exec sleep 60";
-        let (end, lines) = watch_shell(script, LONG);
+        let script =
+            "echo 'catnap: PANIC at x'; sleep 0.05; echo 'ring: last words'; exec sleep 86400";
+        let (end, lines) = watch_shell(script, LONG, LONG);
         assert_eq!(end, End::Panicked);
         assert_eq!(lines, ["catnap: PANIC at x", "ring: last words"]);
-        let (end, _) = watch_shell("echo EPITAPH; exit 0", LONG);
+        let (end, _) = watch_shell("echo EPITAPH; exit 0", LONG, LONG);
         assert_eq!(end, End::Panicked);
     }
 }

@@ -195,14 +195,9 @@ mod tests {
 
     #[test]
     fn condensed_ends_at_its_limit() {
-        let started = Instant::now();
-        let error = condensed(
-            &mut shell("exec sleep 20"),
-            "nap",
-            Duration::from_millis(200),
-        );
+        let mut nap = shell("exec sleep 86400");
+        let error = condensed(&mut nap, "nap", Duration::from_millis(200));
         assert!(error.unwrap_err().to_string().contains("nap took longer"));
-        assert!(started.elapsed() < Duration::from_secs(10));
     }
 
     #[test]

@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_machine_that_never_ends_is_ended() {
         let mut sleep = Command::new("sleep");
-        sleep.arg("20");
+        sleep.arg("86400");
         let error = run(&mut sleep, "sleep", Duration::from_millis(100), |_| ()).unwrap_err();
         assert!(error.to_string().contains("took longer"), "{error}");
     }
