@@ -95,6 +95,7 @@ fn boot_within(threads: u32, budget: u64) -> Outcome {
 
 fn files() -> Files {
     Files {
+        folder: images::folder(),
         lid: images::path("catnap.lid"),
         elf: images::path("catnap.elf"),
         host: images::path("testhost"),

@@ -15,6 +15,7 @@ pub mod boot;
 pub mod code;
 pub mod exec_log;
 pub mod floor;
+pub mod kvm;
 pub mod opal;
 pub mod page;
 pub mod parts;
@@ -36,7 +37,7 @@ const PEERS: [&str; 3] = [
 pub enum Which {
     /// From reset to the host, and the image, beside the firmware that comes with QEMU
     Boot,
-    /// Runs of vcores and hypercalls, beside the bare floor and Linux's kvm_hv
+    /// Runs of vcores and hypercalls, beside the bare floor and Linux's kvm_hv, on catnap
     Vcore,
     /// OPAL's calls, beside those of the firmware that comes with QEMU
     Opal,
@@ -123,6 +124,7 @@ fn count(options: &BenchOptions, peer: Option<&Path>, files: &Files) -> Result<V
         let measured = vcore::measure(files, "")?;
         if options.wants(Which::Vcore) {
             tables.extend(vcore::tables(&measured, &firmware)?);
+            tables.push(kvm::table(files, &measured)?);
             tables.push(vcore::trace(files, &measured)?);
             if options.profile {
                 show_profiles(&measured, &firmware)?;
@@ -165,6 +167,7 @@ fn files(verbose: bool) -> Result<Files> {
     fs::write(&initrd, run::pack_guests(&images)?)
         .with_context(|| format!("writing {}", initrd.display()))?;
     Ok(Files {
+        folder: images.dir.clone(),
         lid: images.lid(),
         elf: images.elf(),
         host: images.payload(run::TEST_HOST),

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::console::{self, End, Limits};
 use crate::cpio::{self, Content};
 use crate::debian::{Files, MODULES, Release};
-use crate::image::{self, Images};
+use crate::image;
 use crate::qemu::{self, Boot, Machine};
 use crate::setup;
 
@@ -80,7 +80,10 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
     };
     let initrd = match &options.initrd {
         Some(initrd) => initrd.clone(),
-        None => options.write_initrd(&files, &images)?,
+        None => {
+            let release = options.kernel.is_none().then_some(options.debian);
+            write_initrd(&files, &images.dir, release)?
+        }
     };
     let mut qemu = options.machine.command(&Boot {
         firmware: &images.lid(),
@@ -99,15 +102,6 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
 }
 
 impl LinuxOptions {
-    /// Modules are there for Debian's own kernels alone.
-    fn write_initrd(&self, files: &Files, images: &Images) -> Result<PathBuf> {
-        let release = self.kernel.is_none().then_some(self.debian);
-        let name = release.map_or("other", Release::name);
-        let path = files.dir().join(format!("initrd-{name}.cpio"));
-        crate::project::write_if_changed(&path, &initrd(files, &images.dir, release)?)?;
-        Ok(path)
-    }
-
     fn bootargs(&self) -> String {
         let mut words = vec!["console=hvc0".to_string()];
         words.extend(self.append.clone());
@@ -132,6 +126,14 @@ pub fn check_words(cpus: u32) -> String {
 pub const CHECK_BMC: &str = "check.ipmi";
 /// The further word for KVM, which wants one thread of each core.
 pub const CHECK_KVM: &str = "check.kvm";
+
+/// Puts an initial RAM disk where the kernels are. Modules are there for Debian's own alone.
+pub fn write_initrd(files: &Files, images: &Path, release: Option<Release>) -> Result<PathBuf> {
+    let name = release.map_or("other", Release::name);
+    let path = files.dir().join(format!("initrd-{name}.cpio"));
+    crate::project::write_if_changed(&path, &initrd(files, images, release)?)?;
+    Ok(path)
+}
 
 /// An initial RAM disk with busybox, kexec, our programs, the checks, and a kernel's modules. `images` is
 /// where images are.

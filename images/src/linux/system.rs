@@ -98,6 +98,11 @@ fn map(file: u64, len_bytes: u64, flags: u64) -> Result<*mut u8, Errno> {
     Ok(core::ptr::with_exposed_provenance_mut(address as usize))
 }
 
+/// The time base, which a program may read.
+pub fn time_base() -> u64 {
+    machine::time_base()
+}
+
 #[cfg(target_arch = "powerpc64")]
 mod machine {
     use super::Errno;
@@ -117,6 +122,13 @@ mod machine {
         "    nop",
         ".size _start, . - _start",
     );
+
+    pub fn time_base() -> u64 {
+        let tb;
+        // SAFETY: a read without effect.
+        unsafe { asm!("mftb {}", out(reg) tb, options(nomem, nostack)) }
+        tb
+    }
 
     /// # Safety
     /// The call does nothing to memory that this program has a reference to, but as its types allow.
@@ -147,6 +159,10 @@ mod machine {
 /// Where it is only compiled, not run.
 #[cfg(not(target_arch = "powerpc64"))]
 mod machine {
+    pub fn time_base() -> u64 {
+        unreachable!("no POWER8")
+    }
+
     pub unsafe fn call(_number: u64, _args: [u64; 6]) -> Result<u64, super::Errno> {
         unreachable!("no POWER8")
     }

@@ -24,6 +24,8 @@ const HYPERCALL: From = From::Guest(0xc00);
 /// The files that a machine boots.
 #[derive(Clone, Debug)]
 pub struct Files {
+    /// Where images are, these and others.
+    pub folder: PathBuf,
     pub lid: PathBuf,
     pub elf: PathBuf,
     /// The test host.

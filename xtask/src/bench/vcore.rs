@@ -174,7 +174,7 @@ fn round_trips(measured: &Measured) -> Result<Table> {
         rows,
         notes: vec![
             "unless said otherwise the host vouches for all that it can: FP_CLEAN, UNTOUCHED, SPRS_LOST".into(),
-            "kvm_hv: its switches in real mode; with the ways from and to user space a round trip costs it 7,703 and 32,115".into(),
+            "kvm_hv: its switches in real mode; with the ways from and to user space eight vcpus cost it 32,115".into(),
         ],
     })
 }

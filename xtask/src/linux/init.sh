@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The first program of a Linux host on catnap: sets up what every host has, then a shell or, with
-# `catnap.check` in the command line, the checks.
+# The first program of a Linux host on catnap: sets up what every host has, then a shell; or, with a word in
+# the command line, the checks (`catnap.check`) or a virtual machine (`catnap.kvm`).
 export PATH=/bin:/sbin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -9,6 +9,9 @@ mount -t devtmpfs devtmpfs /dev 2>/dev/null
 load-module $(cat /modules/order 2>/dev/null)
 if grep -qw catnap.check /proc/cmdline; then
     sh /check.sh
+elif grep -qw catnap.kvm /proc/cmdline; then
+    load-module kvm kvm-hv
+    linux-kvm 1
 else
     echo
     echo "Linux $(uname -r) on $(tr -d '\0' </proc/device-tree/ibm,opal/firmware/version)."
