@@ -178,7 +178,7 @@ fn count(vcpu: File, shared: *mut Shared, round: u64) -> Result<(), Fault> {
 
 /// In a process of its own.
 fn child(index: u64) -> ! {
-    let mut output = Output;
+    let mut output = Output::new();
     let done = machine(index % 2 == 1);
     let is_good = done.is_ok();
     // Who can't be heard has its exit status.
@@ -205,7 +205,7 @@ fn kvm(machines: u64) -> ! {
             Ok(0) => child(index),
             Ok(_) => {}
             Err(errno) => {
-                let _ = writeln!(Output, "kvm: fork: errno {}", errno.0);
+                let _ = writeln!(Output::new(), "kvm: fork: errno {}", errno.0);
             }
         }
     }
@@ -213,15 +213,39 @@ fn kvm(machines: u64) -> ! {
     while let Ok(was_good) = system::wait() {
         good += u64::from(was_good);
     }
-    let _ = writeln!(Output, "kvm: {good} of {machines} machines were good");
+    let _ = writeln!(
+        Output::new(),
+        "kvm: {good} of {machines} machines were good"
+    );
     system::exit(u64::from(machines == 0 || good != machines))
 }
 
-struct Output;
+/// Lines, each said as a whole: others talk at the same time.
+struct Output {
+    line: [u8; 256],
+    len: usize,
+}
+
+impl Output {
+    const fn new() -> Self {
+        Self {
+            line: [0; 256],
+            len: 0,
+        }
+    }
+}
 
 impl Write for Output {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        system::print(text);
+        for &byte in text.as_bytes() {
+            let place = self.line.get_mut(self.len).ok_or(core::fmt::Error)?;
+            *place = byte;
+            self.len += 1;
+            if byte == b'\n' {
+                system::print(&self.line[..self.len]);
+                self.len = 0;
+            }
+        }
         Ok(())
     }
 }
@@ -243,7 +267,7 @@ extern "C" fn linux_main(stack: *const u64) -> ! {
 #[cfg(target_arch = "powerpc64")]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(Output, "kvm: {info}");
+    let _ = writeln!(Output::new(), "kvm: {info}");
     system::exit(2)
 }
 

@@ -26,7 +26,8 @@ pub fn open(name: &core::ffi::CStr) -> Result<File, Errno> {
     unsafe { machine::call(OPEN, [address, READ_AND_WRITE, 0, 0, 0, 0]) }.map(File)
 }
 
-pub fn print(text: &str) {
+/// To the standard output.
+pub fn print(text: &[u8]) {
     let address = text.as_ptr().expose_provenance() as u64;
     let args = [STANDARD_OUTPUT, address, text.len() as u64, 0, 0, 0];
     // SAFETY: the kernel reads so many bytes. Who can't be heard can't say so either.
