@@ -87,7 +87,7 @@ pub fn build(verbose: bool) -> Result<Images> {
     cross::build(IMAGES, &big, Endian::Big, verbose)?;
     progress(
         verbose,
-        "building guests and Linux's programs, little-endian",
+        "building guests and programs for Linux, little-endian",
     );
     cross::build(IMAGES, &little, Endian::Little, verbose)?;
 
