@@ -173,22 +173,19 @@ fn faultless(expected: Expected) -> Expected {
 /// instruction that it strikes. Through a whole life of Linux the seven secondaries wake once each:
 /// when the firmware first calls them, out of the nap of their reset. Where they nap from then on
 /// none is interrupted, neither to the firmware's vectors nor to Linux's, whose own thread naps and
-/// wakes all the time.
+/// wakes all the time, and runs KVM's guests.
 /// H2, H4.
 fn secondaries_never_wake() -> Outcome {
     const THREADS: u32 = 8;
     let log = images::scratch_path("interrupts.log");
     let logged = ["-d", "int", "-D"].map(String::from).into_iter();
-    let boot = with_kernel(
-        Release::V6_12,
-        Boot::new(1, THREADS),
-        &linux::check_words(1),
-    );
+    let words = format!("{} {}", linux::check_words(1), linux::CHECK_KVM);
+    let boot = with_kernel(Release::V6_12, Boot::new(1, THREADS), &words);
     let boot = Boot {
         extra: logged.chain([log.display().to_string()]).collect(),
         ..boot
     };
-    boot.check(&End::Off, &checks())?;
+    boot.check(&End::Off, &checks_with("kvm"))?;
     let log = std::fs::read_to_string(&log).map_err(|error| error.to_string())?;
     let struck: Vec<(u64, &str)> = log.lines().filter_map(interrupt).collect();
     let napping: Vec<_> = struck.iter().filter(|(at, _)| is_firmwares(*at)).collect();
@@ -209,9 +206,12 @@ fn secondaries_never_wake() -> Outcome {
 const LOW_IMAGE_BYTES: u64 = 0x8_0000;
 const FIRMWARE: std::ops::Range<u64> = 0x8000_0000_3000_0000..0x8000_0000_3200_0000;
 
+/// KVM's guests, which have addresses of their own.
+const GUEST: std::ops::Range<u64> = 0x100..0x114;
+
 /// Linux has nothing that can be interrupted in the lowest memory: it runs at 0xc000….
 fn is_firmwares(at: u64) -> bool {
-    at < LOW_IMAGE_BYTES || FIRMWARE.contains(&at)
+    (at < LOW_IMAGE_BYTES && !GUEST.contains(&at)) || FIRMWARE.contains(&at)
 }
 
 /// Address and kind, of a line such as `Raise exception at 0000000000001a54 => EXTERNAL (4) …`.

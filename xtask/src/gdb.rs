@@ -105,7 +105,13 @@ impl Debugger {
     /// # Errors
     /// QEMU refuses.
     pub fn detach(mut self) -> Result<(), String> {
-        self.ask_ok("D;1")
+        self.send("D;1")?;
+        match self.receive().as_deref() {
+            Ok("OK") => Ok(()),
+            Ok(answer) => Err(format!("debugger: detach: {answer}")),
+            // A machine that ends at once takes the connection with it.
+            Err(_) => Ok(()),
+        }
     }
 
     fn ask_ok(&mut self, body: &str) -> Result<(), String> {
