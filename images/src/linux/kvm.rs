@@ -95,27 +95,7 @@ fn machine(little_endian: bool) -> Result<[u64; ROUNDS], Fault> {
     let refused = |what| move |errno| Fault::Refused(what, errno);
     let kvm = system::open(c"/dev/kvm").map_err(refused("/dev/kvm"))?;
     let vm = kvm.opened(CREATE_VM, HYPERVISOR).map_err(refused("a VM"))?;
-    let address = system::memory(MEMORY_BYTES).map_err(refused("memory"))?;
-    for (index, instruction) in GUEST.into_iter().enumerate() {
-        let bytes = match little_endian {
-            true => instruction.to_le_bytes(),
-            false => instruction.to_be_bytes(),
-        };
-        // SAFETY: within the memory that has just been made.
-        unsafe {
-            address
-                .add(START + 4 * index)
-                .cast::<[u8; 4]>()
-                .write(bytes)
-        };
-    }
-    let mut region = Region {
-        slot: 0,
-        flags: 0,
-        guest_address: 0,
-        len_bytes: MEMORY_BYTES,
-        address: address.expose_provenance() as u64,
-    };
+    let mut region = program(little_endian).map_err(refused("memory"))?;
     vm.exchange(SET_MEMORY, &mut region)
         .map_err(refused("its memory"))?;
     let vcpu = vm.opened(CREATE_VCPU, 0).map_err(refused("a vcpu"))?;
@@ -123,6 +103,31 @@ fn machine(little_endian: bool) -> Result<[u64; ROUNDS], Fault> {
     let run_bytes = kvm.request(GET_RUN_BYTES, 0);
     let shared = run_bytes.and_then(|bytes| vcpu.memory(bytes));
     let shared = shared.map_err(refused("its exits"))?.cast::<Shared>();
+    rounds(vcpu, shared)
+}
+
+/// Memory with the guest in it.
+fn program(little_endian: bool) -> Result<Region, Errno> {
+    let memory = system::memory(MEMORY_BYTES)?;
+    for (index, instruction) in GUEST.into_iter().enumerate() {
+        let bytes = match little_endian {
+            true => instruction.to_le_bytes(),
+            false => instruction.to_be_bytes(),
+        };
+        let offset = START + size_of_val(&bytes) * index;
+        // SAFETY: within the memory that has just been made.
+        unsafe { memory.add(offset).cast::<[u8; 4]>().write(bytes) };
+    }
+    Ok(Region {
+        slot: 0,
+        flags: 0,
+        guest_address: 0,
+        len_bytes: MEMORY_BYTES,
+        address: memory.expose_provenance() as u64,
+    })
+}
+
+fn rounds(vcpu: File, shared: *mut Shared) -> Result<[u64; ROUNDS], Fault> {
     let mut taken_tb = [0; ROUNDS];
     let mut before_tb = system::time_base();
     for (round, taken_tb) in taken_tb.iter_mut().enumerate() {
