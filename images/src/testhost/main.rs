@@ -12,6 +12,7 @@ mod bench;
 mod core_wide;
 mod cores;
 mod creation;
+mod cycles;
 mod fences;
 mod garbage;
 mod hostile;
@@ -81,8 +82,8 @@ const TESTS: &[Test] = &[
     ("exits", running::exits),
     ("deadline", running::deadline),
     ("deadline_past", running::deadline_past),
-    ("cycles10000", running::cycles10000),
-    ("late10000", running::late10000),
+    ("cycles10000", cycles::cycles10000),
+    ("late10000", cycles::late10000),
     ("cede_prod", waiting::cede_prod),
     ("answers", waiting::answers),
     ("prod_kept", waiting::prod_kept),
