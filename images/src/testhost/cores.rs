@@ -94,13 +94,13 @@ pub fn answer() -> Outcome {
     watch::wait("the other core has not answered", || {
         ANSWER.lock().is_some()
     })?;
-    let answer = ANSWER.lock().take().unwrap_or(Ok(()));
+    let answer = ANSWER.lock().take().ok_or("somebody else has its answer")?;
     answer.map_err(|why| alloc::format!("on the other core: {why}"))
 }
 
-/// Ends the run by a kick for vcpu 0.
-pub fn bring_out(errand: &Errand) -> Outcome {
-    accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
+/// Ends the run by a kick for the vcpus of `slots`.
+pub fn bring_out(errand: &Errand, slots: u64) -> Outcome {
+    accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, slots, 0)).map(drop)
 }
 
 /// A kick from another core brings the vcore out; the vcpu that it is for is told so, the others
@@ -194,7 +194,7 @@ pub fn join(lab: &mut Lab) -> Outcome {
                 same(what, (set.joined, set.queued), (slots, 0))?;
             }
             errand.runs.wait_for_all(0xff)?;
-            bring_out(errand)
+            bring_out(errand, 1)
         })?;
         lab::run(&mut guest, 1)?;
         answer()?;
@@ -247,11 +247,7 @@ pub fn join_race(lab: &mut Lab) -> Outcome {
             after - before >= u64::from(run.exited.count_ones()),
             "round {round}: fewer entries than exits"
         );
-        // Everyone out of the queue, for the next round.
-        accepted(
-            "VCPU_SET_STATE",
-            calls::vcpu_set_state(guest.vcore, 0xff, VcpuState::Blocked),
-        )?;
+        lab::empty_queue(&guest, 0xff)?;
     }
     Ok(())
 }
@@ -278,7 +274,7 @@ pub fn busy(lab: &mut Lab) -> Outcome {
         )?;
         let blocked = calls::vcpu_set_state(errand.vcore, 1, VcpuState::Blocked);
         refused("BLOCKED", blocked, Status::Busy, 0)?;
-        bring_out(errand)
+        bring_out(errand, 1)
     })?;
     lab::run(&mut guest, 3)?;
     answer()?;

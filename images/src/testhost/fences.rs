@@ -213,7 +213,7 @@ pub fn deaf_to_kick(lab: &mut Lab) -> Outcome {
         cores::send(lab, &guest, |errand| {
             errand.runs.wait_for_all(0b11)?;
             icp::mask(deaf());
-            accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
+            cores::bring_out(errand, 1)
         })?;
         let run = lab::run_for(&mut guest, 0b11, 2000 * MS_TB);
         cores::answer()?;
@@ -246,7 +246,7 @@ pub fn spurious(lab: &mut Lab) -> Outcome {
                     (4..8).all(|ptid| !icp::ipi_waits(core + ptid))
                 })?;
             }
-            accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
+            cores::bring_out(errand, 1)
         })?;
         let run = lab::run(&mut guest, 0xf)?;
         cores::answer()?;
@@ -279,8 +279,7 @@ pub fn join_after_long(lab: &mut Lab) -> Outcome {
             same("joined", joined, 1 << slot)?;
         }
         errand.runs.wait_for_all(0b1111_1110)?;
-        let kicked = calls::vcore_kick(errand.vcore, 0b10, 0);
-        accepted("VCORE_KICK", kicked).map(drop)
+        cores::bring_out(errand, 0b10)
     })?;
     let run = guest.run(0b10, 0, cpu::time_base() + LONG_TB, RUN_FP_CLEAN);
     cores::answer()?;

@@ -13,7 +13,7 @@ use images::host_runtime::{cpu, icp, xscom};
 
 use crate::check::{Outcome, accepted, same};
 use crate::cores::{self, Errand};
-use crate::lab::{Lab, PATIENCE_TB, Wanted};
+use crate::lab::{self, Lab, PATIENCE_TB, Wanted};
 
 const ROUNDS: u64 = 20;
 
@@ -103,8 +103,7 @@ fn interrupted(
     means: fn(&Errand) -> Outcome,
     source: u32,
 ) -> Outcome {
-    let set = calls::vcpu_set_state(guest.vcore, 0xff, hcalls::run::VcpuState::Blocked);
-    accepted("VCPU_SET_STATE", set)?;
+    lab::empty_queue(guest, 0xff)?;
     cores::send(lab, guest, means)?;
     let run = run(guest, runnable)?;
     cores::answer()?;
@@ -152,8 +151,7 @@ pub fn host_interrupt_ceded(lab: &mut Lab) -> Outcome {
             guest.start_vcpu(0, 2, [case::CEDE_FOR_EVER, 0]);
             guest.start_vcpu(1, 2, [case::FIRST_REPORTS, 0]);
             let (means, source) = MEANS[round as usize % 2];
-            let set = calls::vcpu_set_state(guest.vcore, 3, hcalls::run::VcpuState::Blocked);
-            accepted("VCPU_SET_STATE", set)?;
+            lab::empty_queue(&guest, 3)?;
             cores::send(lab, &guest, means)?;
             let run = run(&guest, 3)?;
             cores::answer()?;
@@ -179,15 +177,14 @@ pub fn host_interrupt_kick(lab: &mut Lab) -> Outcome {
         cores::send(lab, &guest, |errand| {
             errand.runs.wait_for_any()?;
             icp::send_ipi(TARGET.load(Ordering::Relaxed) as u32);
-            accepted("VCORE_KICK", calls::vcore_kick(errand.vcore, 1, 0)).map(drop)
+            cores::bring_out(errand, 1)
         })?;
         let first = run(&guest, 1)?;
         cores::answer()?;
         // The interrupt alone, before the kick came: then that is answered now.
         if first.exited == 0 {
             same("reason", first.first_reason, ExitReason::External)?;
-            let left = calls::vcpu_set_state(guest.vcore, 1, hcalls::run::VcpuState::Blocked);
-            accepted("VCPU_SET_STATE", left)?;
+            lab::empty_queue(&guest, 1)?;
         }
         ensure!(
             icp::pending() == icp::IPI,

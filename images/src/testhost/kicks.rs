@@ -1,6 +1,6 @@
 //! Kicks, what they are for, and who is told (L5).
 use alloc::string::String;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use hcalls::Status;
 use hcalls::exit::ExitReason;
@@ -15,9 +15,8 @@ use crate::check::{Outcome, accepted, refused, same};
 use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
 
-/// Real address of the page of the vcpu that the other core kicks, and its slot.
-static PAGE: AtomicU64 = AtomicU64::new(0);
-static SLOT: AtomicU64 = AtomicU64::new(0);
+/// Slot of the vcpu that the other core kicks.
+static SLOT: AtomicUsize = AtomicUsize::new(0);
 
 /// What a kick is for reaches the kicked vcpu's page, and no other's; causes of kicks that are
 /// answered together come together.
@@ -27,7 +26,7 @@ pub fn kick_cause(lab: &mut Lab) -> Outcome {
     let causes =
         |guest: &Guest| [0, 1, 2, 3].map(|vcpu| guest.page(vcpu).firmware.kick_cause.get());
     for round in 1..10 {
-        send(lab, &guest, 0, |errand| {
+        cores::send(lab, &guest, |errand| {
             errand.runs.wait_for_any()?;
             for (slots, cause) in [(0b0100, 1), (0b0110, 0x1000), (0b0100, 4)] {
                 let kicked = calls::vcore_kick(errand.vcore, slots, cause);
@@ -68,28 +67,15 @@ fn drain(guest: &mut Guest) -> Outcome {
     for _ in 0..4 {
         let run = guest.run(0b0111, 0b1000, cpu::time_base(), RUN_FP_CLEAN);
         if !run.is_err_and(|refusal| refusal.is(Status::Empty)) {
-            let set = hcalls::run::VcpuState::Blocked;
-            accepted(
-                "VCPU_SET_STATE",
-                calls::vcpu_set_state(guest.vcore, 0b1111, set),
-            )?;
+            lab::empty_queue(guest, 0b1111)?;
             return accepted("VCORE_RUN", run).map(drop);
         }
     }
     Err("kicks go on refusing runs".into())
 }
 
-/// Gives the other core an errand with vcpu `vcpu`.
-fn send(lab: &Lab, guest: &Guest, vcpu: usize, work: fn(&Errand) -> Outcome) -> Outcome {
-    PAGE.store(guest.page_address(vcpu), Ordering::Relaxed);
-    SLOT.store(guest.slot_mask(vcpu), Ordering::Relaxed);
-    cores::send(lab, guest, work)
-}
-
 /// An external interrupt for the guest becomes pending.
-fn make_pending() {
-    let page =
-        core::ptr::with_exposed_provenance_mut::<VcpuPage>(PAGE.load(Ordering::Relaxed) as usize);
+fn make_pending(page: *mut VcpuPage) {
     // SAFETY: the host's line of a vcpu page; the firmware only reads it.
     unsafe { (&raw mut (*page).host.pending).write_volatile(PENDING_EXTERNAL.into()) }
 }
@@ -97,14 +83,15 @@ fn make_pending() {
 /// For the other core: an interrupt for the guest while it runs.
 fn interrupt_guest(errand: &Errand) -> Outcome {
     errand.runs.wait_for_any()?;
-    make_pending();
     let slot = SLOT.load(Ordering::Relaxed);
+    make_pending(errand.runs.page(slot).ok_or("no vcpu to kick")?);
+    let slots = 1 << slot;
     let absent = accepted(
         "VCORE_KICK",
-        calls::vcore_kick(errand.vcore, slot, KICK_GUEST),
+        calls::vcore_kick(errand.vcore, slots, KICK_GUEST),
     )?;
     // It may have found the interrupt by itself, and be out already to say so.
-    ensure!(absent == 0 || absent == slot, "absent is {absent:#x}");
+    ensure!(absent == 0 || absent == slots, "absent is {absent:#x}");
     Ok(())
 }
 
@@ -140,10 +127,12 @@ pub fn kick_guest(lab: &mut Lab) -> Outcome {
 
 fn interrupts(lab: &Lab, guest: &mut Guest, kicked: usize) -> Outcome {
     let all = guest.all_slots();
+    let slot = guest.slot_mask(kicked).trailing_zeros();
+    SLOT.store(slot as usize, Ordering::Relaxed);
     let mut taken = 0;
     loop {
         guest.page_mut(kicked).host.pending.set(0);
-        send(lab, guest, kicked, interrupt_guest)?;
+        cores::send(lab, guest, interrupt_guest)?;
         let deadline_tb = cpu::time_base() + PATIENCE_TB;
         let run = guest.run(all, 0, deadline_tb, RUN_FP_CLEAN);
         cores::answer()?;

@@ -6,7 +6,7 @@ use dtoolkit::fdt::Fdt;
 use dtoolkit::{Node, Property};
 use hcalls::exit::ExitReason;
 use hcalls::partition::{MemoryMode, Policy, PtidMode};
-use hcalls::run::RUN_FP_CLEAN;
+use hcalls::run::{RUN_FP_CLEAN, VcpuState};
 use images::cpio;
 use images::guest_calls::{H_PANIC, H_UNEXPECTED};
 use images::host_runtime::calls::{self, Run};
@@ -172,6 +172,12 @@ pub fn run_for(guest: &mut Guest, runnable: u64, limit_tb: u64) -> Result<Run, S
     let blocked = guest.all_slots() & !runnable;
     let run = guest.run(runnable, blocked, cpu::time_base() + limit_tb, RUN_FP_CLEAN);
     accepted("VCORE_RUN", run)
+}
+
+/// Takes the vcpus of `slots` out of the queue, so that the next run queues them in their order.
+pub fn empty_queue(guest: &Guest, slots: u64) -> Outcome {
+    let set = calls::vcpu_set_state(guest.vcore, slots, VcpuState::Blocked);
+    accepted("VCPU_SET_STATE", set).map(drop)
 }
 
 /// The number and the arguments (r4–r8) of the hypercall with which `vcpu` came out. A guest that

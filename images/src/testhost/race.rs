@@ -11,7 +11,8 @@ use images::{boot_args, println};
 
 use crate::check::Outcome;
 use crate::cores;
-use crate::lab::{Lab, PATIENCE_TB};
+use crate::lab::Lab;
+use crate::watch;
 
 /// Rounds of each race: boot argument `rounds=`, or this.
 const ROUNDS: u64 = 2000;
@@ -85,11 +86,9 @@ impl Race {
 
     /// The other core's answer in this round.
     pub fn answer(&self) -> Result<u64, String> {
-        let limit_tb = cpu::time_base() + PATIENCE_TB;
-        while THROUGH.load(Ordering::Acquire) != self.round {
-            ensure!(cpu::time_base() < limit_tb, "the other core hangs");
-            cpu::relax();
-        }
+        watch::wait("the other core hangs", || {
+            THROUGH.load(Ordering::Acquire) == self.round
+        })?;
         let answer = ANSWER.lock();
         (*answer).clone()
     }

@@ -108,9 +108,7 @@ pub fn race_kick_entry(lab: &mut Lab) -> Outcome {
             let kicked = race.answer()?;
             let outcome = answers_kick(&guest, run, kicked);
             race.judge(outcome)?;
-            // Everyone out of the queue, for the next round.
-            let set = calls::vcpu_set_state(guest.vcore, 3, VcpuState::Blocked);
-            accepted("VCPU_SET_STATE", set)?;
+            lab::empty_queue(&guest, 3)?;
         }
         drop(race);
         lab.clear();

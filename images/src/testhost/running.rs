@@ -134,20 +134,11 @@ pub fn ptid(lab: &mut Lab) -> Outcome {
                     .ok_or("another vcpu ran")?;
                 found[place] = Some(thread);
             }
-            requeue(&mut guest, mask)?;
+            lab::empty_queue(&guest, mask)?;
         }
         same("threads", found, threads.map(Some))?;
         lab.clear();
     }
-    Ok(())
-}
-
-/// Empties the queue, so that the next run queues the vcpus in their order.
-fn requeue(guest: &mut Guest, slots: u64) -> Outcome {
-    accepted(
-        "BLOCKED",
-        calls::vcpu_set_state(guest.vcore, slots, hcalls::run::VcpuState::Blocked),
-    )?;
     Ok(())
 }
 

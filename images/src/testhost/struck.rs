@@ -3,14 +3,14 @@
 use hcalls::exit::ExitReason;
 use hcalls::partition::PtidMode;
 use images::behaviour::calls as case;
+use images::host_runtime;
 use images::host_runtime::guest::Guest;
-use images::host_runtime::{self, cpu};
 use images::println;
 
 use crate::check::{Outcome, same};
 use crate::cores::{self, Errand};
-use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
-use crate::memory;
+use crate::lab::{self, Lab, MS_TB, Wanted};
+use crate::{memory, watch};
 
 const NOW: &str = "struck: now";
 const SYSTEM_RESET: u32 = 0x100;
@@ -82,12 +82,9 @@ fn strike(lab: &Lab, guest: &mut Guest, runnable: u64) -> Outcome {
 /// The other core asks for it when the vcore runs, and is struck in its host.
 fn ask(errand: &Errand) -> Outcome {
     errand.runs.wait_for_any()?;
-    let (before, limit_tb) = (host_runtime::resets(), cpu::time_base() + PATIENCE_TB);
+    let before = host_runtime::resets();
     println!("{NOW}");
-    while host_runtime::resets() == before {
-        ensure!(cpu::time_base() < limit_tb, "nobody has struck");
-        cpu::relax();
-    }
+    watch::wait("nobody has struck", || host_runtime::resets() != before)?;
     same("resets of the host's", host_runtime::resets(), before + 1)
 }
 

@@ -65,9 +65,10 @@ impl Watch {
         })
     }
 
-    fn page(&self, slot: usize) -> Option<*const VcpuPage> {
+    /// That vcpu's page.
+    pub fn page(&self, slot: usize) -> Option<*mut VcpuPage> {
         let address = self.pages[slot] as usize;
-        (address != 0).then(|| core::ptr::with_exposed_provenance(address))
+        (address != 0).then(|| core::ptr::with_exposed_provenance_mut(address))
     }
 }
 
