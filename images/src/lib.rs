@@ -2,7 +2,8 @@
 //!
 //! The bins `host` and `testhost` are operating systems that call the firmware; they use
 //! [`host_runtime`]. The bins `guest-…` run in partitions, big-endian or little-endian; they use
-//! [`guest_runtime`]. The bins `linux-…` are programs for Linux on catnap, and use nothing. All else here is plain data handling that runs anywhere.
+//! [`guest_runtime`]. The bins `linux-…` are programs for Linux on catnap, and use nothing. All else
+//! here is plain data handling that runs anywhere.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;

@@ -118,11 +118,13 @@ fn passes(release: Release, boot: Boot, end: &End) -> Outcome {
     if boot.bmc {
         words = format!("{words} {}", linux::CHECK_BMC);
     }
-    let counts = boot.tcg == Tcg::Counting;
-    if !counts {
-        words = format!("{words} check.naps {}", linux::CHECK_KVM);
-    }
-    let expected = if counts { checks() } else { checks_with("kvm") };
+    let expected = match boot.tcg {
+        Tcg::Counting => checks(),
+        Tcg::Single | Tcg::Multi => {
+            words = format!("{words} check.naps {}", linux::CHECK_KVM);
+            checks_with("kvm")
+        }
+    };
     let boot = with_kernel(release, boot, &words);
     boot.check(end, &expected).map(drop)
 }

@@ -69,36 +69,35 @@ pub fn build(verbose: bool) -> Result<Images> {
     firmware_files(&built(&target_dir, Endian::Big, FIRMWARE_BIN), &dir)?;
 
     let bins = workspace.bins(IMAGES);
-    let with = |prefix| {
-        bins.iter()
-            .filter(move |bin| bin.starts_with(prefix))
-            .cloned()
-    };
-    let (guests, programs): (Vec<_>, Vec<_>) =
-        (with(GUEST_PREFIX).collect(), with(LINUX_PREFIX).collect());
+    let with = |prefix| move |bin: &String| bin.starts_with(prefix);
+    let (guests, others): (Vec<_>, Vec<_>) = bins.into_iter().partition(with(GUEST_PREFIX));
+    let (programs, hosts): (Vec<_>, Vec<_>) = others.into_iter().partition(with(LINUX_PREFIX));
     ensure!(
         !guests.is_empty(),
         "package {IMAGES} has no binary {GUEST_PREFIX}*"
     );
-    let is_big = |bin: &&String| !programs.contains(bin);
-    let big: Vec<_> = bins.iter().filter(is_big).cloned().collect();
-    let little: Vec<_> = guests.iter().chain(&programs).cloned().collect();
     progress(verbose, "building hosts and guests, big-endian");
-    cross::build(IMAGES, &big, Endian::Big, verbose)?;
+    cross::build(
+        IMAGES,
+        &[&hosts[..], &guests].concat(),
+        Endian::Big,
+        verbose,
+    )?;
     progress(
         verbose,
         "building guests and programs for Linux, little-endian",
     );
-    cross::build(IMAGES, &little, Endian::Little, verbose)?;
+    cross::build(
+        IMAGES,
+        &[&programs[..], &guests].concat(),
+        Endian::Little,
+        verbose,
+    )?;
 
-    for host in big.iter().filter(|bin| !guests.contains(bin)) {
-        copy(&built(&target_dir, Endian::Big, host), &dir.join(host))?;
-    }
-    for program in &programs {
-        copy(
-            &built(&target_dir, Endian::Little, program),
-            &dir.join(program),
-        )?;
+    for (bins, endian) in [(&hosts, Endian::Big), (&programs, Endian::Little)] {
+        for bin in bins {
+            copy(&built(&target_dir, endian, bin), &dir.join(bin))?;
+        }
     }
     for endian in [Endian::Big, Endian::Little] {
         for guest in &guests {
