@@ -13,6 +13,8 @@ macro_rules! instruction {
 instruction! {
     /// Full barrier, also for device memory.
     sync = "sync";
+    /// Full barrier that page tables and translations wait for, too.
+    ptesync = "ptesync";
     /// Orders ordinary loads and stores, but not stores before loads.
     lwsync = "lwsync";
     /// What follows is fetched and executed in the new context.
@@ -88,6 +90,14 @@ pub fn ring_thread_0() {
 pub fn silence_thread_0() {
     // SAFETY: as `ring_thread_0`.
     unsafe { asm!(".long 0x7c0049dc", in("r9") DOORBELL_0, options(nostack)) };
+}
+
+/// Forgets translations of this core, as `rb` says (`tlbiel`). Done after [`ptesync`].
+#[inline(always)]
+pub fn tlbiel(rb: u64) {
+    // SAFETY: what is forgotten is translated anew; written as a number since newer processors have
+    // further operands.
+    unsafe { asm!(".long 0x7c004a24", in("r9") rb, options(nostack)) };
 }
 
 /// Forgets this thread's SLB and the translations derived from it, and HRMOR's old value.

@@ -17,7 +17,7 @@ use platform::region::Region;
 use platform::thread::{self, Entries, HostStart, Thread};
 use platform::tree::{self, LpcBus, Machine, TreeError, UartPort};
 use platform::xics::Icp;
-use platform::{console, logger, payload, real, world};
+use platform::{console, logger, payload, real, space, world};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
 use spin::Once;
 
@@ -79,6 +79,7 @@ fn prepare(tree_real: u64) -> Result<HostStart, String> {
     let threads = call_threads(machine)?;
     info!("catnap: {} cores, {threads} threads", machine.cores.len());
     inject::set_mediated(!machine.is_qemu);
+    space::set_copies(machine.is_qemu);
     mitigate(machine);
     hand_over(machine, fdt, memory)
 }
@@ -152,6 +153,7 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
     let boot_thread = boot_thread.ok_or("the tree doesn't list the thread that reads it")?;
     thread::adopt(boot_thread);
     thread::settle();
+    thread::settle_core();
     thread::wakes_in(seat::woken);
     let core = cores::of(boot_thread);
     core.awake.fetch_or(1 << boot_thread.ptid(), Release);

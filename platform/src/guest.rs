@@ -2,6 +2,7 @@
 //!
 //! All of the guest's state lies in its vcpu page; loading and storing go through one list of
 //! registers, so that none can be saved and not restored.
+use crate::space::AddressSpace;
 use asm::{ibm, op, spr};
 use hcalls::VcpuPage;
 use hcalls::page::{FLAG_FP, SLB_ENTRIES};
@@ -11,12 +12,11 @@ mod slb;
 
 pub use slb::SavedSlb;
 
-/// What a partition's threads need in their hypervisor registers; each thread writes its own.
+/// What a partition's threads need in their hypervisor registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Partition {
-    pub lpid: u64,
-    pub rmor: u64,
-    pub sdr1: u64,
+    /// Thread 0 switches the core to it ([`crate::world::Host::leave`]).
+    pub space: AddressSpace,
     /// Facilities that its guests may use, but for those that a vcpu has with flag FP.
     pub hfscr: u64,
     /// Its guests have a page table, and so a use for the SLB: it is kept for them. Others find it
@@ -141,6 +141,9 @@ pub unsafe fn load_all(
         lost_registers!(load, (*page).sprs);
         spr::write::<{ spr::DAWR }>((*page).sprs.dawr.get());
         load_after_host(page, partition, true);
+        if !was_hosts {
+            partition.space.copy();
+        }
     }
 }
 
@@ -190,9 +193,6 @@ pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: 
         spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
         let fp = if (*op::area()).fp != 0 { HFSCR_FP } else { 0 };
         spr::write::<{ spr::HFSCR }>(partition.hfscr | fp);
-        spr::write::<{ spr::RMOR }>(partition.rmor);
-        spr::write::<{ spr::SDR1 }>(partition.sdr1);
-        spr::write::<{ spr::LPIDR }>(partition.lpid);
     }
 }
 

@@ -28,6 +28,8 @@ pub mod zero;
 #[cfg(target_arch = "powerpc64")]
 pub mod guest;
 #[cfg(target_arch = "powerpc64")]
+pub mod space;
+#[cfg(target_arch = "powerpc64")]
 pub mod thread;
 #[cfg(target_arch = "powerpc64")]
 pub mod world;

@@ -220,20 +220,27 @@ pub fn adopt(thread: &Thread) {
     unsafe { op::set_area(area) };
 }
 
-/// Puts this thread's hypervisor registers in the state in which it naps for the firmware.
+/// Puts this thread's own hypervisor registers in the state in which it naps for the firmware.
 pub fn settle() {
+    // SAFETY: it doesn't matter to the firmware's own execution in HV real mode.
+    unsafe { spr::write::<{ spr::LPCR }>(IDLE_LPCR) };
+    op::isync();
+    if let Some(thread) = try_current() {
+        thread.icp.open();
+    }
+}
+
+/// The same for the registers that a core's threads share: once for the core, by a thread of it, when
+/// none of its siblings is the host's.
+pub fn settle_core() {
     // SAFETY: none of these matter to the firmware's own execution in HV real mode.
     unsafe {
         spr::write::<{ spr::AMOR }>(u64::MAX);
-        spr::write::<{ spr::LPCR }>(IDLE_LPCR);
         spr::write::<{ spr::LPIDR }>(0);
         spr::write::<{ spr::PCR }>(0);
         spr::write::<{ spr::HDEC }>(0x7fff_ffff);
     }
     op::isync();
-    if let Some(thread) = try_current() {
-        thread.icp.open();
-    }
 }
 
 /// From now on this thread starts in `function` when it is called out of its nap.
@@ -289,19 +296,22 @@ pub fn set_host_hile(on: bool) {
     unsafe { crate::world::set_hile(on) };
 }
 
-/// Gives this thread to the host.
-pub fn give_to_host(start: &HostStart) -> ! {
+/// Gives this thread to the host. If it is the first of its core (`first`), the registers that the
+/// core's threads share are made what a host expects; later they are the host's own.
+pub fn give_to_host(start: &HostStart, first: bool) -> ! {
     // SAFETY: what the firmware needs of this thread from now on (area, OPAL stack) is found by
     // PIR; the host runs with HRMOR 0 and the registers that OPAL promises.
     unsafe {
-        crate::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
-        spr::write::<{ spr::HMEER }>(crate::hmi::ENABLED);
+        if first {
+            crate::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
+            spr::write::<{ spr::HMEER }>(crate::hmi::ENABLED);
+            spr::write::<{ spr::HDEC }>(0x7fff_ffff);
+        }
         spr::write::<{ spr::LPCR }>(HOST_LPCR);
         (*op::area()).in_call = 0;
         spr::write::<{ spr::HSPRG0 }>(0);
         spr::write::<{ spr::HFSCR }>(u64::MAX);
         spr::write::<{ spr::DEC }>(0x7fff_ffff);
-        spr::write::<{ spr::HDEC }>(0x7fff_ffff);
         opal::enter_host(start.pc, &start.args)
     }
 }
@@ -311,10 +321,13 @@ pub fn give_to_host(start: &HostStart) -> ! {
 /// stay awake.
 pub fn take_from_host(whole_core: bool) {
     settle();
-    // SAFETY: r13 is this thread's area, and the vectors are nobody else's by the caller's word.
+    // SAFETY: r13 is this thread's area, and the vectors are nobody else's by the caller's word. The host
+    // has used the registers of whatever guest was here last.
     unsafe {
         spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
+        (*op::area()).holds = 0;
         if whole_core {
+            settle_core();
             crate::world::set_hile(false);
             spr::write::<{ spr::HRMOR }>(asm::BASE);
             op::isync();

@@ -1,7 +1,8 @@
 //! The world switch: what a core's thread 0 changes between its host and the vcore.
 //!
-//! Core-wide registers (HRMOR, HID0, HDEC, VTB, time base, DPDES) are the runner's to switch, before it wakes
-//! any sibling and after all of them nap again (L1).
+//! Core-wide registers (HRMOR, HID0, LPIDR, SDR1, RMOR, PCR, HDEC, VTB, time base, DPDES) are the runner's to
+//! switch, before it wakes any sibling and after all of them nap again (L1).
+use crate::space::AddressSpace;
 use asm::{BASE, op, spr};
 
 /// The largest positive value of HDEC.
@@ -13,9 +14,7 @@ pub struct Host {
     hid0: u64,
     hrmor: u64,
     lpcr: u64,
-    lpidr: u64,
-    sdr1: u64,
-    rmor: u64,
+    space: AddressSpace,
     hfscr: u64,
     hsprg0: u64,
     hsprg1: u64,
@@ -61,9 +60,7 @@ impl Host {
             hid0: 0,
             hrmor: 0,
             lpcr: 0,
-            lpidr: 0,
-            sdr1: 0,
-            rmor: 0,
+            space: AddressSpace::new(),
             hfscr: 0,
             hsprg0: 0,
             hsprg1: 0,
@@ -83,14 +80,20 @@ impl Host {
         self.keeps_sprs
     }
 
-    /// World in: this core's threads are the firmware's now, interrupts reach its vectors. Returns
-    /// the time base.
+    /// World in: this core's threads are the firmware's now, interrupts reach its vectors, and guests
+    /// will reach their partition's memory (`guests`). Returns the time base.
     ///
     /// # Safety
     /// This is thread 0 of a core whose other threads nap for the firmware; r13 is its area.
     /// [`Host::back`] must follow, when all of them nap again.
     #[inline(always)]
-    pub unsafe fn leave(&mut self, deadline_tb: u64, vtb: u64, keeps_sprs: bool) -> u64 {
+    pub unsafe fn leave(
+        &mut self,
+        guests: &AddressSpace,
+        deadline_tb: u64,
+        vtb: u64,
+        keeps_sprs: bool,
+    ) -> u64 {
         macro_rules! save {
             ($index:literal, $spr:ident) => {
                 self.sprs[$index] = spr::read::<{ spr::$spr }>();
@@ -108,9 +111,7 @@ impl Host {
         self.hid0 = spr::read::<{ spr::HID0 }>();
         self.hrmor = spr::read::<{ spr::HRMOR }>();
         self.lpcr = spr::read::<{ spr::LPCR }>();
-        self.lpidr = spr::read::<{ spr::LPIDR }>();
-        self.sdr1 = spr::read::<{ spr::SDR1 }>();
-        self.rmor = spr::read::<{ spr::RMOR }>();
+        self.space = AddressSpace::current();
         self.hfscr = spr::read::<{ spr::HFSCR }>();
         self.hsprg0 = spr::read::<{ spr::HSPRG0 }>();
         self.hsprg1 = spr::read::<{ spr::HSPRG1 }>();
@@ -123,8 +124,8 @@ impl Host {
             spr::write::<{ spr::HSPRG0 }>(op::area() as u64);
             spr::write::<{ spr::HRMOR }>(BASE);
             op::isync();
-            // Forgets what was translated under the host's HRMOR.
-            spr::write::<{ spr::LPIDR }>(0);
+            // Also forgets what was translated under the host's HRMOR.
+            guests.switch();
             spr::write::<{ spr::PCR }>(0);
             spr::write::<{ spr::VTB }>(vtb);
             let ticks = crate::guest::ticks_until(deadline_tb, now_tb);
@@ -160,11 +161,9 @@ impl Host {
             spr::write::<{ spr::CTRL_WRITE }>(self.ctrl);
             let dec = crate::guest::ticks_until(self.dec_expires_tb, op::time_tb());
             spr::write::<{ spr::DEC }>(dec);
-            spr::write::<{ spr::SDR1 }>(self.sdr1);
-            spr::write::<{ spr::RMOR }>(self.rmor);
             spr::write::<{ spr::HFSCR }>(self.hfscr);
             spr::write::<{ spr::LPCR }>(self.lpcr);
-            spr::write::<{ spr::LPIDR }>(self.lpidr);
+            self.space.switch();
             spr::write::<{ spr::HSPRG0 }>(self.hsprg0);
             spr::write::<{ spr::HSPRG1 }>(self.hsprg1);
             spr::write::<{ spr::HRMOR }>(self.hrmor);

@@ -92,7 +92,7 @@ pub fn begin_host(start: HostStart) -> ! {
     let mine = cores::of(me);
     first.with_host.fetch_or(1, Release);
     if core::ptr::eq(mine, first) {
-        thread::give_to_host(&start)
+        thread::give_to_host(&start, first.begins_for_host())
     }
     FIRST_START.call_once(|| start);
     first.host_starts[0].store(FIRST, Release);
@@ -109,15 +109,16 @@ pub fn begin_host(start: HostStart) -> ! {
 pub fn start_if_asked(core: &Core, thread: &Thread) {
     let start = core.host_starts[thread.ptid()].swap(0, Acquire);
     if start == FIRST {
-        thread::give_to_host(FIRST_START.wait())
+        thread::give_to_host(FIRST_START.wait(), core.begins_for_host())
     }
     if start & START != 0 {
         trace::note(Event::ToHost, || (Whom::NOBODY, 0));
         let args = [u64::from(thread.pir), 0, 0, 0, 0, 0, 0];
-        thread::give_to_host(&HostStart {
+        let start = HostStart {
             pc: start & !START,
             args,
-        })
+        };
+        thread::give_to_host(&start, core.begins_for_host())
     }
 }
 
@@ -143,6 +144,9 @@ pub fn give_back() -> Status {
     let core = cores::of(thread);
     let whole_core = core.state() != CoreState::Released;
     thread::take_from_host(whole_core);
+    if whole_core {
+        core.ends_for_host();
+    }
     core.with_host.fetch_and(!(1 << thread.ptid()), Release);
     super::leaves_no_lock(Token::ReturnCpu);
     if !whole_core {
@@ -272,6 +276,7 @@ fn take_back(core: &Core) -> Status {
     let status = if with_host || core.parked.load(Acquire) != all {
         Status::Busy
     } else {
+        core.forget_partitions();
         core.set_state(CoreState::Held);
         core.parks.store(0, Release);
         match wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0) {

@@ -1,8 +1,9 @@
 //! What the firmware keeps of each core: who has its threads, and what they are to do.
 use super::fates::Fates;
+use super::objects::{MAX_PARTITIONS, partition_index};
 use crate::trace::{self, Whom};
 use crate::vcore::{Mask, Seating, Slots};
-use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use hcalls::MAX_THREADS;
 use hcalls::run::{CoreState, FIRST_SLOT_SHIFT};
 use hcalls::trace::Event;
@@ -72,6 +73,11 @@ pub struct Core {
     pub owing: AtomicU64,
     /// How far the core's time base is ahead of the host's, in the present run.
     pub offset_tb: AtomicU64,
+    /// By partition's index: the handle of the partition that was here last. What the core has
+    /// translated for an older one of the same LPID is forgotten when another comes.
+    partitions: [AtomicU64; MAX_PARTITIONS],
+    /// The registers that the threads share are the host's: it has been given one of them.
+    is_hosts: AtomicBool,
     /// Wake-ups that nobody had asked for.
     pub spurious: AtomicU64,
     #[cfg(target_arch = "powerpc64")]
@@ -106,6 +112,8 @@ impl Core {
             claiming: AtomicU8::new(0),
             owing: AtomicU64::new(0),
             offset_tb: AtomicU64::new(0),
+            partitions: [const { AtomicU64::new(0) }; MAX_PARTITIONS],
+            is_hosts: AtomicBool::new(false),
             spurious: AtomicU64::new(0),
             #[cfg(target_arch = "powerpc64")]
             running: RunnersOwn::new(),
@@ -133,6 +141,35 @@ impl Core {
     pub fn icp(&self, ptid: usize) -> Icp {
         // SAFETY: `register` has put the address there, from the device tree.
         unsafe { Icp::new(self.icps[ptid].load(Ordering::Relaxed)) }
+    }
+
+    /// Whether this partition has not been on the core yet, or not since the host had all threads; from
+    /// now on it has. For the core's runner.
+    #[inline(always)]
+    pub fn is_new(&self, partition: u64) -> bool {
+        let last = &self.partitions[partition_index(partition)];
+        let new = last.load(Ordering::Relaxed) != partition;
+        if new {
+            last.store(partition, Ordering::Relaxed);
+        }
+        new
+    }
+
+    /// The host has had the core's threads, and used what LPIDs it liked.
+    pub fn forget_partitions(&self) {
+        self.partitions
+            .iter()
+            .for_each(|last| last.store(0, Ordering::Relaxed));
+    }
+
+    /// The host is given a thread. True: the first, with which the registers that all share become its.
+    pub fn begins_for_host(&self) -> bool {
+        !self.is_hosts.swap(true, Ordering::AcqRel)
+    }
+
+    /// The host has given back the only thread that it had.
+    pub fn ends_for_host(&self) {
+        self.is_hosts.store(false, Ordering::Release);
     }
 
     /// Takes back the IPIs of threads that haven't answered them: the core's vectors will be the host's,

@@ -12,11 +12,19 @@ pub use vcores::{MAX_VCORES, Rules, Vcore, all, places, vcore};
 
 use vcores::VCORES;
 
+/// Where the partition with that handle stands among all.
+#[inline(always)]
+pub fn partition_index(handle: u64) -> usize {
+    handle as usize & (MAX_PARTITIONS - 1)
+}
+const _: () = assert!(MAX_PARTITIONS.is_power_of_two());
+
 pub const MAX_PARTITIONS: usize = 64;
 /// Vcores of one partition: vcpu ids go up to this times the width (B1).
 pub const MAX_VCORES_PER_PARTITION: usize = 64;
-/// Largest LPID: LPIDR has 12 bits, of which POWER8 has 11 (and the host is 0).
-pub const MAX_LPID: u32 = 2047;
+/// Largest LPID: LPIDR has 12 bits, of which POWER8 has 11. The host is 0, and the largest is the one
+/// by way of which a core is switched from one to another (`platform::space::RESERVED_LPID`).
+pub const MAX_LPID: u32 = 2046;
 
 /// Handles say in their upper bits what they name, so that none passes for another.
 const PARTITION_KIND: u64 = 1;

@@ -20,6 +20,7 @@ use hcalls::run::{
 use hcalls::trace::Event;
 use hcalls::{Status, VcpuPage};
 use platform::real;
+use platform::space::forget_translations;
 use platform::thread::{self, Thread};
 
 mod wait;
@@ -193,9 +194,13 @@ impl Run {
         if running.afterwards != 0 {
             running.slb.take();
         }
+        let space = self.vcore.rules.space();
         let vtb = self.vcore.vtb.load(Relaxed);
         // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows in `finish`.
-        running.started_tb = unsafe { running.host.leave(deadline_tb, vtb, keeps_sprs) };
+        running.started_tb = unsafe { running.host.leave(&space, deadline_tb, vtb, keeps_sprs) };
+        if self.core.is_new(self.vcore.partition()) {
+            forget_translations();
+        }
         if self.vcore.rules.shares.load(Relaxed) != 0 {
             shared::enter(self.core, self.vcore);
         }

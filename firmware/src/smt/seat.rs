@@ -174,9 +174,7 @@ impl Seat {
     fn partition(&self) -> Partition {
         let rules = &self.vcore.rules;
         Partition {
-            lpid: rules.lpid.load(Relaxed),
-            rmor: rules.rmor.load(Relaxed),
-            sdr1: rules.sdr1.load(Relaxed),
+            space: rules.space(),
             hfscr: rules.hfscr.load(Relaxed),
             segments: self.has_segments(),
         }
@@ -317,6 +315,9 @@ fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
 pub extern "C" fn first_woken(_srr1: u64) -> ! {
     let thread = platform::thread::current();
     platform::thread::settle();
+    if thread.ptid() == 0 {
+        platform::thread::settle_core();
+    }
     thread.icp.take_ipi();
     platform::thread::wakes_in(woken);
     super::cores::of(thread)

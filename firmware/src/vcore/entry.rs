@@ -73,7 +73,7 @@ impl Snapshot {
         calm && (self.in_guest() | self.ceded()) & it != 0
     }
     /// Threads that execute guest instructions, or are about to.
-    fn in_guest(self) -> Mask {
+    pub fn in_guest(self) -> Mask {
         self.entered() & !self.exited() & !self.ceded()
     }
 }

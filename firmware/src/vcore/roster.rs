@@ -7,13 +7,13 @@
 //! | 16–23 | blocked | idle; present but in neither: its owner is busy for it (B7) |
 //! | 24–31 | kicked | a kick that no run has answered yet |
 //! | 32–55 | order | slots of the queue, 3 bits each, first come first (B14) |
-//! | 56–59 | joining | host cores that may be starting a late joiner |
+//! | 56–59 | joining | host cores at work on its vcpus: each starts a late joiner, or tells of a kick |
 //! | 60 | running | a core runs the vcore |
 //! | 61 | dead | destroyed |
 //! | 62–63 | generation | of the present or last run, modulo 4 |
 //!
 //! No run begins while a core is joining: so the run that a joiner sees here is the one it finds
-//! in the entry word, or that one is over.
+//! in the entry word, or that one is over. And no vcpu goes away meanwhile: its page is written.
 
 pub(super) mod snapshot;
 
@@ -37,8 +37,9 @@ pub enum Refusal {
     NoSuchVcpu,
     /// The policy isn't met (B8).
     Constrained,
-    /// These vcpus were kicked: they have left the queue, the kicks are answered (B12, B20). The
-    /// vcore counts as running, though its word isn't opened, until [`Roster::told`].
+    /// These vcpus were kicked: they have left the queue, the kicks are answered (B12, B20). Until
+    /// [`Roster::told`] the vcore counts as running, though its word isn't opened, and none of its
+    /// vcpus can be removed: the caller writes their pages.
     Kicked(Mask),
     /// The vcore was destroyed.
     Dead,
@@ -159,7 +160,8 @@ impl Roster {
         })
     }
 
-    /// Takes a vcpu out of every count (B6). False: it runs, or a join is under way.
+    /// Takes a vcpu out of every count (B6). False: it runs, a join is under way, or a kick is being
+    /// told.
     pub fn remove(&self, slot: usize) -> bool {
         let it = 1 << slot;
         self.update(|now| {
@@ -221,15 +223,17 @@ impl Roster {
             Err(Refusal::Kicked(kicked)) => {
                 let left = now.dequeue(kicked & now.runnable()).0;
                 let word = KICKED.clear(BLOCKED.clear(left, kicked), kicked);
-                (Some(word | RUNNING), Err(Refusal::Kicked(kicked)))
+                let held = (word | RUNNING) + JOINING_ONE;
+                (Some(held), Err(Refusal::Kicked(kicked)))
             }
             Err(why) => (None, Err(why)),
         })
     }
 
-    /// Whose kicks have refused a run has been told of it: the vcore can run again.
+    /// Whose kicks have refused a run has been told of it: the vcore can run again, and its vcpus
+    /// can go.
     pub fn told(&self) {
-        self.0.clear_bits(RUNNING);
+        self.update(|now| (Some((now.0 & !RUNNING) - JOINING_ONE), ()));
     }
 
     /// The frequent end of a run: `busy` came out with something for the host, nobody had ceded,

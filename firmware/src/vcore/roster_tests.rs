@@ -237,7 +237,11 @@ fn take(roster: &Roster, model: &mut Model, step: Step) {
             let begun = roster.begin(runnable, blocked, eager).map(queue);
             assert_eq!(begun, model.begin(runnable, blocked, eager));
             if let Err(Refusal::Kicked(_)) = begun {
-                assert!(roster.snapshot().running());
+                // Their pages are written now: nobody goes away (B6).
+                let before = roster.snapshot();
+                assert!(before.running() && !roster.kill());
+                assert!((0..8).all(|slot| !roster.remove(slot)));
+                assert_eq!(roster.snapshot(), before);
                 roster.told();
             }
         }

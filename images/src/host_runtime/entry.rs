@@ -226,8 +226,8 @@ mod machine {
         ".endm",
         "stubs 8",
         // System reset: also strikes threads of the firmware's, which has left something in HSPRG0. They
-        // go back by LR to their nap, or on with what they do. The host's own count it and go on, if it
-        // is expected.
+        // go back by LR to their nap, or on with what they do; but one that something else has woken (SRR1
+        // 42:45 isn't 0100) must not be here. The host's own count it and go on, if it is expected.
         "    mtspr 272, 3",
         "    mtspr 273, 4",
         "    mtspr 274, 5",
@@ -237,6 +237,10 @@ mod machine {
         "    mfspr 5, 304",
         "    cmpdi 1, 5, 0",
         "    beq 3f",
+        "    mfsrr1 3",
+        "    xoris 3, 3, 0x10",
+        "    andis. 3, 3, 0x3c",
+        "    bne 2f",
         "    bnelr 1",
         "    b 2f",
         "3:  bne 1, 4f",

@@ -128,6 +128,31 @@ pub fn fence_lost_ipi(lab: &mut Lab) -> Outcome {
     runs_again(&mut guest, LOST, 0b1_1110)
 }
 
+/// The deadline is past when the runner begins to wait, and the only vcpu's thread never answers. The run
+/// is over for everybody when its core is fenced: nobody joins it (B26, B28, B31).
+pub fn fence_overdue(lab: &mut Lab) -> Outcome {
+    const LOST: usize = 2;
+    let mut guest = lab.guest(&Wanted {
+        policy: Policy::Eager,
+        ptid_mode: PtidMode::Aligned,
+        ..Wanted::new("loop", 8)
+    })?;
+    begin(&guest, LOST as u32);
+    let run = guest.run(1 << LOST, 0, cpu::time_base() - MS_TB, RUN_FP_CLEAN);
+    is_lost(run, LOST)?;
+    let state = calls::vcpu_set_state(guest.vcore, 0b1010, VcpuState::Runnable);
+    let change = accepted("VCPU_SET_STATE", state)?;
+    same(
+        "joined, queued",
+        (change.joined, change.queued),
+        (0, 0b1010),
+    )?;
+    is_fenced(&mut guest, LOST)?;
+    hears_again(&guest, LOST)?;
+    same("claimed", accepted("CORE_CLAIM", claim())?, CoreState::Held)?;
+    runs_again(&mut guest, LOST, 0b1110)
+}
+
 /// For the other core: its own vcore runs, again and again, and that of the fenced core can't.
 fn run_until_fenced(errand: &Errand) -> Outcome {
     let mut runs = 0;

@@ -107,6 +107,7 @@ const TESTS: &[Test] = &[
     ("fence", fences::fence),
     ("fence_exit", fences::fence_exit),
     ("fence_lost_ipi", fences::fence_lost_ipi),
+    ("fence_overdue", fences::fence_overdue),
     ("deaf_to_kick", fences::deaf_to_kick),
     ("join_after_long", fences::join_after_long),
     ("time_base", core_wide::time_base),

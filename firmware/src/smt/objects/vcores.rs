@@ -6,6 +6,8 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::stats::VcoreStats;
 use hcalls::{MAX_THREADS, VcpuPage};
 use platform::real;
+#[cfg(target_arch = "powerpc64")]
+use platform::space::AddressSpace;
 
 pub const MAX_VCORES: usize = 256;
 /// Numbers that SMT_STATS tells.
@@ -128,6 +130,17 @@ impl Rules {
         }
     }
 
+    /// The memory that its guests reach.
+    #[cfg(target_arch = "powerpc64")]
+    #[inline(always)]
+    pub fn space(&self) -> AddressSpace {
+        AddressSpace {
+            lpid: self.lpid.load(Relaxed),
+            rmor: self.rmor.load(Relaxed),
+            sdr1: self.sdr1.load(Relaxed),
+        }
+    }
+
     fn copy_from(&self, from: &Settings) {
         self.lpid.store(u64::from(from.lpid), Relaxed);
         self.lpcr.store(from.lpcr, Relaxed);
@@ -168,6 +181,12 @@ impl Vcore {
 
     pub fn handle(&self) -> u64 {
         self.handle.load(Relaxed)
+    }
+
+    /// Its partition's handle.
+    #[inline(always)]
+    pub fn partition(&self) -> u64 {
+        self.partition.load(Relaxed)
     }
 
     /// The id of the vcpu that slot 0 is for (B1).

@@ -11,23 +11,25 @@ use hcalls::Status;
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
 use platform::thread::Thread;
-use platform::world;
+use platform::{space, world};
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
 const PATIENCE_TB: u64 = 10 * 512_000_000;
+/// How long after its deadline a run is asked to end that its decrementer hasn't ended: 5 s.
+const OVERDUE_TB: u64 = 5 * 512_000_000;
 /// How often HDEC is made to expire again, once the deadline is past: each millisecond.
 const NUDGE_TB: u64 = 512_000;
 /// How long a thread may take to report that was on its way when its call was withdrawn: 1 ms.
 const GRACE_TB: u64 = 512_000;
 
 /// Waits until every thread of the run has reported. A late joiner whose thread is this one is run
-/// here.
+/// here. A core is fenced only when its run is leaving: from then on nobody enters and nobody joins.
 #[inline(never)]
 pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
     let run = Run::of(thread, core);
     let began_tb = op::time_tb();
     let mut deadline_tb = core.deadline_tb.load(Relaxed);
-    let limit_tb = limit_tb(deadline_tb, began_tb);
+    let overdue_tb = overdue_tb(deadline_tb, began_tb);
     let mut patience = Patience::from(began_tb);
     loop {
         op::relax();
@@ -50,7 +52,10 @@ pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
             world::expire_hdec();
             deadline_tb = now_tb.wrapping_add(NUDGE_TB);
         }
-        if is_past(limit_tb, now_tb) || patience.is_over(&run, now, now_tb) {
+        if !now.leaving() && is_past(overdue_tb, now_tb) {
+            bring_out(&run);
+        }
+        if patience.is_over(&run, now, now_tb) && patience.may_leave(&run, now) {
             op::unrelax();
             fence(&run)
         }
@@ -61,12 +66,11 @@ fn is_past(limit_tb: u64, now_tb: u64) -> bool {
     now_tb.wrapping_sub(limit_tb) as i64 > 0
 }
 
-/// How long the runner waits from `now_tb` on, whatever else: some time past the deadline, which may
-/// have passed long ago.
-fn limit_tb(deadline_tb: u64, now_tb: u64) -> u64 {
+/// When everybody is asked to come out who hasn't by the deadline, which may have passed long ago.
+fn overdue_tb(deadline_tb: u64, now_tb: u64) -> u64 {
     let left_tb = (deadline_tb.wrapping_sub(now_tb) as i64).max(0) as u64;
     let most_tb = i64::MAX as u64;
-    now_tb.wrapping_add((left_tb + PATIENCE_TB).min(most_tb))
+    now_tb.wrapping_add((left_tb + OVERDUE_TB).min(most_tb))
 }
 
 /// How long it goes on to wait for those who have something to do: to enter, or to report.
@@ -77,6 +81,8 @@ struct Patience {
     leaving: bool,
     /// Didn't enter in time.
     lost: Mask,
+    /// In its guest still, as the log says.
+    stuck: Mask,
 }
 
 impl Patience {
@@ -86,7 +92,25 @@ impl Patience {
             absent: 0,
             leaving: false,
             lost: 0,
+            stuck: 0,
         }
+    }
+
+    /// The host may have its registers back: where those are the core's, a lost thread that is in its guest
+    /// still would reach the host's memory by them. Then the host has to wait, for this core alone.
+    fn may_leave(&mut self, run: &Run, now: Snapshot) -> bool {
+        let stuck = now.in_guest();
+        if stuck == 0 || space::has_copies() {
+            return true;
+        }
+        if stuck != self.stuck {
+            let pir = run.thread.pir;
+            log::error!(
+                "core {pir:#x}: threads {stuck:#04x} don't leave their guest: the host waits"
+            );
+        }
+        self.stuck = stuck;
+        false
     }
 
     /// Nobody is left who may still report in time.

@@ -46,8 +46,10 @@ fn roster(config: &Config, state: &State) -> Held {
         let joining = [Host::Free, Host::Kicking];
         !joining.contains(host)
     };
-    let joining = state.hosts.iter().filter(joining).count() as u64;
-    let counted = state.roster >> 56 & 0xf == joining;
+    let telling = |core: &&Core| matches!(core.runner, Runner::Refusing(_));
+    let joining = state.hosts.iter().filter(joining).count();
+    let joining = joining + state.cores.iter().filter(telling).count();
+    let counted = state.roster >> 56 & 0xf == joining as u64;
     hold(
         counted || config.is(Flaw::BeginWhileJoining),
         "joiners are counted wrongly",
