@@ -58,13 +58,19 @@ fn prod(vcpu: &mut VcpuPage) -> u64 {
     }
 }
 
+/// Whether that vcpu id is one of this vcore's.
+#[inline(always)]
+fn is_sibling(seat: &Seat, id: u64) -> bool {
+    id.wrapping_sub(seat.vcore.first_id()) < seat.vcore.rules.width.load(Relaxed)
+}
+
 /// H_PROD of a vcpu of this vcore that is in the guest or has ceded; false: the host has to do it.
 #[inline(always)]
 fn wake(seat: &Seat, target: u64) -> bool {
-    let slot = target.wrapping_sub(seat.vcore.first_id());
-    if slot >= seat.vcore.rules.width.load(Relaxed) {
+    if !is_sibling(seat, target) {
         return false;
     }
+    let slot = target.wrapping_sub(seat.vcore.first_id());
     let letter = super::seat::letter(seat.vcore, slot as usize);
     let Some(ptid) = seat.core.seating.find(letter) else {
         return false;
@@ -79,9 +85,13 @@ fn wake(seat: &Seat, target: u64) -> bool {
     }
 }
 
-/// H_CONFER: all vcpus of the vcore that can run have a thread of their own, so yielding is a
-/// matter of this thread's priority.
+/// H_CONFER: all vcpus of the vcore that can run have a thread of their own, so yielding to one of
+/// them, or to anyone, is a matter of this thread's priority. Another vcore's is the host's to run.
 fn confer(vcpu: &mut VcpuPage) -> u64 {
+    let target = vcpu.gpr[4].get();
+    if target != papr::ANYONE && !is_sibling(&Seat::of(thread::current()), target) {
+        return LEAVE;
+    }
     op::relax();
     op::unrelax();
     count(&mut vcpu.firmware.yields);

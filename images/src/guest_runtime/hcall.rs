@@ -42,9 +42,9 @@ pub fn prod(id: u64) -> u64 {
     call(papr::H_PROD, &[id])
 }
 
-/// Lets vcpu `id` go first.
-pub fn confer(id: u64) -> u64 {
-    call(papr::H_CONFER, &[id])
+/// Lets vcpu `id` go first, as long as it has the yield count that the caller has seen.
+pub fn confer(id: u64, yield_count: u64) -> u64 {
+    call(papr::H_CONFER, &[id, yield_count])
 }
 
 /// The vcpu's work is done: the host takes the digest and doesn't run the vcpu again.

@@ -1,6 +1,7 @@
 //! Makes the hypercalls that its argument names (`images::behaviour::calls`).
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 use core::sync::atomic::{AtomicU64, Ordering};
+use hcalls::papr::ANYONE;
 
 use images::behaviour::calls::*;
 use images::guest_calls::DIGEST_BYTES;
@@ -26,7 +27,7 @@ fn calls(vcpu: Vcpu) -> ! {
         ANSWERS => answers(index),
         PROD if index == 0 => repeat(vcpu.args[1], || hcall::prod(0)),
         PROD_CEDE if index == 0 => repeat(vcpu.args[1], prod_cede),
-        CONFER if index == 0 => repeat(vcpu.args[1], || hcall::confer(u64::MAX)),
+        CONFER if index == 0 => repeat(vcpu.args[1], || hcall::confer(ANYONE, 0)),
         PROD_OTHER if index == 0 => repeat(vcpu.args[1], || hcall::prod(1)),
         TELL_TIME => loop {
             hcall::report(STEP, &[index, spr::read::<{ spr::TB }>()]);
@@ -97,8 +98,8 @@ fn answers(index: u64) -> ! {
     let prod = hcall::prod(index);
     hcall::cede();
     let absent = hcall::prod(99);
-    let anyone = hcall::confer(u64::MAX);
-    let nobody = hcall::confer(99);
+    let anyone = hcall::confer(ANYONE, 0);
+    let nobody = hcall::confer(99, 1);
     hcall::report(STEP, &[prod, absent, anyone, nobody]);
     done()
 }

@@ -33,7 +33,7 @@ fn act(vcpu: &Vcpu, random: &mut Random) {
             hcall::cede();
         }
         2 | 3 => drop(hcall::prod(random.below(vcpu.count))),
-        4 => drop(hcall::confer(random.below(vcpu.count))),
+        4 => drop(hcall::confer(random.below(vcpu.count), 1)),
         5 => drop(hcall::call(NOBODYS_NUMBER, &[])),
         6 => wrong::instruction(),
         7 if vcpu.args[1] == HAS_NOWHERE => wrong::address(),

@@ -1,6 +1,6 @@
 //! What the reference host does for a vcpu that came out of its guest.
 use hcalls::exit::ExitReason;
-use hcalls::papr::{H_FUNCTION, H_PARAMETER, H_PROD, H_SUCCESS};
+use hcalls::papr::{H_CONFER, H_FUNCTION, H_PARAMETER, H_PROD, H_SUCCESS};
 use images::guest_calls::H_PRIVILEGE;
 use images::guest_calls::{
     DIGEST_BYTES, H_DONE, H_PANIC, H_PUT_TERM_CHAR, H_UNEXPECTED, TERM_BYTES,
@@ -42,6 +42,8 @@ fn hypercall(job: &mut Job, vcpu: usize) {
     let answer = match number {
         H_PUT_TERM_CHAR => put_term_char(job, args),
         H_PROD => prod(job, args[0]),
+        // The firmware has left it to the host: there is no such vcpu in the only vcore.
+        H_CONFER => H_PARAMETER,
         H_DONE => done(job, vcpu, args[0]),
         H_UNEXPECTED => {
             let [vector, srr0, srr1, dar, dsisr] = args;

@@ -3,7 +3,7 @@ use alloc::string::String;
 
 use hcalls::exit::ExitReason;
 use hcalls::page::PENDING_EXTERNAL;
-use hcalls::papr::{H_PARAMETER, H_PROD, H_SUCCESS};
+use hcalls::papr::{H_CONFER, H_PARAMETER, H_PROD, H_SUCCESS};
 use hcalls::partition::PtidMode;
 use hcalls::stats::StatsAction;
 use images::behaviour::{calls as case, interrupts};
@@ -69,7 +69,8 @@ pub fn prod_for(guest: &mut Guest, vcpu: usize, target: u64) {
     lab::answer(guest, vcpu, if there { H_SUCCESS } else { H_PARAMETER });
 }
 
-/// A prod of oneself makes the next H_CEDE return; a vcpu that isn't there can't be prodded.
+/// A prod of oneself makes the next H_CEDE return; what a vcpu asks of one that isn't in its vcore is
+/// for the host to answer.
 /// L3.
 pub fn answers(lab: &mut Lab) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", 1))?;
@@ -81,17 +82,22 @@ pub fn answers(lab: &mut Lab) -> Outcome {
             prod_for(guest, vcpu, args[0]);
             Ok(true)
         }
+        H_CONFER => {
+            same("whom to yield to, its yield count", &args[..2], &[99, 1])?;
+            lab::answer(guest, vcpu, H_PARAMETER);
+            Ok(true)
+        }
         H_REPORT => {
             told = Some(args);
             Ok(true)
         }
         other => same("hypercall", other, H_DONE).map(|()| false),
     })?;
-    let [step, prod, absent, anyone, _] = told.ok_or("no report")?;
+    let [step, prod, absent, anyone, nobody] = told.ok_or("no report")?;
     same(
         "answers",
-        (step, prod, absent, anyone),
-        (case::STEP, H_SUCCESS, H_PARAMETER, H_SUCCESS),
+        (step, prod, absent, anyone, nobody),
+        (case::STEP, H_SUCCESS, H_PARAMETER, H_SUCCESS, H_PARAMETER),
     )
 }
 
