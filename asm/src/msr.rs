@@ -32,8 +32,8 @@ pub const LE: u64 = ibm(63);
 
 /// What the firmware itself runs with: 64-bit, hypervisor, real mode, big-endian.
 pub const FIRMWARE: u64 = SF | HV | ME | RI;
-/// What a guest may run with: never in hypervisor state or in a transaction. ME comes with it.
-pub const GUEST: u64 = !(HV | TS | SRR1_CAUSE);
+/// What a guest may run with: never in hypervisor state, nor with transactional memory. ME comes with it.
+pub const GUEST: u64 = !(HV | TS | TM | SRR1_CAUSE);
 /// SRR1 and HSRR1 bits that tell of the interrupt and are no part of the MSR (6.2.1).
 pub const SRR1_CAUSE: u64 = ibm_field(33, 36) | ibm_field(42, 47);
 /// SRR1 at 0x100: woken from a power-saving mode, and how much was lost (6.5.1).

@@ -108,6 +108,7 @@ pub struct Sprs {
     pub ebbhr: U64,
     pub ebbrr: U64,
     pub bescr: U64,
+    /// For transactional memory, which no guest has: left alone, like the next two.
     pub tfhar: U64,
     pub tfiar: U64,
     pub texasr: U64,

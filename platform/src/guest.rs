@@ -67,9 +67,6 @@ macro_rules! lost_registers {
         $with!(EBBHR, $at.ebbhr);
         $with!(EBBRR, $at.ebbrr);
         $with!(BESCR, $at.bescr);
-        $with!(TFHAR, $at.tfhar);
-        $with!(TFIAR, $at.tfiar);
-        $with!(TEXASR, $at.texasr);
         $with!(MMCR1, $at.mmcr1);
         $with!(MMCR2, $at.mmcr2);
         $with!(MMCRA, $at.mmcra);
@@ -122,11 +119,11 @@ pub unsafe fn load_all(
         // Another vcpu's, or this one's from before it was on another thread.
         let was_others = !held(key.wrapping_sub(1));
         (*area).fp = u64::from(fp);
-        facility::open(fp || !fp_clean);
         if fp {
+            facility::open();
             facility::load(page);
         } else if !fp_clean || was_others {
-            facility::open(true);
+            facility::open();
             facility::clear();
         }
         (*area).holds = key;
@@ -148,10 +145,12 @@ pub unsafe fn load_all(
 }
 
 /// Clears what a guest can write, though its page doesn't keep it, lest the next one reads it:
-/// invalid SLB entries, the branch history, and registers that are others' names on POWER8 but have
-/// a content of their own on QEMU. Where they have none, writing 0 changes nothing.
+/// invalid SLB entries, the branch history, and what QEMU lets it write: the registers of transactional
+/// memory, and some that are others' names on POWER8 but have a content of their own there. Where they
+/// have none, writing 0 changes nothing.
 fn forget_others() {
     op::clear_branch_history();
+    facility::clear_tm();
     // SAFETY: the firmware runs in real mode. No code depends on the registers; BESCRS and BESCRR
     // change the bits of BESCR that are 1 here.
     unsafe {
@@ -253,8 +252,6 @@ impl More {
 pub unsafe fn save(page: *mut VcpuPage, segments: bool) -> More {
     // SAFETY: `load_all`'s caller has promised the page until here.
     unsafe {
-        // The interrupt has taken the facilities from the MSR.
-        facility::open_tm();
         save_sprs(page);
         More {
             slb: segments,
@@ -274,7 +271,7 @@ pub unsafe fn save_more(page: *mut VcpuPage, more: More) {
             slb::save(page);
         }
         if more.fp {
-            facility::open(true);
+            facility::open();
             facility::save(page);
         }
     }

@@ -336,10 +336,10 @@ pub fn take_from_host(whole_core: bool) {
     }
 }
 
-/// Whether a host's call came in real mode, big-endian, with interrupts off, as it has to. (Without
-/// SF or HV it would not have come this far.)
+/// Whether a host's call came in real mode, big-endian, with interrupts off and in no transaction, as it
+/// has to. (Without SF or HV it would not have come this far.)
 #[inline(always)]
 #[must_use]
 pub fn msr_is_firmwares() -> bool {
-    op::msr() & (msr::IR | msr::DR | msr::LE | msr::EE) == 0
+    op::msr() & (msr::IR | msr::DR | msr::LE | msr::EE | msr::TS) == 0
 }

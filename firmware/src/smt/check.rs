@@ -137,10 +137,11 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
 }
 
 /// What a guest may use beside floating point, VMX and VSX. Doorbells name hardware threads, which
-/// mean nothing to a guest in packed mode.
+/// mean nothing to a guest in packed mode. Transactional memory no guest gets: it could call the
+/// firmware with a transaction suspended, and nothing there may nap or return in that state.
 fn facilities(aligned: bool) -> u64 {
-    use spr::hfscr::{BHRB, DSCR, EBB, MSGP, PM, TAR, TM};
-    DSCR | PM | BHRB | TM | EBB | TAR | if aligned { MSGP } else { 0 }
+    use spr::hfscr::{BHRB, DSCR, EBB, MSGP, PM, TAR};
+    DSCR | PM | BHRB | EBB | TAR | if aligned { MSGP } else { 0 }
 }
 
 struct Memory {

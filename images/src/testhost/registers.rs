@@ -255,7 +255,6 @@ pub fn fill(page: &mut VcpuPage, start: &VcpuPage, seed: u64) {
     (sprs.acop, sprs.tacr, sprs.tcscr, sprs.csigr) = (draw(!0), draw(!0), draw(!0), draw(!0));
     (sprs.wort, sprs.ebbhr, sprs.ebbrr, sprs.bescr) =
         (draw(!0), draw(!3), draw(!3), draw(WORD / 2));
-    (sprs.tfhar, sprs.tfiar, sprs.texasr) = (draw(!3), draw(!0), draw(WORD));
     sprs.mmcr0.set(MMCR0_FROZEN);
     (sprs.mmcr1, sprs.mmcr2, sprs.mmcra, sprs.mmcrs) = (draw(!0), draw(!0), draw(!0), draw(!0));
     sprs.sier = draw(!0);

@@ -1,25 +1,31 @@
 //! Facilities that the MSR gates: floating point, VMX, VSX, transactional memory.
-use asm::{msr, op};
+use asm::{msr, op, spr};
 use core::arch::asm;
 use core::mem::offset_of;
 use hcalls::VcpuPage;
 
 const FP_ALL: u64 = msr::FP | msr::VEC | msr::VSX;
 
-/// Lets this thread reach the registers that are to be loaded: the TM registers always, the
-/// floating-point, VMX and VSX ones if wanted.
+/// Lets this thread reach the floating-point, VMX and VSX registers. An interrupt takes that from the MSR.
 #[inline(always)]
-pub fn open(fp: bool) {
-    let wanted = op::msr() | msr::TM | if fp { FP_ALL } else { 0 };
+pub fn open() {
     // SAFETY: only facility bits change.
-    unsafe { op::set_msr(wanted) };
+    unsafe { op::set_msr(op::msr() | FP_ALL) };
 }
 
-/// [`open`] for the TM registers alone.
-#[inline(always)]
-pub fn open_tm() {
-    // SAFETY: only a facility bit changes.
-    unsafe { op::set_msr(op::msr() | msr::TM) };
+/// Clears the registers of transactional memory. No transaction is under way: HFSCR keeps guests from
+/// beginning one, and a host that is in one can't begin a run.
+pub fn clear_tm() {
+    let msr = op::msr();
+    // SAFETY: only a facility bit changes, for as long as the registers are written, which matter to
+    // no code of the firmware's.
+    unsafe {
+        op::set_msr(msr | msr::TM);
+        spr::write::<{ spr::TFHAR }>(0);
+        spr::write::<{ spr::TFIAR }>(0);
+        spr::write::<{ spr::TEXASR }>(0);
+        op::set_msr(msr);
+    }
 }
 
 /// Moves VSR 0–63 from or to memory at `at`, eight of them with each step of it.

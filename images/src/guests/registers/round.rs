@@ -82,12 +82,11 @@ mod machine {
         *after = area.after;
     }
 
-    const MSR_FP_VEC_VSX_TM: u64 =
-        1 << (63 - 50) | 1 << (63 - 38) | 1 << (63 - 40) | 1 << (63 - 31);
+    const MSR_FP_VEC_VSX: u64 = 1 << (63 - 50) | 1 << (63 - 38) | 1 << (63 - 40);
 
-    /// Makes floating point, vectors and the transactional memory's registers available.
+    /// Makes floating point and vectors available.
     pub fn allow_fp() {
-        let msr = images::guest_runtime::spr::msr() | MSR_FP_VEC_VSX_TM;
+        let msr = images::guest_runtime::spr::msr() | MSR_FP_VEC_VSX;
         // SAFETY: nothing else of the MSR changes.
         unsafe { asm!("mtmsrd {}, 0", "isync", in(reg) msr) }
     }

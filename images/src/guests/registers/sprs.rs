@@ -41,7 +41,7 @@ const FROZEN: u64 = 0x8000_0000;
 /// SRR0 and SRR1, which a hypercall sets.
 const SAVED: [Spr; 2] = [spr::<26>(!3), spr::<27>(!0)];
 
-const SPRS: [Spr; 44] = [
+const SPRS: [Spr; 41] = [
     spr::<272>(!0), // SPRG0
     spr::<273>(!0),
     spr::<274>(!0),
@@ -80,9 +80,6 @@ const SPRS: [Spr; 44] = [
     spr::<792>(WORD / 2),
     spr::<892>(WORD / 2), // SPMC1
     spr::<893>(WORD / 2),
-    spr::<128>(!3),                     // TFHAR
-    spr::<129>(!0),                     // TFIAR
-    spr::<130>(WORD),                   // TEXASR
     spr::<806>(WORD >> 1), // BESCR, without the bit that lets event-based branches happen
     spr_with::<896>(0, 3 << (63 - 13)), // PPR: medium low
     spr::<3>(0x1ff_ffff),  // DSCR, as a program sees it
