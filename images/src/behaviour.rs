@@ -31,6 +31,8 @@ pub mod exits {
     pub const RFID_TO_HV: u64 = 15;
     /// It spins.
     pub const SPIN: u64 = 16;
+    /// STEP with the decrementer.
+    pub const READ_DEC: u64 = 17;
 
     pub const STEP: u64 = 0x1234;
     /// In the range of the platform's own calls, but no one's.

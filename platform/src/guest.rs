@@ -2,6 +2,7 @@
 //!
 //! All of the guest's state lies in its vcpu page; loading and storing go through one list of
 //! registers, so that none can be saved and not restored.
+use crate::decrementer::{expiry_tb, ticks_until};
 use crate::space::AddressSpace;
 use asm::{ibm, op, spr};
 use hcalls::VcpuPage;
@@ -277,27 +278,6 @@ pub unsafe fn save_more(page: *mut VcpuPage, more: More) {
     }
 }
 
-/// The decrementer for a deadline: the distance, as far as 32 bits reach.
-#[inline(always)]
-#[must_use]
-pub fn ticks_until(deadline_tb: u64, now_tb: u64) -> u64 {
-    let ticks = deadline_tb.wrapping_sub(now_tb) as i64;
-    if ticks == i64::from(ticks as i32) {
-        // A decrementer takes the lower 32 bits.
-        return ticks as u64;
-    }
-    out_of_reach(ticks)
-}
-
-#[cold]
-fn out_of_reach(ticks: i64) -> u64 {
-    if ticks < 0 {
-        i32::MIN as u64
-    } else {
-        i32::MAX as u64
-    }
-}
-
 /// # Safety
 /// As [`save`].
 #[inline(always)]
@@ -308,8 +288,11 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         sprs.ppr.set(spr::read::<{ spr::PPR }>());
         op::unrelax();
         let dec = spr::read::<{ spr::DEC }>() as i32;
+        let now_tb = op::time_tb();
+        let loaded_tb = (*page).firmware.entered_tb.get();
+        let expires_tb = sprs.dec_expires_tb.get();
         sprs.dec_expires_tb
-            .set(op::time_tb().wrapping_add(i64::from(dec) as u64));
+            .set(expiry_tb(expires_tb, loaded_tb, dec, now_tb));
         sprs.mmcr0.set(spr::read::<{ spr::MMCR0 }>());
         spr::write::<{ spr::MMCR0 }>(MMCR0_FROZEN);
         macro_rules! save {

@@ -5,6 +5,7 @@ extern crate alloc;
 pub mod bmc;
 pub mod bt;
 pub mod console;
+pub mod decrementer;
 pub mod dts;
 pub mod hmi;
 pub mod lock;

@@ -2,6 +2,7 @@
 //!
 //! Core-wide registers (HRMOR, HID0, LPIDR, SDR1, RMOR, PCR, HDEC, VTB, time base, DPDES) are the runner's to
 //! switch, before it wakes any sibling and after all of them nap again (L1).
+use crate::decrementer::ticks_until;
 use crate::space::AddressSpace;
 use asm::{BASE, op, spr};
 
@@ -128,7 +129,7 @@ impl Host {
             guests.switch();
             spr::write::<{ spr::PCR }>(0);
             spr::write::<{ spr::VTB }>(vtb);
-            let ticks = crate::guest::ticks_until(deadline_tb, now_tb);
+            let ticks = ticks_until(deadline_tb, now_tb);
             if (ticks as i64) < 0 {
                 past_deadline();
             }
@@ -159,7 +160,7 @@ impl Host {
             }
             spr::write::<{ spr::PCR }>(self.pcr);
             spr::write::<{ spr::CTRL_WRITE }>(self.ctrl);
-            let dec = crate::guest::ticks_until(self.dec_expires_tb, op::time_tb());
+            let dec = ticks_until(self.dec_expires_tb, op::time_tb());
             spr::write::<{ spr::DEC }>(dec);
             spr::write::<{ spr::HFSCR }>(self.hfscr);
             spr::write::<{ spr::LPCR }>(self.lpcr);

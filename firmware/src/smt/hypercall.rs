@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
 use hcalls::trace::Event;
 use hcalls::{VcpuPage, papr};
-use platform::guest::ticks_until;
+use platform::decrementer::ticks_until;
 use platform::thread;
 use platform::xics::XISR_IPI;
 use zerocopy::big_endian::U64;

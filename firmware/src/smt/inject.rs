@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use hcalls::VcpuPage;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::partition::{LPCR_AIL_3, LPCR_ILE};
-use platform::guest::{self, ticks_until};
+use platform::decrementer::ticks_until;
+use platform::guest;
 use platform::world;
 
 /// How often a thread looks whether its guest has enabled interrupts: 20 µs.

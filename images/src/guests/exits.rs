@@ -12,6 +12,7 @@ fn exit(vcpu: Vcpu) -> ! {
         UNKNOWN_HYPERCALL => drop(hcall::report(STEP, &[hcall::call(UNKNOWN_NUMBER, &[])])),
         SET_HV => drop(hcall::report(STEP, &[cause::msr_with_hv()])),
         RFID_TO_HV => drop(hcall::report(STEP, &[cause::rfid_to_hv()])),
+        READ_DEC => drop(hcall::report(STEP, &[spr::read::<{ spr::DEC }>()])),
         SPIN => loop {
             spr::relax();
         },

@@ -89,6 +89,10 @@ const TESTS: &[Test] = &[
     ("prod_kept", waiting::prod_kept),
     ("all_ceded", waiting::all_ceded),
     ("decrementer", waiting::decrementer),
+    (
+        "decrementer_out_of_reach",
+        waiting::decrementer_out_of_reach,
+    ),
     ("external", waiting::external),
     ("doorbell", waiting::doorbell),
     ("registers", registers::registers),

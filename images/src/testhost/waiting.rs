@@ -6,7 +6,7 @@ use hcalls::page::PENDING_EXTERNAL;
 use hcalls::papr::{H_CONFER, H_PARAMETER, H_PROD, H_SUCCESS};
 use hcalls::partition::PtidMode;
 use hcalls::stats::StatsAction;
-use images::behaviour::{calls as case, interrupts};
+use images::behaviour::{calls as case, exits, interrupts};
 use images::guest_calls::{H_DONE, H_REPORT};
 use images::host_runtime::guest::Guest;
 use images::host_runtime::{calls, cpu};
@@ -227,6 +227,61 @@ pub fn decrementer(lab: &mut Lab) -> Outcome {
         let (taken, late_tb) = told.ok_or("no report")?;
         println!("decrementer: {vcpus} vcpus, {taken} taken, at most {late_tb} ticks late");
         same("interrupts", taken, interrupts::COUNT)?;
+        lab.clear();
+    }
+    Ok(())
+}
+
+/// A decrementer that expired longer ago than its 32 bits tell has expired: the guest reads it negative.
+/// One that expires later than they tell isn't negative. When the guest comes out, by a hypercall or in
+/// H_CEDE, the page and the run's answer have the expiry that the host had set.
+/// B33.
+pub fn decrementer_out_of_reach(lab: &mut Lab) -> Outcome {
+    for distance_ms in [
+        -4_200i64,
+        -4_300,
+        -60_000,
+        -86_400_000,
+        4_200,
+        60_000,
+        86_400_000,
+    ] {
+        let distance_tb = distance_ms * MS_TB as i64;
+        let mut guest = lab.guest(&Wanted::new("exits", 1))?;
+        lab::start_all(&mut guest, [exits::READ_DEC, 0]);
+        let expires_tb = cpu::time_base().wrapping_add(distance_tb as u64);
+        guest.page_mut(0).sprs.dec_expires_tb.set(expires_tb);
+        let run = lab::run(&mut guest, 1)?;
+        same("exited", run.exited, 1)?;
+        let (_, [_, dec, ..]) = lab::hypercall(&guest, 0)?;
+        let negative = (dec as u32 as i32) < 0;
+        same(
+            "distance, negative",
+            (distance_ms, negative),
+            (distance_ms, distance_ms < 0),
+        )?;
+        for _ in 0..3 {
+            let kept_tb = guest.page(0).sprs.dec_expires_tb.get();
+            same(
+                "distance, expiry",
+                (distance_ms, kept_tb),
+                (distance_ms, expires_tb),
+            )?;
+            lab::answer(&mut guest, 0, H_SUCCESS);
+            lab::run(&mut guest, 1)?;
+        }
+        lab.clear();
+
+        let mut guest = lab.guest(&Wanted::new("calls", 1))?;
+        lab::start_all(&mut guest, [case::CEDE_FOR_EVER, 0]);
+        guest.page_mut(0).sprs.dec_expires_tb.set(expires_tb);
+        let run = lab::run(&mut guest, 1)?;
+        let found = (distance_ms, run.ceded, run.decrementer_tb);
+        same(
+            "distance, ceded, expiry",
+            found,
+            (distance_ms, 1, Some(expires_tb)),
+        )?;
         lab.clear();
     }
     Ok(())
