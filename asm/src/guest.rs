@@ -36,6 +36,11 @@ global_asm!(
     "    std 3, {PAGE}(13)",
     "    ld 5, {PC}(3)",
     "    mtspr 314, 5",
+    // CFAR names the firmware's last branch; hrfid doesn't change it.
+    "    mtspr 28, 5",
+    // A reservation of the firmware's, as a failed compare-and-swap leaves one, would let the guest's next
+    // conditional store succeed. The area's first doubleword is scratch.
+    "    stdcx. 5, 0, 13",
     "    ld 4, {MSR}(3)",
     "    ld 5, {GUEST_MSR}(13)",
     "    and 4, 4, 5",

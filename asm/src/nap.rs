@@ -49,6 +49,8 @@ global_asm!(
     ".irp n, 14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
     "    std \\n, 8*\\n-64(1)",
     ".endr",
+    // What was written to LPCR must be in effect in the nap.
+    "    isync",
     "    std 1, {NAP_SP}(13)",
     // Stores must be seen before the thread sleeps: the order that the ISA asks for (3.3.2).
     "    ptesync",
@@ -78,8 +80,9 @@ global_asm!(
     "nap_for_good:",
     "    ld 3, {RENAP}(13)",
     "    mtlr 3",
-    // NAP_SP is 0 but inside `nap`.
-    "1:  ptesync",
+    // As above. NAP_SP is 0 but inside `nap`.
+    "1:  isync",
+    "    ptesync",
     "    ld 0, {NAP_SP}(13)",
     "2:  cmpd 0, 0",
     "    bne 2b",
@@ -99,7 +102,6 @@ global_asm!(
     "    std 0, {HOLDS}(13)",
     "    slbmte 0, 0",
     "    slbia",
-    "    isync",
     "    b 1b",
     ".size nap_for_good, . - nap_for_good",
     NAP_SP = const a::NAP_SP,

@@ -63,7 +63,12 @@ global_asm!(
     "    li 5, {NAP_LPCR}",
     "    mtspr 318, 5",
     "    isync",
+    // As in `nap`: the loaded word doesn't matter, that it was loaded does.
+    "    addi 6, 4, boot_elected - reset_here",
     "    ptesync",
+    "    lwz 5, 0(6)",
+    "8:  cmpd 5, 5",
+    "    bne 8b",
     "    nap",
     "    b .",
     "boot_elected:",

@@ -256,7 +256,11 @@ global_asm!(
     "    mtctr 0",
     "    ld 0, {XER}(13)",
     "    mtspr 1, 0",
+    // The interrupted code may be between a load with reservation and its store, which must see that
+    // others' came between.
     "    ld 0, {RESET_CR}(13)",
+    "    addi 12, 13, {RESET_CR}",
+    "    stdcx. 0, 0, 12",
     "    mtcrf 0xff, 0",
     "    ld 11, {RESET_R11}(13)",
     "    ld 12, {RESET_R12}(13)",

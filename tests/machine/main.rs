@@ -6,6 +6,7 @@ mod behaviours;
 mod boot;
 mod budgets;
 mod checks;
+mod instructions;
 mod job;
 mod linux;
 mod payloads;
@@ -36,6 +37,7 @@ fn main() {
         trees::trials(),
         budgets::trials(),
         checks::trials(),
+        instructions::trials(),
         timeline::trials(),
         linux::trials(),
     ];

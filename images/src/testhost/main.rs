@@ -97,6 +97,7 @@ const TESTS: &[Test] = &[
     ("doorbell", waiting::doorbell),
     ("registers", registers::registers),
     ("page_round_trip", registers::page_round_trip),
+    ("come_from", registers::come_from),
     ("kick", cores::kick),
     ("kick_before", cores::kick_before),
     ("join", cores::join),

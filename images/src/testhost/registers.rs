@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use hcalls::exit::ExitReason;
 use hcalls::page::{SLB_ENTRIES, VcpuPage};
+use hcalls::papr;
 use hcalls::partition::MemoryMode;
 use hcalls::run::{RUN_FP_CLEAN, RUN_KEEP_SLB, RUN_SPRS_LOST, RUN_UNTOUCHED};
 use images::behaviour::{exits, registers};
@@ -177,6 +178,36 @@ pub fn one_instruction(guest: &mut Guest, seed: u64) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// CFAR names a place in the guest after each way into it, never one in the firmware: that in which the guest
+/// goes on.
+pub fn come_from(lab: &mut Lab) -> Outcome {
+    const PLACE: u64 = 0x1f00;
+    /// `mfspr r5, CFAR; sc 1`, which is served; `mfspr r6, CFAR; mr r3, r7; sc 1`, which is not.
+    const CODE: [u32; 5] = [
+        0x7cbc_02a6,
+        0x4400_0022,
+        0x7cdc_02a6,
+        0x7ce3_3b78,
+        0x4400_0022,
+    ];
+    let mut guest = lab.guest(&Wanted::new("loop", 1))?;
+    for (at, instruction) in (PLACE..).step_by(4).zip(CODE) {
+        guest
+            .bytes(at, 4)
+            .ok_or("the guest's memory")?
+            .copy_from_slice(&instruction.to_be_bytes());
+    }
+    let page = guest.page_mut(0);
+    page.pc.set(PLACE);
+    page.gpr[3].set(papr::H_CONFER);
+    page.gpr[4].set(papr::ANYONE);
+    page.gpr[7].set(H_REPORT);
+    let run = lab::run(&mut guest, 1)?;
+    same("who came out", run.exited, 1)?;
+    let [.., first, second, _] = guest.page(0).gpr.first_chunk::<8>().ok_or("a page")?;
+    same("CFAR", [first.get(), second.get()], [PLACE, PLACE + 8])
 }
 
 /// The host's SLB is back in its places after a run with the flag, whatever its guests had in
