@@ -336,18 +336,20 @@ pub fn reboot() -> ! {
 /// Asks the BMC; without one, or if it refuses, the service processor, which can only switch off.
 /// In the end this thread sleeps.
 fn finish(power: Power, done: &str) -> ! {
-    let machine = MACHINE.get();
-    let asked = match machine.map_or(Ok(false), |machine| bmc::power(machine, power, op::time_tb)) {
-        Ok(asked) => asked,
-        Err(why) => {
-            error!("catnap: the BMC refuses: {why}");
-            false
+    // The machine may be gone before a line that comes later is out.
+    match MACHINE.get().filter(|machine| machine.has_bmc()) {
+        Some(machine) => {
+            info!("catnap: {done}: the BMC is asked");
+            console::drain();
+            if let Err(why) = bmc::power(machine, power, op::time_tb) {
+                error!("catnap: {why}; the machine ends here");
+                console::drain();
+                world::call_attention();
+            }
         }
-    };
-    match asked {
-        true => info!("catnap: {done}, by the BMC"),
-        false => {
+        None => {
             info!("catnap: {done}: no BMC, so the machine ends here");
+            console::drain();
             world::call_attention();
         }
     }

@@ -31,6 +31,7 @@ pub fn init() {
     let mut nvram = lock();
     if !nvram::is_valid(nvram.bytes()) {
         nvram::format(nvram.bytes());
+        log::info!("catnap: NVRAM is empty or damaged: it is made anew");
     }
 }
 

@@ -7,6 +7,7 @@ use crate::console::{self, Bus};
 use crate::lock::Lock;
 use crate::lpc::LpcError;
 use crate::tree::Machine;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use thiserror::Error;
 
 /// Network function "chassis" on LUN 0, its response, and the command "chassis control" (IPMI
@@ -14,8 +15,6 @@ use thiserror::Error;
 const CHASSIS_REQUEST: u8 = 0x00 << 2;
 const CHASSIS_RESPONSE: u8 = 0x01 << 2;
 const CHASSIS_CONTROL: u8 = 0x02;
-/// Returned by the BMC as it was sent.
-const SEQUENCE: u8 = 0x43;
 /// What makes a request's network function its response's.
 const RESPONSE: u8 = 1 << 2;
 /// Network function "application", and the commands that read and set what interrupts (sections 22.2
@@ -28,6 +27,11 @@ const RESPONSES_INTERRUPT: u8 = 1 << 0;
 const BOOT_LOOKS: u32 = 100;
 /// Completion code: the BMC didn't answer in time.
 const TIMED_OUT: u8 = 0xc3;
+/// Completion codes that say "not now" (IPMI specification v2.0, table 5-2): node busy, timeout,
+/// duplicated request, repository or firmware being updated, initialisation under way.
+const PASSING: [u8; 6] = [0xc0, TIMED_OUT, 0xcf, 0xd0, 0xd1, 0xd2];
+/// How long to leave a BMC alone that has said so: 0.1 s.
+const RETRY_TB: u64 = 51_200_000;
 
 /// How long a request may take before the BMC counts as dead: 10 s.
 const PATIENCE_TB: u64 = 10 * 512_000_000;
@@ -51,7 +55,7 @@ pub enum BmcError {
     Busy(u8),
     #[error("BMC does not answer: control {0:#04x}")]
     Silent(u8),
-    #[error("BMC's answer is none to the question: {0:02x?}")]
+    #[error("BMC does not answer what it was asked: {0:02x?}")]
     Answer([u8; HEADER_LEN]),
     #[error("BMC refuses: completion code {0:#04x}")]
     Refused(u8),
@@ -76,19 +80,61 @@ fn bt(machine: &Machine, bus: &Bus) -> Option<Bt> {
     Some(Bt::new(bus.lpc?, machine.lpc?.bt_port?))
 }
 
+/// Asks until it is done, refused for good, or the time is up: nobody can repeat this.
 fn chassis_control(bt: &Bt, wanted: Power, now_tb: fn() -> u64) -> Result<(), BmcError> {
-    wait(bt, now_tb, |bt| bt.is_ready())?.map_err(BmcError::Busy)?;
-    bt.send(&[CHASSIS_REQUEST, SEQUENCE, CHASSIS_CONTROL, wanted as u8])?;
-    wait(bt, now_tb, |bt| bt.has_response())?.map_err(BmcError::Silent)?;
-    let mut response = [0; HEADER_LEN];
-    let len = bt.receive(&mut response)?;
-    match response {
-        [CHASSIS_RESPONSE, SEQUENCE, CHASSIS_CONTROL, code] if len >= HEADER_LEN => match code {
-            0 => Ok(()),
-            _ => Err(BmcError::Refused(code)),
-        },
-        answer => Err(BmcError::Answer(answer)),
+    let limit_tb = now_tb().wrapping_add(PATIENCE_TB);
+    let is_over = || now_tb().wrapping_sub(limit_tb) as i64 >= 0;
+    loop {
+        let code = ask_once(bt, wanted, now_tb)?;
+        if let Some(verdict) = verdict(code, is_over()) {
+            return verdict;
+        }
+        pause(now_tb);
     }
+}
+
+/// What a completion code comes to; nothing if it is to be asked once more.
+fn verdict(code: u8, is_over: bool) -> Option<Result<(), BmcError>> {
+    match code {
+        0 => Some(Ok(())),
+        _ if PASSING.contains(&code) && !is_over => None,
+        _ => Some(Err(BmcError::Refused(code))),
+    }
+}
+
+fn pause(now_tb: fn() -> u64) {
+    let until_tb = now_tb().wrapping_add(RETRY_TB);
+    while (now_tb().wrapping_sub(until_tb) as i64) < 0 {}
+}
+
+/// The completion code. Late answers to what was asked before are dropped.
+fn ask_once(bt: &Bt, wanted: Power, now_tb: fn() -> u64) -> Result<u8, BmcError> {
+    let sequence = next_sequence();
+    wait(bt, now_tb, |bt| bt.is_ready())?.map_err(BmcError::Busy)?;
+    bt.send(&[CHASSIS_REQUEST, sequence, CHASSIS_CONTROL, wanted as u8])?;
+    let limit_tb = now_tb().wrapping_add(PATIENCE_TB);
+    loop {
+        wait(bt, now_tb, |bt| bt.has_response())?.map_err(BmcError::Silent)?;
+        let mut response = [0; HEADER_LEN];
+        let len = bt.receive(&mut response)?;
+        match response {
+            [CHASSIS_RESPONSE, answered, CHASSIS_CONTROL, code]
+                if len >= HEADER_LEN && answered == sequence =>
+            {
+                return Ok(code);
+            }
+            other if now_tb().wrapping_sub(limit_tb) as i64 >= 0 => {
+                return Err(BmcError::Answer(other));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A number for a request, which its response has, too: so that a late one isn't taken for another's.
+fn next_sequence() -> u8 {
+    static LAST: AtomicU8 = AtomicU8::new(0);
+    LAST.fetch_add(1, Relaxed).wrapping_add(1)
 }
 
 /// Waits for a state; the inner error is what CONTROL was at last.
@@ -148,7 +194,8 @@ enum Mailbox {
         request: Message,
         /// The firmware's own, which sets up interrupts.
         own: bool,
-        sent: bool,
+        /// With which sequence number.
+        sent: Option<u8>,
         since_tb: u64,
     },
     Answered(Message),
@@ -160,8 +207,38 @@ static MAILBOX: Lock<Mailbox> = Lock::new(Mailbox::Empty);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     NoBmc,
-    /// Another is under way, or its response hasn't been fetched.
+    /// Another is under way.
     Busy,
+}
+
+impl Mailbox {
+    fn waiting(request: Message, own: bool, since_tb: u64) -> Self {
+        Mailbox::Waiting {
+            request,
+            own,
+            sent: None,
+            since_tb,
+        }
+    }
+
+    /// Puts a request of the host's in, unless another is under way. A response that nobody has fetched is
+    /// dropped: who asks again has given it up, or was another host.
+    fn put(&mut self, request: Message, now_tb: u64) -> Result<(), Refusal> {
+        if let Mailbox::Waiting { .. } = self {
+            return Err(Refusal::Busy);
+        }
+        *self = Self::waiting(request, false, now_tb);
+        Ok(())
+    }
+
+    /// What a host has left behind is nobody's. Its answer, should it come, has a number that no later
+    /// request has.
+    fn forget_hosts(&mut self) {
+        match self {
+            Mailbox::Waiting { own: true, .. } => {}
+            _ => *self = Mailbox::Empty,
+        }
+    }
 }
 
 /// Sends a message of the host's. Its response is for [`look`] and [`receive`].
@@ -173,17 +250,14 @@ pub fn send(machine: &Machine, request: Message, now_tb: u64) -> Result<(), Refu
         return Err(Refusal::NoBmc);
     }
     let mut mailbox = MAILBOX.lock();
-    if !matches!(*mailbox, Mailbox::Empty) {
-        return Err(Refusal::Busy);
-    }
-    *mailbox = Mailbox::Waiting {
-        request,
-        own: false,
-        sent: false,
-        since_tb: now_tb,
-    };
+    mailbox.put(request, now_tb)?;
     proceed(machine, &mut mailbox, now_tb);
     Ok(())
+}
+
+/// Another host begins: what the last one has asked for is forgotten.
+pub fn forget_hosts() {
+    MAILBOX.lock().forget_hosts();
 }
 
 /// Goes on with a message that is under way; whether there is a response to fetch.
@@ -226,12 +300,7 @@ pub fn enable_interrupts(machine: &Machine, now_tb: u64) {
 }
 
 fn own(request: Message, since_tb: u64) -> Mailbox {
-    Mailbox::Waiting {
-        request,
-        own: true,
-        sent: false,
-        since_tb,
-    }
+    Mailbox::waiting(request, true, since_tb)
 }
 
 /// What follows a response to a request of the firmware's own. A BMC that refuses is polled.
@@ -263,12 +332,12 @@ fn proceed(machine: &Machine, mailbox: &mut Mailbox, now_tb: u64) {
     let Some(bt) = bt(machine, &bus) else {
         return;
     };
-    let response = match sent {
-        false => {
-            *sent = try_send(&bt, request).unwrap_or(false);
+    let response = match *sent {
+        None => {
+            *sent = try_send(&bt, request).unwrap_or(None);
             None
         }
-        true => try_receive(&bt, request).unwrap_or(None),
+        Some(sequence) => try_receive(&bt, request, sequence).unwrap_or(None),
     };
     let too_late = now_tb.wrapping_sub(*since_tb) > PATIENCE_TB;
     let given_up = || {
@@ -283,20 +352,22 @@ fn proceed(machine: &Machine, mailbox: &mut Mailbox, now_tb: u64) {
     }
 }
 
-fn try_send(bt: &Bt, request: &Message) -> Result<bool, LpcError> {
+/// The sequence number with which it was sent, if it was.
+fn try_send(bt: &Bt, request: &Message) -> Result<Option<u8>, LpcError> {
     if !bt.is_ready()? {
-        return Ok(false);
+        return Ok(None);
     }
+    let sequence = next_sequence();
     let mut bytes = [0; MESSAGE_BYTES];
-    bytes[..3].copy_from_slice(&[request.function, SEQUENCE, request.command]);
+    bytes[..3].copy_from_slice(&[request.function, sequence, request.command]);
     let len = 3 + request.len;
     bytes[3..len].copy_from_slice(request.data());
     bt.send(&bytes[..len])?;
-    Ok(true)
+    Ok(Some(sequence))
 }
 
 /// The response to `request`; others are dropped.
-fn try_receive(bt: &Bt, request: &Message) -> Result<Option<Message>, LpcError> {
+fn try_receive(bt: &Bt, request: &Message, sequence: u8) -> Result<Option<Message>, LpcError> {
     if !bt.has_response()? {
         return Ok(None);
     }
@@ -304,8 +375,10 @@ fn try_receive(bt: &Bt, request: &Message) -> Result<Option<Message>, LpcError> 
     let len = bt.receive(&mut bytes)?.min(MESSAGE_BYTES);
     bt.interrupt()?;
     Ok(match bytes[..len] {
-        [function, SEQUENCE, command, ref data @ ..]
-            if function == request.function | RESPONSE && command == request.command =>
+        [function, answered, command, ref data @ ..]
+            if function == request.function | RESPONSE
+                && answered == sequence
+                && command == request.command =>
         {
             Message::new(function, command, data)
         }
@@ -350,8 +423,54 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_nothing_asked_is_an_error() {
+    fn answers_to_nothing_asked_are_waited_out() {
         assert_eq!(ends_with(1 << 3), BmcError::Answer([8; 4]));
+    }
+
+    #[test]
+    fn a_bmc_that_says_not_now_is_asked_again() {
+        assert_eq!(verdict(0, false), Some(Ok(())));
+        for code in [0xc0, 0xc3, 0xcf, 0xd1, 0xd2] {
+            assert_eq!(verdict(code, false), None);
+            assert_eq!(verdict(code, true), Some(Err(BmcError::Refused(code))));
+        }
+        // Invalid command; insufficient privilege.
+        for code in [0xc1, 0xd4] {
+            assert_eq!(verdict(code, false), Some(Err(BmcError::Refused(code))));
+        }
+    }
+
+    #[test]
+    fn no_two_requests_at_once_have_the_same_number() {
+        let first = next_sequence();
+        assert!((0..200).all(|_| next_sequence() != first));
+    }
+
+    #[test]
+    fn a_response_that_nobody_fetches_is_in_nobodys_way() {
+        let request = Message::new(0x18, 1, b"one").unwrap();
+        let mut mailbox = Mailbox::Empty;
+        assert_eq!(mailbox.put(request, 0), Ok(()));
+        assert_eq!(mailbox.put(request, 0), Err(Refusal::Busy));
+        mailbox = Mailbox::Answered(request);
+        assert_eq!(mailbox.put(request, 0), Ok(()));
+    }
+
+    #[test]
+    fn the_next_host_finds_nothing_of_the_last_ones() {
+        let request = Message::new(0x18, 1, b"one").unwrap();
+        let lefts = [
+            Mailbox::Empty,
+            Mailbox::Answered(request),
+            Mailbox::waiting(request, false, 0),
+        ];
+        for mut mailbox in lefts {
+            mailbox.forget_hosts();
+            assert!(matches!(mailbox, Mailbox::Empty));
+        }
+        let mut mailbox = own(request, 0);
+        mailbox.forget_hosts();
+        assert!(matches!(mailbox, Mailbox::Waiting { own: true, .. }));
     }
 
     #[test]

@@ -17,9 +17,65 @@ pub struct Bus {
     uart: Option<Uart>,
     /// The UART took nothing for a long time; nobody waits for it again until it does.
     stuck: bool,
-    /// The UART's interrupts reach somebody.
-    interrupts: bool,
+    interrupts: Interrupts,
     typed: Typed,
+    blocked: Blocked,
+}
+
+/// Whether the UART interrupts when something is typed: if that reaches somebody, and there is room for it.
+#[derive(Default)]
+struct Interrupts {
+    wanted: bool,
+    on: bool,
+}
+
+impl Interrupts {
+    const fn new() -> Self {
+        Self {
+            wanted: false,
+            on: false,
+        }
+    }
+
+    /// What to tell the UART, now that there is room or none; nothing if it knows.
+    fn change(&mut self, has_room: bool) -> Option<bool> {
+        let on = self.wanted && has_room;
+        (on != core::mem::replace(&mut self.on, on)).then_some(on)
+    }
+}
+
+/// How long a host's output may wait for a UART that takes nothing: 1 s. From then on it is dropped.
+const BLOCKED_TB: u64 = 512_000_000;
+
+/// Since when the UART takes nothing of what hosts write.
+#[derive(Default)]
+struct Blocked {
+    since_tb: Option<u64>,
+    /// The log says so.
+    told: bool,
+}
+
+impl Blocked {
+    const fn new() -> Self {
+        Self {
+            since_tb: None,
+            told: false,
+        }
+    }
+
+    /// Of `len` bytes the UART has taken `sent`. How many the host is told, and whether to log that
+    /// output is dropped from here on.
+    fn taken(&mut self, sent: usize, len: usize, now_tb: u64) -> (usize, bool) {
+        if sent > 0 || len == 0 {
+            *self = Self::new();
+            return (sent, false);
+        }
+        let since_tb = *self.since_tb.get_or_insert(now_tb);
+        if now_tb.wrapping_sub(since_tb) < BLOCKED_TB {
+            return (0, false);
+        }
+        (len, !core::mem::replace(&mut self.told, true))
+    }
 }
 
 /// Bytes typed and not read yet.
@@ -37,12 +93,13 @@ static BUS: Lock<Bus> = Lock::new(Bus {
     lpc: None,
     uart: None,
     stuck: false,
-    interrupts: false,
+    interrupts: Interrupts::new(),
     typed: Typed {
         bytes: [0; TYPED_LEN],
         first: 0,
         len: 0,
     },
+    blocked: Blocked::new(),
 });
 /// What [`emergency_write`] needs, without the lock.
 static EMERGENCY: Once<(Lpc, u16)> = Once::new();
@@ -83,11 +140,27 @@ pub unsafe fn lock_bus_or_break(now_tb: fn() -> u64) -> LockGuard<'static, Bus> 
     unsafe { BUS.lock_or_break(|| now_tb() > limit_tb) }
 }
 
-/// Sends what the UART takes without waiting; how many bytes that was. Without a UART, all.
-pub fn write(bytes: &[u8]) -> usize {
-    match &mut BUS.lock().uart {
-        Some(uart) => uart.send(bytes),
-        None => bytes.len(),
+/// Sends what the UART takes without waiting; how many bytes that was. Without a UART, all; with one
+/// that has taken nothing for a second, too: they are dropped, for a host would try for ever.
+pub fn write(bytes: &[u8], now_tb: u64) -> usize {
+    let mut guard = BUS.lock();
+    let bus = &mut *guard;
+    let Some(uart) = &mut bus.uart else {
+        return bytes.len();
+    };
+    let sent = uart.send(bytes);
+    let (taken, dropped) = bus.blocked.taken(sent, bytes.len(), now_tb);
+    drop(guard);
+    if dropped {
+        log::warn!("the console takes nothing: what the host writes is dropped until it does");
+    }
+    taken
+}
+
+/// Waits until the UART has sent all that it has taken, but not for long.
+pub fn drain() {
+    if let Some(uart) = &mut BUS.lock().uart {
+        uart.drain();
     }
 }
 
@@ -111,10 +184,8 @@ pub fn has_input() -> bool {
 /// From now on the UART interrupts when something is typed.
 pub fn enable_interrupts() {
     let mut bus = BUS.lock();
-    bus.interrupts = true;
-    if let Some(uart) = &mut bus.uart {
-        uart.interrupt(true);
-    }
+    bus.interrupts.wanted = true;
+    bus.listen();
 }
 
 /// Writes to console and log from a thread that may hold the lock or is about to die. Bytes of
@@ -163,7 +234,6 @@ impl Bus {
         let Some(uart) = &mut self.uart else {
             return;
         };
-        let was_full = self.typed.room() == 0;
         let mut piece = [0; 16];
         loop {
             let room = self.typed.room().min(piece.len());
@@ -175,9 +245,8 @@ impl Bus {
                 break;
             }
         }
-        let is_full = self.typed.room() == 0;
-        if self.interrupts && was_full != is_full {
-            uart.interrupt(!is_full);
+        if let Some(on) = self.interrupts.change(self.typed.room() > 0) {
+            uart.interrupt(on);
         }
     }
 
@@ -197,6 +266,39 @@ impl Bus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_buffer_ends_interrupts_and_room_brings_them_back() {
+        let mut interrupts = Interrupts::new();
+        assert_eq!([false, true].map(|room| interrupts.change(room)), [None; 2]);
+        interrupts.wanted = true;
+        assert_eq!(interrupts.change(true), Some(true));
+        assert_eq!(interrupts.change(true), None);
+        assert_eq!(interrupts.change(false), Some(false));
+        // Looked at several times before somebody makes room.
+        assert_eq!(
+            [false, false].map(|room| interrupts.change(room)),
+            [None; 2]
+        );
+        assert_eq!(interrupts.change(true), Some(true));
+    }
+
+    #[test]
+    fn output_that_nobody_takes_is_dropped_after_a_second() {
+        let mut blocked = Blocked::new();
+        let start_tb = u64::MAX - 10;
+        let at = |tb: u64| start_tb.wrapping_add(tb);
+        assert_eq!(blocked.taken(0, 5, at(0)), (0, false));
+        assert_eq!(blocked.taken(0, 5, at(BLOCKED_TB - 1)), (0, false));
+        // It is logged once.
+        assert_eq!(blocked.taken(0, 5, at(BLOCKED_TB)), (5, true));
+        assert_eq!(blocked.taken(0, 7, at(BLOCKED_TB + 1)), (7, false));
+        // It takes something again: from then on it has another second.
+        assert_eq!(blocked.taken(1, 5, at(2 * BLOCKED_TB)), (1, false));
+        assert_eq!(blocked.taken(0, 5, at(4 * BLOCKED_TB)), (0, false));
+        assert_eq!(blocked.taken(0, 5, at(5 * BLOCKED_TB)), (5, true));
+        assert_eq!(blocked.taken(0, 0, at(6 * BLOCKED_TB)), (0, false));
+    }
 
     #[test]
     fn what_is_typed_comes_out_in_order() {

@@ -3,6 +3,7 @@
 //! that switches, as OPAL's hosts do.
 
 mod elf64;
+mod foreign;
 
 use crate::memory::{MemoryError, MemoryMap};
 use crate::region::Region;
@@ -21,6 +22,8 @@ pub const MAX_SEGMENTS: usize = 64;
 pub enum PayloadError {
     #[error("no payload at {0:#x}: give one with -kernel")]
     None(u64),
+    #[error("payload: the file is {0}")]
+    Foreign(&'static str),
     #[error("payload: ELF file is cut short")]
     Truncated,
     #[error("payload: ELF class {0} is not 64-bit")]
@@ -93,7 +96,14 @@ pub fn examine(file: &[u8], base: u64, map: &MemoryMap) -> Result<Payload, Paylo
     match file.first_chunk() {
         None | Some([0, 0, 0, 0]) => Err(PayloadError::None(base)),
         Some(b"\x7fELF") => examine_elf(&Elf64::parse(file)?, base, map),
-        Some(_) => Ok(Payload {
+        Some(_) => examine_flat(file, base),
+    }
+}
+
+fn examine_flat(file: &[u8], base: u64) -> Result<Payload, PayloadError> {
+    match foreign::why_foreign(file) {
+        Some(what) => Err(PayloadError::Foreign(what)),
+        None => Ok(Payload {
             entry: base,
             format: Format::Flat,
             images: Region::new(base, file.len() as u64).into_iter().collect(),

@@ -109,6 +109,18 @@ impl Uart {
         sent
     }
 
+    /// Waits until what was sent is on the line, but not for ever.
+    pub fn drain(&mut self) {
+        let ports = self.0.backend_mut();
+        for _ in 0..MAX_POLLS {
+            // SAFETY: reading the line status of a UART changes no memory.
+            let status = unsafe { ports.read(offsets::LSR as u8) };
+            if status & LSR::TRANSMITTER_EMPTY.bits() != 0 {
+                return;
+            }
+        }
+    }
+
     /// Sends all, waiting for the line; false if the UART is stuck.
     pub fn send_all(&mut self, mut bytes: &[u8]) -> bool {
         for _ in 0..MAX_POLLS {

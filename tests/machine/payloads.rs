@@ -47,7 +47,12 @@ fn two_segments(second: Segment) -> Vec<u8> {
 /// Name, the file, and what is said of it.
 type Refused = (&'static str, fn() -> Vec<u8>, &'static str);
 
-const REFUSED: [Refused; 12] = [
+const REFUSED: [Refused; 13] = [
+    (
+        "packed",
+        || b"\x1f\x8b\x08\0".repeat(100),
+        "payload: the file is packed by gzip",
+    ),
     (
         "header-cut-short",
         || good().to_bytes()[..40].to_vec(),

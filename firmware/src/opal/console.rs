@@ -1,6 +1,7 @@
 //! OPAL's console calls: terminal 0 is the machine's UART.
 use super::event;
 use super::host_memory::{fetch, slice, store};
+use asm::op;
 use hcalls::Status;
 use platform::console;
 use skiboot_compat::console::{EVENT_CONSOLE_INPUT, TERMINAL};
@@ -30,7 +31,7 @@ pub fn write(terminal: u64, len_at: u64, buffer: u64) -> Status {
     let Some(bytes) = lent(terminal, len_at, buffer) else {
         return Status::Parameter;
     };
-    let taken = console::write(bytes);
+    let taken = console::write(bytes, op::time_tb());
     match tell(len_at, taken) {
         Status::Success if taken == 0 && !bytes.is_empty() => Status::BusyEvent,
         status => status,

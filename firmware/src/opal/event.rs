@@ -21,6 +21,11 @@ pub fn update(event: u64, on: bool) {
     };
 }
 
+/// A host begins: it finds the events that are there still.
+pub fn forget() {
+    EVENTS.store(0, Relaxed);
+}
+
 /// Looks after the devices and answers all events.
 fn look() -> u64 {
     update(EVENT_CONSOLE_INPUT, console::has_input());

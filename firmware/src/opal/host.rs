@@ -1,10 +1,11 @@
 //! A host begins, and a host ends: how its interrupts are taken, and what becomes of its guests.
+use super::{event, message, quiesce};
 use crate::smt::calls;
 use crate::smt::cores;
 use crate::smt::objects::{self, PARTITIONS};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use hcalls::Status;
-use platform::thread;
+use platform::{bmc, thread};
 use skiboot_compat::cpu::{REINIT_HILE_BIG_ENDIAN, REINIT_HILE_LITTLE_ENDIAN, REINIT_MMU_HASH};
 
 /// OPAL_REINIT_CPUS: what to set up differently. WRONG_STATE: another thread is the host's, and
@@ -23,10 +24,19 @@ pub fn reinit_cpus(flags: u64) -> Status {
     // A host that begins has no guests. What an earlier one, which went down without a word, has
     // left behind is nobody's.
     end_guests();
+    forget_host();
     if hile != 0 {
         thread::set_host_hile(hile == REINIT_HILE_LITTLE_ENDIAN);
     }
     Status::Success
+}
+
+/// What an earlier host has asked for and not fetched, or has forbidden, isn't the next one's.
+fn forget_host() {
+    bmc::forget_hosts();
+    message::forget();
+    quiesce::resume();
+    event::forget();
 }
 
 /// Whether the calling thread is the only one that the host has.

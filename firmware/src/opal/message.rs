@@ -35,6 +35,11 @@ pub fn send(message: Message) {
     queue.len += 1;
 }
 
+/// A host begins: none of them is for it.
+pub fn forget() {
+    QUEUE.lock().len = 0;
+}
+
 /// Whether the host can fetch one.
 pub fn is_pending() -> bool {
     QUEUE.lock().len != 0

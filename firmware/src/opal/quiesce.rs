@@ -65,11 +65,16 @@ pub fn quiesce(kind: u64, server: u64) -> Status {
             }
         }
         QUIESCE_RESUME | QUIESCE_RESUME_FAST_REBOOT => {
-            QUIESCED.store(0, Release);
+            resume();
             Status::Success
         }
         _ => Status::Parameter,
     }
+}
+
+/// Nobody is kept out any more.
+pub fn resume() {
+    QUIESCED.store(0, Release);
 }
 
 /// Waits until the others have left; those that come are held back by now.

@@ -138,6 +138,45 @@ fn a_flat_file_is_entered_at_its_beginning() {
     assert_eq!((payload.entry, payload.format), (BASE, Format::Flat));
 }
 
+/// Packed kernels, images of other machines, archives, noise: none of them is entered.
+#[test]
+fn what_is_no_code_is_refused_by_its_first_bytes() {
+    let files: [(&[u8], &str); 8] = [
+        (b"\x1f\x8b\x08\0\0\0\0\0", "packed by gzip"),
+        (b"\xfd7zXZ\0\0\x04", "packed by xz"),
+        (b"\x28\xb5\x2f\xfd\x04\0", "packed by zstd"),
+        (b"BZh91AY&SY", "packed by bzip2"),
+        (b"MZ\0\0", "a PE file"),
+        (b"\x17\x08\x20\x11", "in a signed container"),
+        (b"\xff\xff\xff\xff", "no such first instruction"),
+        (b"\x00\x01\x02\x03", "no such first instruction"),
+    ];
+    for (start, what) in files {
+        let mut file = start.to_vec();
+        file.resize(4096, 0x60);
+        let error = error_of(&file);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+/// Instructions with which kernels begin: a branch, nop, `tdi 0,0,0x48` (which is a branch read in the other
+/// byte order), `mflr`, `li`, `lis`, `mr`.
+#[test]
+fn kernels_first_instructions_are_none_of_these() {
+    for word in [
+        0x4800_0100u32,
+        0x6000_0000,
+        0x0800_0048,
+        0x7c08_02a6,
+        0x3800_0005,
+        0x3d20_0001,
+        0x7d02_4378,
+    ] {
+        let file = word.to_be_bytes().repeat(16);
+        assert_eq!(examine(&file, BASE, &map()).unwrap().format, Format::Flat);
+    }
+}
+
 #[test]
 fn nothing_is_no_payload() {
     assert_eq!(error_of(&[0; 4096]), PayloadError::None(BASE));
