@@ -80,7 +80,9 @@ pub struct ThreadArea {
     /// `extern "C" fn()` for a system reset that strikes the firmware itself, which goes on afterwards.
     /// 0: it is a fault.
     pub struck: u64,
-    pub reserved: [u64; 4],
+    /// The time that DEC was set to show for the guest on this thread.
+    pub dec_shows_tb: u64,
+    pub reserved: [u64; 3],
     pub frame: Frame,
 }
 

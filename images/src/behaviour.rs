@@ -72,6 +72,11 @@ pub mod calls {
     pub const TELL_TIME: u64 = 11;
     /// Nothing.
     pub const SPIN: u64 = 12;
+    /// H_REPORT of STEP, the index, the decrementer, for ever.
+    pub const TELL_DEC: u64 = 13;
+    /// Sets the decrementer to its second argument (r6), then H_REPORT of STEP, the index and the time
+    /// base; for ever.
+    pub const SET_DEC: u64 = 14;
 
     pub const STEP: u64 = 0x2345;
 }

@@ -1,145 +1,114 @@
-//! Decrementers: 32 bits that count down, for expiries that may lie further away than those reach.
+//! Times and decrementers: a decrementer counts 32 bits down, a time has 64.
 //!
-//! DEC and HDEC raise their exception while they are negative. One that has been negative for 2^31 ticks
-//! is positive again, and its exception is gone. So none is ever loaded with a value from which it soon
-//! gets there, and what it reads afterwards isn't taken for the expiry that it stood for.
+//! Times are compared by their signed distance, so that a time base that wraps is one like any other.
 
-/// How long ago a decrementer says at most that it expired: 2.1 s. It is negative for as long again.
-const LONGEST_AGO: i64 = 1 << 30;
-/// The longest that a decrementer can have to go.
-const LONGEST_LEFT: i64 = i32::MAX as i64;
-/// Who reads a decrementer this soon after it would have read what was loaded, finds it unchanged: 1 ms.
-const SLACK_TB: u64 = 512_000;
+/// How far below 0 a decrementer is set at most. It stays negative for as long again (2.1 s) before it
+/// wraps and reads as if it had not expired.
+pub const FARTHEST_PAST: i64 = 1 << 30;
+/// What DEC is set to for a time that its 32 bits don't reach: less than the most, which guests set
+/// themselves that want no interrupt, so that the two can be told apart.
+const OUT_OF_REACH: i64 = i32::MAX as i64 - (1 << 17);
+/// What HDEC is set to at most: when it expires, no decrementer that was set with it has wrapped.
+const FARTHEST_HDEC: i64 = 1 << 30;
 
-/// The value for a decrementer that expires at `expires_tb`; it takes the lower 32 bits.
+/// How far DEC's reading may be off from what it was set to show: what passes between reading the time
+/// base and DEC. A guest that sets DEC nearer to what it was than this keeps what it was.
+const NEAR_TB: u64 = 32;
+/// The same for one that has expired or is out of reach.
+const FAR_TB: u64 = 2048;
+
+/// The signed distance from `now_tb` to `until_tb`.
+const fn distance(until_tb: u64, now_tb: u64) -> i64 {
+    until_tb.wrapping_sub(now_tb) as i64
+}
+
+/// What DEC is set to for a time: the distance, if 32 bits reach that far, and never so far below 0 that
+/// it is about to wrap. Sign-extended.
 #[inline(always)]
 #[must_use]
-pub fn ticks_until(expires_tb: u64, now_tb: u64) -> u64 {
-    let ticks = expires_tb.wrapping_sub(now_tb) as i64;
-    match is_within_reach(ticks) {
-        true => ticks as u64,
-        false => nearest(ticks),
-    }
+pub const fn ticks_until(until_tb: u64, now_tb: u64) -> u64 {
+    limited(distance(until_tb, now_tb), i32::MAX as i64, OUT_OF_REACH)
 }
 
+/// The same for HDEC.
 #[inline(always)]
-const fn is_within_reach(ticks: i64) -> bool {
-    (ticks.wrapping_add(LONGEST_AGO) as u64) <= (LONGEST_AGO + LONGEST_LEFT) as u64
+#[must_use]
+pub const fn hdec_ticks_until(deadline_tb: u64, now_tb: u64) -> u64 {
+    limited(distance(deadline_tb, now_tb), FARTHEST_HDEC, FARTHEST_HDEC)
 }
 
-#[cold]
-const fn nearest(ticks: i64) -> u64 {
+/// What isn't within [`FARTHEST_PAST`] and `farthest` is replaced.
+#[inline(always)]
+const fn limited(ticks: i64, farthest: i64, instead: i64) -> u64 {
+    // One comparison for both ends.
+    if ticks.wrapping_add(FARTHEST_PAST) as u64 <= (farthest + FARTHEST_PAST) as u64 {
+        return ticks as u64;
+    }
     if ticks < 0 {
-        -LONGEST_AGO as u64
+        FARTHEST_PAST.wrapping_neg() as u64
     } else {
-        LONGEST_LEFT as u64
+        instead as u64
     }
 }
 
-/// When a decrementer that reads `dec` at `now_tb` expires, or has expired. At `loaded_tb` it was loaded
-/// for `expires_tb`: that stays true if it was out of reach, and nobody has set another since.
+/// DEC, so set, may stand for a time that it doesn't show: what it shows has to be measured.
 #[inline(always)]
 #[must_use]
-pub fn expiry_tb(expires_tb: u64, loaded_tb: u64, dec: i32, now_tb: u64) -> u64 {
-    let found_tb = now_tb.wrapping_add(i64::from(dec) as u64);
-    let ticks = expires_tb.wrapping_sub(loaded_tb) as i64;
-    if is_within_reach(ticks) {
-        return found_tb;
-    }
-    let unchanged = match ticks < 0 {
-        true => dec < 0,
-        false => found_tb.wrapping_sub(loaded_tb.wrapping_add(LONGEST_LEFT as u64)) <= SLACK_TB,
+pub const fn is_inexact(ticks: u64) -> bool {
+    // Those below 0 are the largest of all.
+    ticks >= OUT_OF_REACH as u64
+}
+
+/// The time that a decrementer shows.
+#[inline(always)]
+#[must_use]
+pub const fn shown_tb(dec: u64, now_tb: u64) -> u64 {
+    // It has 32 bits.
+    now_tb.wrapping_add(dec as i32 as i64 as u64)
+}
+
+/// DEC was set to show `set_tb` and shows `shown_tb` now: nobody has set it since. It has 32 bits, so
+/// that it may have wrapped meanwhile.
+#[inline(always)]
+#[must_use]
+pub const fn is_as_set(shown_tb: u64, set_tb: u64) -> bool {
+    is_within(shown_tb, set_tb, NEAR_TB)
+}
+
+#[inline(always)]
+const fn is_within(shown_tb: u64, set_tb: u64, tolerance_tb: u64) -> bool {
+    (shown_tb.wrapping_sub(set_tb).wrapping_add(tolerance_tb) as u32) as u64 <= 2 * tolerance_tb
+}
+
+/// When a decrementer expires that was set for `expires_tb`, then showed `set_tb`, and shows `shown_tb`
+/// at `now_tb`: as before, unless somebody has set it.
+#[inline(always)]
+#[must_use]
+pub const fn expiry_tb(expires_tb: u64, set_tb: u64, shown_tb: u64, now_tb: u64) -> u64 {
+    let expired = distance(shown_tb, now_tb) < 0 && distance(expires_tb, now_tb) < 0;
+    let tolerance_tb = if expired || set_tb != expires_tb {
+        FAR_TB
+    } else {
+        NEAR_TB
     };
-    if unchanged { expires_tb } else { found_tb }
+    match is_within(shown_tb, set_tb, tolerance_tb) {
+        true => expires_tb,
+        false => shown_tb,
+    }
+}
+
+/// The earliest of some times, by a time base that is `offset_tb` behind theirs.
+#[must_use]
+pub fn earliest_tb(
+    times_tb: impl Iterator<Item = u64>,
+    offset_tb: u64,
+    now_tb: u64,
+) -> Option<u64> {
+    let distances = times_tb.map(|time_tb| distance(time_tb.wrapping_sub(offset_tb), now_tb));
+    distances
+        .min()
+        .map(|ticks| now_tb.wrapping_add_signed(ticks))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW_TB: u64 = 1 << 40;
-    const SECOND_TB: u64 = 512_000_000;
-
-    fn dec(ticks: u64) -> i32 {
-        ticks as u32 as i32
-    }
-
-    /// Distances at and around every limit, with both signs.
-    fn distances() -> impl Iterator<Item = u64> {
-        let limits = [
-            0,
-            1 << 30,
-            1 << 31,
-            1 << 32,
-            1 << 62,
-            1 << 63,
-            5 * SECOND_TB,
-        ];
-        limits
-            .into_iter()
-            .flat_map(|limit: u64| [limit, limit.wrapping_neg()])
-            .flat_map(|limit| [-2i64, -1, 0, 1, 2].map(|more| limit.wrapping_add(more as u64)))
-    }
-
-    #[test]
-    fn a_decrementer_is_negative_exactly_when_it_has_expired() {
-        for now_tb in [0, 1, NOW_TB, u64::MAX - 1] {
-            for distance in distances() {
-                let ticks = dec(ticks_until(now_tb.wrapping_add(distance), now_tb));
-                assert_eq!(ticks < 0, (distance as i64) < 0, "{distance:#x}");
-                // And for two seconds more.
-                let later = ticks.wrapping_sub((2 * SECOND_TB) as i32);
-                assert!(ticks >= 0 || later < 0, "{distance:#x}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_within_reach_is_exact() {
-        for distance in [
-            0,
-            1,
-            1000,
-            (1 << 31) - 1,
-            -1i64 as u64,
-            (-(1i64 << 30)) as u64,
-        ] {
-            let ticks = dec(ticks_until(NOW_TB.wrapping_add(distance), NOW_TB));
-            assert_eq!(i64::from(ticks), distance as i64);
-        }
-    }
-
-    /// Nobody sets the decrementer meanwhile: its expiry is the same afterwards, wherever it lies.
-    #[test]
-    fn an_expiry_outlives_any_number_of_rounds() {
-        for distance in distances() {
-            let expires_tb = NOW_TB.wrapping_add(distance);
-            let (mut kept_tb, mut now_tb) = (expires_tb, NOW_TB);
-            for _ in 0..8 {
-                let loaded = dec(ticks_until(kept_tb, now_tb));
-                // It begins to count a little later, and is read when it has for 0.2 s.
-                let (loaded_tb, counted_tb) = (now_tb, SECOND_TB / 5);
-                let late_tb = if is_within_reach(kept_tb.wrapping_sub(now_tb) as i64) {
-                    0
-                } else {
-                    100
-                };
-                now_tb += counted_tb + late_tb;
-                let read = loaded.wrapping_sub(counted_tb as i32);
-                kept_tb = expiry_tb(kept_tb, loaded_tb, read, now_tb);
-                assert_eq!(kept_tb, expires_tb, "{distance:#x}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_guest_sets_is_what_counts() {
-        for distance in distances() {
-            let expires_tb = NOW_TB.wrapping_add(distance);
-            for set in [0, 1, 1000, i32::MAX / 2] {
-                let found_tb = expiry_tb(expires_tb, NOW_TB, set, NOW_TB + SECOND_TB);
-                assert_eq!(found_tb, NOW_TB + SECOND_TB + set as u64, "{distance:#x}");
-            }
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Core-wide registers (HRMOR, HID0, LPIDR, SDR1, RMOR, PCR, HDEC, VTB, time base, DPDES) are the runner's to
 //! switch, before it wakes any sibling and after all of them nap again (L1).
-use crate::decrementer::ticks_until;
+use crate::decrementer::{hdec_ticks_until, shown_tb, ticks_until};
 use crate::space::AddressSpace;
 use asm::{BASE, op, spr};
 
@@ -20,6 +20,7 @@ pub struct Host {
     hsprg0: u64,
     hsprg1: u64,
     dec_expires_tb: u64,
+    hdec_expires_tb: u64,
     msr: u64,
     pcr: u64,
     ctrl: u64,
@@ -66,6 +67,7 @@ impl Host {
             hsprg0: 0,
             hsprg1: 0,
             dec_expires_tb: 0,
+            hdec_expires_tb: 0,
             msr: 0,
             pcr: 0,
             ctrl: 0,
@@ -107,8 +109,8 @@ impl Host {
         self.pcr = spr::read::<{ spr::PCR }>();
         self.ctrl = spr::read::<{ spr::CTRL_READ }>();
         let now_tb = op::time_tb();
-        let dec = spr::read::<{ spr::DEC }>() as i32;
-        self.dec_expires_tb = now_tb.wrapping_add(i64::from(dec) as u64);
+        self.dec_expires_tb = shown_tb(spr::read::<{ spr::DEC }>(), now_tb);
+        self.hdec_expires_tb = shown_tb(spr::read::<{ spr::HDEC }>(), now_tb);
         self.hid0 = spr::read::<{ spr::HID0 }>();
         self.hrmor = spr::read::<{ spr::HRMOR }>();
         self.lpcr = spr::read::<{ spr::LPCR }>();
@@ -129,7 +131,7 @@ impl Host {
             guests.switch();
             spr::write::<{ spr::PCR }>(0);
             spr::write::<{ spr::VTB }>(vtb);
-            let ticks = ticks_until(deadline_tb, now_tb);
+            let ticks = hdec_ticks_until(deadline_tb, now_tb);
             if (ticks as i64) < 0 {
                 past_deadline();
             }
@@ -147,7 +149,6 @@ impl Host {
         let vtb = spr::read::<{ spr::VTB }>();
         // SAFETY: the caller's promise; every register gets the value that it had.
         unsafe {
-            spr::write::<{ spr::HDEC }>(HDEC_FAR);
             spr::write::<{ spr::DAWRX }>(0);
             spr::write::<{ spr::CIABR }>(0);
             macro_rules! load {
@@ -160,8 +161,9 @@ impl Host {
             }
             spr::write::<{ spr::PCR }>(self.pcr);
             spr::write::<{ spr::CTRL_WRITE }>(self.ctrl);
-            let dec = ticks_until(self.dec_expires_tb, op::time_tb());
-            spr::write::<{ spr::DEC }>(dec);
+            let now_tb = op::time_tb();
+            spr::write::<{ spr::DEC }>(ticks_until(self.dec_expires_tb, now_tb));
+            spr::write::<{ spr::HDEC }>(ticks_until(self.hdec_expires_tb, now_tb));
             spr::write::<{ spr::HFSCR }>(self.hfscr);
             spr::write::<{ spr::LPCR }>(self.lpcr);
             self.space.switch();

@@ -9,8 +9,8 @@ use hcalls::exit::ExitReason;
 use hcalls::trace::Event;
 use hcalls::{VcpuPage, papr};
 use platform::decrementer::ticks_until;
-use platform::thread;
 use platform::xics::XISR_IPI;
+use platform::{guest, thread};
 use zerocopy::big_endian::U64;
 
 /// Leave the guest and let the host see to it.
@@ -123,15 +123,15 @@ fn cede(vcpu: &mut VcpuPage) -> u64 {
 #[inline(never)]
 fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     let since_tb = op::time_tb();
-    let dec = spr::read::<{ spr::DEC }>() as u32 as i32;
-    let expires_tb = since_tb.wrapping_add(i64::from(dec) as u64);
     let deadline_tb = seat.core.deadline_tb.load(Relaxed);
     let mut struck = false;
-    // SAFETY: DEC is the guest's, and is set right again below; HDEC doesn't wake a nap (L4), so
+    // SAFETY: the page is this thread's. DEC is the guest's, and is set right again below; HDEC doesn't wake a nap (L4), so
     // DEC stands in for it. HRMOR is the firmware's and HILE off all through a run.
     unsafe {
-        let until = ticks_until(deadline_tb, since_tb) as u32 as i32;
-        spr::write::<{ spr::DEC }>(u64::from(dec.min(until) as u32));
+        guest::note_dec(vcpu);
+        let until = |until_tb| ticks_until(until_tb, since_tb) as i64;
+        let ticks = until(vcpu.sprs.dec_expires_tb.get()).min(until(deadline_tb));
+        spr::write::<{ spr::DEC }>(ticks as u64);
         if !inject::pending(vcpu) {
             trace::note(Event::Nap, || (seat.whom(), IN_CEDE));
             let srr1 = nap::nap();
@@ -139,7 +139,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
             trace::note(Event::Wake, || (seat.whom(), trace::cause(srr1)));
         }
         let now_tb = op::time_tb();
-        spr::write::<{ spr::DEC }>(ticks_until(expires_tb, now_tb));
+        guest::set_dec(vcpu, now_tb);
         vcpu.firmware.ceded_tb.set(
             vcpu.firmware
                 .ceded_tb

@@ -10,9 +10,8 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use hcalls::VcpuPage;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::partition::{LPCR_AIL_3, LPCR_ILE};
-use platform::decrementer::ticks_until;
-use platform::guest;
-use platform::world;
+use platform::decrementer::hdec_ticks_until;
+use platform::{guest, world};
 
 /// How often a thread looks whether its guest has enabled interrupts: 20 µs.
 const POLL_TB: u64 = 10_240;
@@ -97,7 +96,7 @@ fn wait_for_guest(seat: Seat) {
 
 /// Sets the core's HDEC to the end of the run, or to the next look at a waiting guest.
 pub fn arm_hdec(seat: &Seat, deadline_tb: u64, now_tb: u64) {
-    let ticks = ticks_until(deadline_tb, now_tb);
+    let ticks = hdec_ticks_until(deadline_tb, now_tb);
     let polling = seat.core.at_leaving.load(Relaxed) & POLLING != 0;
     let soon = if polling && ticks as u32 as i32 > POLL_TB as i32 {
         POLL_TB

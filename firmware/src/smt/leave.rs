@@ -134,7 +134,7 @@ fn depart_watched(thread: &'static Thread, page: *mut VcpuPage, reason: ExitReas
 impl Seat {
     fn reason(self, page: *mut VcpuPage, vector: u64) -> Option<ExitReason> {
         Some(match vector {
-            HDEC => return self.hdec(),
+            HDEC => return self.hdec(page),
             HYPERCALL => ExitReason::try_from(told(page)).unwrap_or(ExitReason::Unexpected),
             0x500 => return self.external(),
             0xe80 => return None,
@@ -152,7 +152,7 @@ impl Seat {
 
     /// The hypervisor decrementer, when no sibling has left: a thread of this core has been struck in the
     /// firmware, the time is up, or it is an old one.
-    fn hdec(self) -> Option<ExitReason> {
+    fn hdec(self, page: *mut VcpuPage) -> Option<ExitReason> {
         if self.core.struck.load(Relaxed) != 0 {
             return Some(ExitReason::SystemReset);
         }
@@ -162,6 +162,12 @@ impl Seat {
             return Some(ExitReason::Deadline);
         }
         inject::arm_hdec(&self, deadline_tb, now_tb);
+        // Lest the guest's own wraps that has expired, or expires that has not.
+        // SAFETY: this thread's page, whose guest is in this thread.
+        unsafe {
+            guest::note_dec(page);
+            guest::set_dec(page, now_tb);
+        }
         self.pulled()
     }
 

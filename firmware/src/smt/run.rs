@@ -19,6 +19,7 @@ use hcalls::run::{
 };
 use hcalls::trace::Event;
 use hcalls::{Status, VcpuPage};
+use platform::decrementer::earliest_tb;
 use platform::real;
 use platform::space::forget_translations;
 use platform::thread::{self, Thread};
@@ -316,10 +317,10 @@ impl Run {
         let expires_tb = |slot: usize| {
             let page = real::ptr(self.vcore.pages[slot].load(Relaxed)).cast::<VcpuPage>();
             // SAFETY: the run still owns the page; its thread has reported.
-            let expires_tb = unsafe { (*page).sprs.dec_expires_tb.get() };
-            expires_tb.wrapping_sub(offset_tb)
+            unsafe { (*page).sprs.dec_expires_tb.get() }
         };
-        Slots(ceded).map(expires_tb).min().unwrap_or(NO_DECREMENTER)
+        let all_tb = Slots(ceded).map(expires_tb);
+        earliest_tb(all_tb, offset_tb, op::time_tb()).unwrap_or(NO_DECREMENTER)
     }
 
     #[inline(always)]

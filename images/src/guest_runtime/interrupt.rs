@@ -15,8 +15,13 @@ pub fn set_handler(handler: Handler) {
 
 /// Puts this vcpu's decrementer as far off as it goes (2^31 ticks).
 pub fn stop_decrementer() {
+    set_decrementer(0x7fff_ffff);
+}
+
+/// Sets this vcpu's decrementer.
+pub fn set_decrementer(ticks: u64) {
     // SAFETY: nothing but the interrupt depends on the decrementer.
-    unsafe { super::spr::write::<{ super::spr::DEC }>(0x7fff_ffff) }
+    unsafe { super::spr::write::<{ super::spr::DEC }>(ticks) }
 }
 
 /// From the vectors. The answer is 1 if the guest goes on, 0 if the host has to be told.

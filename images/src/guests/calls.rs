@@ -5,7 +5,7 @@ use hcalls::papr::ANYONE;
 
 use images::behaviour::calls::*;
 use images::guest_calls::DIGEST_BYTES;
-use images::guest_runtime::{Vcpu, hcall, spr};
+use images::guest_runtime::{Vcpu, hcall, interrupt, spr};
 
 images::guest!(calls);
 
@@ -30,6 +30,13 @@ fn calls(vcpu: Vcpu) -> ! {
         CONFER if index == 0 => repeat(vcpu.args[1], || hcall::confer(ANYONE, 0)),
         PROD_OTHER if index == 0 => repeat(vcpu.args[1], || hcall::prod(1)),
         TELL_TIME => loop {
+            hcall::report(STEP, &[index, spr::read::<{ spr::TB }>()]);
+        },
+        TELL_DEC => loop {
+            hcall::report(STEP, &[index, spr::read::<{ spr::DEC }>()]);
+        },
+        SET_DEC => loop {
+            interrupt::set_decrementer(vcpu.args[1]);
             hcall::report(STEP, &[index, spr::read::<{ spr::TB }>()]);
         },
         REPORT_THEN_SPIN => {

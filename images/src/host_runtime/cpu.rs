@@ -142,9 +142,9 @@ mod machine {
 
 pub use machine::*;
 
-/// Waits until the time base has reached `tb`.
+/// Waits until the time base has reached `tb`, which may have passed, even before the time base began.
 pub fn wait_until(tb: u64) {
-    while time_base() < tb {
+    while (time_base().wrapping_sub(tb) as i64) < 0 {
         relax();
     }
 }

@@ -6,6 +6,7 @@ pub mod calls;
 pub mod console;
 pub mod cores;
 pub mod cpu;
+pub mod decrementers;
 mod entry;
 pub mod fatal;
 pub mod guest;

@@ -13,6 +13,7 @@ mod core_wide;
 mod cores;
 mod creation;
 mod cycles;
+mod expired;
 mod fences;
 mod garbage;
 mod hostile;
@@ -93,6 +94,10 @@ const TESTS: &[Test] = &[
         "decrementer_out_of_reach",
         waiting::decrementer_out_of_reach,
     ),
+    ("decrementer_past", expired::decrementer_past),
+    ("decrementer_far", expired::decrementer_far),
+    ("decrementer_set", expired::decrementer_set),
+    ("host_decrementers", expired::host_decrementers),
     ("external", waiting::external),
     ("doorbell", waiting::doorbell),
     ("registers", registers::registers),
