@@ -1,7 +1,8 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
+use crate::entries::{FIRST, ORDINARY, TRACED};
 use crate::host_tree::{self, HostTreeParams, SmtParams};
-use crate::smt::{calls, check, cores, exported, hypercall, inject, leave, run, seat, struck};
-use crate::{epitaph, heap, nvram, opal, settings, symbol_map, trace};
+use crate::smt::{calls, check, cores, exported, hosts, inject, seat};
+use crate::{end, heap, layout, machine, nvram, opal, settings, symbol_map, trace};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -9,33 +10,22 @@ use asm::{BASE, op};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::run::CoreState;
 use log::{LevelFilter, error, info, warn};
-use platform::bmc::{self, Power};
+use platform::bmc;
 use platform::log_ring::RING;
 use platform::memory::{MemoryMap, Owner};
 use platform::psi::Psi;
 use platform::region::Region;
-use platform::thread::{self, Entries, HostStart, Thread};
+use platform::thread::{self, HostStart, Thread};
 use platform::tree::{self, LpcBus, Machine, TreeError, UartPort};
 use platform::xics::Icp;
-use platform::{console, logger, payload, real, space, world};
+use platform::{console, logger, payload, real, space};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
-use spin::Once;
 
 /// How long the boot waits for all threads to answer: 10 s.
 const PATIENCE_TB: u64 = 10 * 512_000_000;
 
 /// What r7 tells a payload of the memory that it may use from the start.
 const PAYLOAD_BYTES: u64 = 0x4000_0001;
-
-pub const ENTRIES: Entries = Entries {
-    woken: seat::first_woken,
-    fault: epitaph::fault,
-    struck: struck::struck,
-    hypercall: hypercall::serve,
-    left: leave::left,
-    opal: opal::call,
-    run: run::run,
-};
 
 /// The boot thread, on the early stack. `tree_real` is where the machine's tree lies.
 pub fn main(tree_real: u64) -> ! {
@@ -47,11 +37,11 @@ pub fn main(tree_real: u64) -> ! {
     match prepare(tree_real) {
         Ok(start) => {
             info!("catnap: to the host at {:#x}", start.pc);
-            opal::cpu::begin_host(start)
+            hosts::begin_host(start)
         }
         Err(why) => {
             error!("catnap: can't boot: {why}");
-            power_off()
+            end::power_off()
         }
     }
 }
@@ -65,7 +55,7 @@ fn prepare(tree_real: u64) -> Result<HostStart, String> {
             return Err(why.to_string());
         }
     };
-    let machine = MACHINE.call_once(|| machine);
+    let machine = machine::keep(machine);
     if let Some(bus) = &machine.lpc {
         start_console(bus);
     }
@@ -119,7 +109,7 @@ fn start_console(bus: &LpcBus) {
 fn map_memory(machine: &Machine, tree_real: u64, tree_bytes: u64) -> Result<MemoryMap, String> {
     let mut memory = MemoryMap::new(&machine.ram);
     let region = |start, len_bytes| Region::new(start, len_bytes).ok_or("a region wraps around");
-    let firmware = region(BASE, heap::REGION_BYTES)?;
+    let firmware = region(BASE, layout::REGION_BYTES)?;
     let mut reserve = |region, owner, name| {
         memory
             .reserve(region, owner, name)
@@ -144,7 +134,7 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
             let icp = unsafe { Icp::new(core.icp[ptid]) };
             let pir = core.servers[ptid];
             let thread = Thread::new(pir, ptid, record, icp);
-            let thread = thread.create(&ENTRIES).ok_or("no memory for all threads")?;
+            let thread = thread.create(&FIRST).ok_or("no memory for all threads")?;
             if pir == thread::pir() {
                 boot_thread = Some(thread);
             }
@@ -210,7 +200,7 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
     enable_interrupts(machine);
     if hosts_threads(machine) == ThreadsOf::Host {
         info!("catnap: the host has all threads");
-        opal::cpu::release_all(thread::current());
+        hosts::release_all(thread::current());
     }
     let tree = host_tree(machine, fdt, threads_per_core)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
@@ -259,7 +249,7 @@ fn enable_interrupts(machine: &Machine) {
     // SAFETY: the bus is as the machine's tree says.
     let bridge = machine.lpc.and_then(|bus| unsafe { Psi::of(&bus) });
     if let Some(bridge) = bridge {
-        bridge.init(opal::cpu::hosts_first_pir());
+        bridge.init(hosts::hosts_first_pir());
         opal::xive::init(bridge);
         console::enable_interrupts();
         bmc::enable_interrupts(machine, op::time_tb());
@@ -272,10 +262,10 @@ fn core_pirs(core: &tree::Core) -> impl Iterator<Item = u32> + '_ {
 
 /// Builds the host's tree in the firmware's own memory; answers its real address.
 fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, String> {
-    let firmware = Region::new(BASE, heap::REGION_BYTES).ok_or("the region wraps around")?;
+    let firmware = Region::new(BASE, layout::REGION_BYTES).ok_or("the region wraps around")?;
     let symbols = symbol_map::keep();
     let pirs: Vec<u32> = machine.cores.iter().flat_map(core_pirs).collect();
-    let trace = trace::switch::init(&pirs);
+    let trace = trace::switch::init(&pirs, [&ORDINARY, &TRACED]);
     let calls = opal::stats::init(pirs.into_iter());
     let exports = [
         ("symbol_map", symbols),
@@ -289,13 +279,13 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
         .collect();
     let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
     let params = HostTreeParams {
-        boot_pir: opal::cpu::hosts_first_pir(),
+        boot_pir: hosts::hosts_first_pir(),
         all_threads: hosts_threads(machine) == ThreadsOf::Host,
         opal_base: BASE,
         opal_entry: asm::opal::entry_real(),
-        opal_runtime_len: heap::REGION_BYTES,
+        opal_runtime_len: layout::REGION_BYTES,
         memcons: RING.memcons_address(),
-        nvram_bytes: nvram::NVRAM_BYTES as u32,
+        nvram_bytes: layout::NVRAM_BYTES as u32,
         ipmi_event: opal::ipmi::EVENT_NUMBER,
         version: concat!("catnap-", env!("CARGO_PKG_VERSION")),
         reserved: &[("catnap-firmware", firmware)],
@@ -314,48 +304,4 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
     let mut words = alloc::vec![0u64; tree.len().div_ceil(8)].into_boxed_slice();
     zerocopy::IntoBytes::as_mut_bytes(&mut words[..])[..tree.len()].copy_from_slice(&tree);
     Ok(real::address(Box::leak(words).as_ptr()))
-}
-
-static MACHINE: Once<Machine> = Once::new();
-
-/// The machine, once it has been read.
-pub fn machine() -> Option<&'static Machine> {
-    MACHINE.get()
-}
-
-/// Ends the machine, by the BMC if there is one.
-pub fn power_off() -> ! {
-    finish(Power::Off, "powered off")
-}
-
-/// Starts the machine anew.
-pub fn reboot() -> ! {
-    finish(Power::Reset, "reset")
-}
-
-/// Asks the BMC; without one, or if it refuses, the service processor, which can only switch off.
-/// In the end this thread sleeps.
-fn finish(power: Power, done: &str) -> ! {
-    // The machine may be gone before a line that comes later is out.
-    match MACHINE.get().filter(|machine| machine.has_bmc()) {
-        Some(machine) => {
-            info!("catnap: {done}: the BMC is asked");
-            console::drain();
-            if let Err(why) = bmc::power(machine, power, op::time_tb) {
-                error!("catnap: {why}; the machine ends here");
-                console::drain();
-                world::call_attention();
-            }
-        }
-        None => {
-            info!("catnap: {done}: no BMC, so the machine ends here");
-            console::drain();
-            world::call_attention();
-        }
-    }
-    if thread::try_current().is_some() {
-        let core = cores::of(thread::current());
-        thread::take_from_host(core.state() != CoreState::Released);
-    }
-    thread::stop()
 }

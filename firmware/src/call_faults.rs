@@ -32,6 +32,37 @@ impl fmt::Display for Ended {
     }
 }
 
+#[cfg(target_arch = "powerpc64")]
+mod told {
+    use super::Ended;
+    use platform::thread;
+    use skiboot_compat::calls::Token;
+
+    /// Says once what a call has done wrong; or, with locks, a VCORE_RUN since the call before. The host
+    /// goes on, for as long as nobody wants that lock.
+    #[cold]
+    pub fn complain(token: u64, ended: Ended) {
+        if ended.locks == 0 {
+            log::warn!("call {token} {ended}");
+        } else {
+            // The log's own lock may be the one.
+            platform::logger::emergency(format_args!("call {token} {ended}"));
+            thread::forget_locks();
+        }
+    }
+
+    /// For calls that don't return: as `opal::call` looks after every other one.
+    pub fn leaves_no_lock(token: Token) {
+        let locks = thread::locks_held();
+        if locks != 0 {
+            complain(token as u64, Ended { locks, took_tb: 0 });
+        }
+    }
+}
+
+#[cfg(target_arch = "powerpc64")]
+pub use told::{complain, leaves_no_lock};
+
 #[cfg(test)]
 mod tests {
     extern crate std;

@@ -86,7 +86,7 @@ pub fn panic(info: &PanicInfo) -> ! {
 /// Walks the back chain; stops at anything that can't be a stack of the firmware's (ELFv2 ABI
 /// 2.2.2: back chain at 0, return address at 16 of the caller's frame).
 fn backtrace(mut sp: u64) {
-    let region = asm::BASE | asm::EA_REAL..(asm::BASE | asm::EA_REAL) + crate::heap::REGION_BYTES;
+    let region = asm::BASE | asm::EA_REAL..(asm::BASE | asm::EA_REAL) + crate::layout::REGION_BYTES;
     for _ in 0..BACKTRACE_FRAMES {
         if !region.contains(&sp) || sp & 7 != 0 {
             return;

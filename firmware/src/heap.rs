@@ -1,8 +1,7 @@
 //! The firmware's heap: what is left of its region behind the image.
 //!
 //! Only booting and the making of trees allocate; no call that a running host makes does.
-use crate::nvram::NVRAM_BYTES;
-use asm::BASE;
+use crate::layout::NVRAM_START;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use platform::lock::Lock;
@@ -11,10 +10,6 @@ use platform::zero::zero;
 use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::Manual;
-
-/// The firmware's region: image, heap, and from the heap all threads' areas and stacks; NVRAM at the
-/// end.
-pub const REGION_BYTES: u64 = 32 << 20;
 
 unsafe extern "C" {
     static image_end: u8;
@@ -50,13 +45,13 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-/// Gives the heap its memory, from the end of the image to the end of the region.
+/// Gives the heap its memory, from the end of the image to NVRAM.
 ///
 /// # Safety
 /// Called once, by the boot thread; the region is RAM that nothing else uses.
 pub unsafe fn init() {
     let start = real::address(&raw const image_end);
-    let len_bytes = (BASE + REGION_BYTES - NVRAM_BYTES - start) as usize;
+    let len_bytes = (NVRAM_START - start) as usize;
     // SAFETY: the caller's promise; image_end lies in the region by the size of the image.
     let claimed = unsafe { HEAP.0.lock().claim(real::ptr(start), len_bytes) };
     assert!(claimed.is_some(), "no room for a heap behind the image");

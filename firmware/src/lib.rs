@@ -8,6 +8,8 @@
 extern crate alloc;
 
 #[cfg(not(loom))]
+pub mod args;
+#[cfg(not(loom))]
 pub mod call_faults;
 #[cfg(not(loom))]
 pub mod host_tree;
@@ -23,9 +25,17 @@ pub mod vcore;
 #[cfg(target_arch = "powerpc64")]
 pub mod boot;
 #[cfg(target_arch = "powerpc64")]
+pub mod end;
+#[cfg(target_arch = "powerpc64")]
+pub mod entries;
+#[cfg(target_arch = "powerpc64")]
 pub mod epitaph;
 #[cfg(target_arch = "powerpc64")]
 pub mod heap;
+#[cfg(target_arch = "powerpc64")]
+pub mod layout;
+#[cfg(target_arch = "powerpc64")]
+pub mod machine;
 #[cfg(target_arch = "powerpc64")]
 pub mod nvram;
 #[cfg(target_arch = "powerpc64")]

@@ -1,13 +1,8 @@
 //! NVRAM: a piece of the firmware's own memory that no reset clears. It lasts as long as the machine
 //! has power.
-use asm::BASE;
+use crate::layout::{NVRAM_BYTES, NVRAM_START};
 use platform::lock::{Lock, LockGuard};
 use platform::{nvram, real};
-
-/// Bytes of it.
-pub const NVRAM_BYTES: u64 = 64 * 1024;
-/// It lies at the end of the firmware's region.
-const START: u64 = BASE + crate::heap::REGION_BYTES - NVRAM_BYTES;
 
 /// The memory, for who holds the lock.
 pub struct Nvram(());
@@ -22,7 +17,7 @@ pub fn lock() -> LockGuard<'static, Nvram> {
 impl Nvram {
     pub fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the firmware's own memory, kept from the heap; `self` is the one who may use it.
-        unsafe { core::slice::from_raw_parts_mut(real::ptr(START), NVRAM_BYTES as usize) }
+        unsafe { core::slice::from_raw_parts_mut(real::ptr(NVRAM_START), NVRAM_BYTES as usize) }
     }
 }
 

@@ -8,15 +8,18 @@
 mod ring;
 
 #[cfg(target_arch = "powerpc64")]
-mod entries;
-#[cfg(target_arch = "powerpc64")]
 pub mod switch;
 
-#[cfg(target_arch = "powerpc64")]
-pub use entries::cause;
 pub use ring::Ring;
 
+#[cfg(target_arch = "powerpc64")]
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hcalls::trace::{Event, NO_SLOT, NO_VCORE};
+
+/// What ended a nap: SRR1 42:45.
+pub fn cause(srr1: u64) -> u32 {
+    (srr1 >> 18) as u32 & 0xf
+}
 
 /// Whom an event is about: nobody, a vcore, or a vcpu of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +88,27 @@ pub fn note(event: Event, of: impl FnOnce() -> (Whom, u32)) {
 #[inline]
 fn cold() {}
 
+/// By core, as PIRs number them: how far its time base is ahead of the host's, in its present run.
+#[cfg(target_arch = "powerpc64")]
+static OFFSETS_TB: [AtomicU64; CORES] = [const { AtomicU64::new(0) }; CORES];
+#[cfg(target_arch = "powerpc64")]
+const CORES: usize = asm::opal::PIR_LIMIT >> THREAD_BITS;
+/// Bits of a PIR that number a core's threads.
+#[cfg(target_arch = "powerpc64")]
+const THREAD_BITS: u32 = hcalls::MAX_THREADS.trailing_zeros();
+
+/// The core with that PIR counts its time base so far ahead of the host's from now on.
+#[cfg(target_arch = "powerpc64")]
+pub fn set_offset(pir: u32, offset_tb: u64) {
+    OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].store(offset_tb, Relaxed);
+}
+
 /// The host's time base.
 fn time_tb() -> u64 {
     #[cfg(target_arch = "powerpc64")]
     {
-        let core = crate::smt::cores::of(platform::thread::current());
-        let offset_tb = core.offset_tb.load(core::sync::atomic::Ordering::Relaxed);
+        let pir = platform::thread::current().pir;
+        let offset_tb = OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].load(Relaxed);
         asm::op::time_tb().wrapping_sub(offset_tb)
     }
     #[cfg(not(target_arch = "powerpc64"))]

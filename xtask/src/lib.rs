@@ -25,3 +25,6 @@ pub mod test;
 pub mod told;
 pub mod toolchain;
 pub mod trace;
+
+#[cfg(test)]
+mod rooms_tests;

@@ -1,5 +1,5 @@
 //! OPAL's console calls: terminal 0 is the machine's UART.
-use super::event;
+use super::event_bits;
 use super::host_memory::{fetch, slice, store};
 use asm::op;
 use hcalls::Status;
@@ -44,7 +44,7 @@ pub fn read(terminal: u64, len_at: u64, buffer: u64) -> Status {
         return Status::Parameter;
     };
     let (read, more) = console::read(buffer);
-    event::update(EVENT_CONSOLE_INPUT, more);
+    event_bits::update(EVENT_CONSOLE_INPUT, more);
     tell(len_at, read)
 }
 

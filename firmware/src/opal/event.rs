@@ -3,36 +3,20 @@
 //! An event bit is a level: it is set for as long as there is something to fetch. Whatever the
 //! firmware has to do now and then is done when a host asks for events, or tells of an interrupt.
 use super::host_memory::store;
-use super::{ipmi, message};
+use super::{event_bits, ipmi, message};
 use crate::smt::exported;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hcalls::Status;
 use platform::console;
 use platform::psi::{self, MASKED};
 use skiboot_compat::console::{EVENT_CONSOLE_INPUT, EVENT_MESSAGE};
 
-static EVENTS: AtomicU64 = AtomicU64::new(0);
-
-/// Sets or clears an event.
-pub fn update(event: u64, on: bool) {
-    match on {
-        true => EVENTS.fetch_or(event, Relaxed),
-        false => EVENTS.fetch_and(!event, Relaxed),
-    };
-}
-
-/// A host begins: it finds the events that are there still.
-pub fn forget() {
-    EVENTS.store(0, Relaxed);
-}
-
 /// Looks after the devices and answers all events.
 fn look() -> u64 {
-    update(EVENT_CONSOLE_INPUT, console::has_input());
-    update(EVENT_MESSAGE, message::is_pending());
+    event_bits::update(EVENT_CONSOLE_INPUT, console::has_input());
+    event_bits::update(EVENT_MESSAGE, message::is_pending());
     ipmi::look();
     exported::look();
-    EVENTS.load(Relaxed)
+    event_bits::all()
 }
 
 /// OPAL_POLL_EVENTS: address of an event mask, or 0.

@@ -1,5 +1,5 @@
 //! A host begins, and a host ends: how its interrupts are taken, and what becomes of its guests.
-use super::{event, message, quiesce};
+use super::{event_bits, message, quiesce};
 use crate::smt::calls;
 use crate::smt::cores;
 use crate::smt::objects::{self, PARTITIONS};
@@ -36,7 +36,7 @@ fn forget_host() {
     bmc::forget_hosts();
     message::forget();
     quiesce::resume();
-    event::forget();
+    event_bits::forget();
 }
 
 /// Whether the calling thread is the only one that the host has.

@@ -1,7 +1,7 @@
 //! Messages between the host and the BMC.
-use super::event;
+use super::event_bits;
 use super::host_memory::{fetch, slice, store};
-use crate::boot;
+use crate::machine;
 use asm::op;
 use hcalls::Status;
 use platform::bmc::{self, Message, Refusal};
@@ -13,15 +13,15 @@ pub const EVENT_NUMBER: u32 = 63;
 
 /// Goes on with what is under way.
 pub fn look() {
-    let Some(machine) = boot::machine().filter(|machine| machine.has_bmc()) else {
+    let Some(machine) = machine::machine().filter(|machine| machine.has_bmc()) else {
         return;
     };
-    event::update(EVENT, bmc::look(machine, op::time_tb()));
+    event_bits::update(EVENT, bmc::look(machine, op::time_tb()));
 }
 
 /// OPAL_IPMI_SEND: interface, message, its length. BUSY: another is under way.
 pub fn send(interface: u64, message_at: u64, len_bytes: u64) -> Status {
-    let Some(machine) = boot::machine().filter(|machine| machine.has_bmc()) else {
+    let Some(machine) = machine::machine().filter(|machine| machine.has_bmc()) else {
         return Status::Unsupported;
     };
     let too_long = len_bytes > (HEADER_LEN + platform::bt::MESSAGE_BYTES) as u64;
@@ -61,7 +61,7 @@ pub fn receive(interface: u64, buffer_at: u64, len_at: u64) -> Status {
     };
     room[..HEADER_LEN].copy_from_slice(&[VERSION, response.function, response.command]);
     room[HEADER_LEN..].copy_from_slice(response.data());
-    event::update(EVENT, false);
+    event_bits::update(EVENT, false);
     match store(len_at, (len(&response) as u64).to_be_bytes()) {
         Some(()) => Status::Success,
         None => Status::Parameter,

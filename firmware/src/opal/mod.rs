@@ -4,6 +4,7 @@
 pub mod console;
 pub mod cpu;
 pub mod event;
+mod event_bits;
 pub mod hmi;
 pub mod host;
 mod host_memory;
@@ -18,12 +19,11 @@ pub mod stats;
 mod table;
 pub mod xive;
 
-use crate::call_faults::Ended;
-use crate::smt::calls::Args;
+use crate::args::Args;
+use crate::call_faults::{Ended, complain};
 use asm::op;
 use hcalls::Status;
 use platform::thread;
-use skiboot_compat::calls::Token;
 use table::{Function, Served};
 
 /// From assembly, on the thread's own stack: `args` are r3–r10, and r4–r9 on return.
@@ -75,38 +75,4 @@ fn refusals_told(token: u64, function: fn(&mut Args) -> Status, args: &mut Args)
         );
     }
     status
-}
-
-/// Says once what a call has done wrong; or, with locks, a VCORE_RUN since the call before. The host
-/// goes on, for as long as nobody wants that lock.
-#[cold]
-fn complain(token: u64, ended: Ended) {
-    if ended.locks == 0 {
-        log::warn!("call {token} {ended}");
-    } else {
-        // The log's own lock may be the one.
-        platform::logger::emergency(format_args!("call {token} {ended}"));
-        thread::forget_locks();
-    }
-}
-
-/// For calls that don't return: as [`call`] looks after every other one.
-fn leaves_no_lock(token: Token) {
-    let locks = thread::locks_held();
-    if locks != 0 {
-        complain(token as u64, Ended { locks, took_tb: 0 });
-    }
-}
-
-/// OPAL_TEST: nothing; shows that calls work.
-fn test(_anything: u64) -> Status {
-    Status::Success
-}
-
-/// OPAL_CHECK_TOKEN: token → 1 if it is served.
-fn check_token(token: u64) -> Status {
-    match table::find(token).is_some() {
-        true => Status::Present,
-        false => Status::Success,
-    }
 }

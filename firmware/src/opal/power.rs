@@ -5,7 +5,7 @@ use hcalls::Status;
 /// OPAL_CEC_POWER_DOWN: request.
 pub fn down(_kind: u64) -> Status {
     match host::end_guests() {
-        true => crate::boot::power_off(),
+        true => crate::end::power_off(),
         false => Status::Busy,
     }
 }
@@ -13,7 +13,7 @@ pub fn down(_kind: u64) -> Status {
 /// OPAL_CEC_REBOOT.
 pub fn reboot() -> Status {
     match host::end_guests() {
-        true => crate::boot::reboot(),
+        true => crate::end::reboot(),
         false => Status::Busy,
     }
 }

@@ -1,13 +1,13 @@
 //! The time of day.
 use super::host_memory::store;
-use crate::boot;
+use crate::machine;
 use hcalls::Status;
 use platform::rtc::{self, Time};
 use skiboot_compat::rtc as format;
 
 /// OPAL_RTC_READ: addresses of date (four bytes) and time of day (eight bytes).
 pub fn read(date_at: u64, time_of_day_at: u64) -> Status {
-    let Some(machine) = boot::machine().filter(|machine| rtc::is_there(machine)) else {
+    let Some(machine) = machine::machine().filter(|machine| rtc::is_there(machine)) else {
         return Status::Unsupported;
     };
     let Some(time) = rtc::read(machine) else {
@@ -25,7 +25,7 @@ pub fn read(date_at: u64, time_of_day_at: u64) -> Status {
 
 /// OPAL_RTC_WRITE: date, time of day.
 pub fn write(date: u64, time_of_day: u64) -> Status {
-    let Some(machine) = boot::machine().filter(|machine| rtc::is_there(machine)) else {
+    let Some(machine) = machine::machine().filter(|machine| rtc::is_there(machine)) else {
         return Status::Unsupported;
     };
     let Ok(date) = u32::try_from(date) else {

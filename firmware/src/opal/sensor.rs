@@ -1,6 +1,6 @@
 //! Sensors: the temperature of each core.
 use super::host_memory::store;
-use crate::boot;
+use crate::machine;
 use hcalls::Status;
 use platform::dts;
 use platform::xscom::Xscom;
@@ -30,7 +30,7 @@ fn stored(stored: Option<()>) -> Status {
 
 /// A sensor is named by the PIR of its core's thread 0.
 fn celsius(sensor: u64) -> Result<u8, Status> {
-    let machine = boot::machine().ok_or(Status::Unsupported)?;
+    let machine = machine::machine().ok_or(Status::Unsupported)?;
     let core = machine
         .cores
         .iter()

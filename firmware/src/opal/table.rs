@@ -3,7 +3,8 @@
 use super::{
     console, cpu, event, hmi, host, ipmi, message, nvram, power, quiesce, rtc, sensor, xive,
 };
-use crate::smt::calls::{self, Args};
+use crate::args::Args;
+use crate::smt::{calls, claim};
 use crate::trace::switch;
 use hcalls::{Status, Token};
 use skiboot_compat::calls::{CALLS, Token as Opal};
@@ -33,7 +34,7 @@ use Function::{Of0, Of1, Of2, Of3, Registers};
 pub const COUNT: usize = ROWS.len();
 
 const ROWS: &[(u64, Function)] = &[
-    (Opal::Test as u64, Of1(super::test)),
+    (Opal::Test as u64, Of1(test)),
     (Opal::ConsoleWrite as u64, Of3(console::write)),
     (Opal::ConsoleRead as u64, Of3(console::read)),
     (Opal::RtcRead as u64, Of2(rtc::read)),
@@ -54,7 +55,7 @@ const ROWS: &[(u64, Function)] = &[
     (Opal::QueryCpuStatus as u64, Of2(cpu::query_status)),
     (Opal::ReturnCpu as u64, Of0(cpu::give_back)),
     (Opal::ReinitCpus as u64, Of1(host::reinit_cpus)),
-    (Opal::CheckToken as u64, Of1(super::check_token)),
+    (Opal::CheckToken as u64, Of1(check_token)),
     (Opal::GetMsg as u64, Of2(message::get)),
     (Opal::SyncHostReboot as u64, Of0(host::sync_reboot)),
     (Opal::SensorRead as u64, Of3(sensor::read)),
@@ -67,7 +68,7 @@ const ROWS: &[(u64, Function)] = &[
     (Opal::SensorReadU64 as u64, Of3(sensor::read_u64)),
     (Opal::HandleHmi2 as u64, Of1(hmi::handle2)),
     (Token::SmtQuery as u64, Registers(calls::smt_query)),
-    (Token::CoreClaim as u64, Registers(cpu::claim)),
+    (Token::CoreClaim as u64, Registers(claim::claim)),
     (
         Token::PartitionCreate as u64,
         Registers(calls::partition_create),
@@ -186,4 +187,17 @@ const fn arguments(token: u64) -> u8 {
         at += 1;
     }
     CALLS[at].arguments
+}
+
+/// OPAL_TEST: nothing; shows that calls work.
+fn test(_anything: u64) -> Status {
+    Status::Success
+}
+
+/// OPAL_CHECK_TOKEN: token → 1 if it is served.
+fn check_token(token: u64) -> Status {
+    match find(token).is_some() {
+        true => Status::Present,
+        false => Status::Success,
+    }
 }

@@ -4,6 +4,7 @@ use super::check;
 use super::cores::{self, Core};
 use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
 use super::objects::{PARTITIONS, Refusal, Vcore};
+use crate::args::{Args, wrong};
 use crate::trace::{self, Whom};
 use crate::vcore::entry::Request;
 use crate::vcore::roster::{Change, State};
@@ -19,16 +20,6 @@ use platform::lock::LowPriority;
 use platform::real;
 use spin::RelaxStrategy;
 use zerocopy::big_endian::U64;
-
-/// A call's registers.
-pub type Args = [u64; 8];
-
-/// Argument `number` (1 for r3) is wrong: r4 says which.
-#[cold]
-pub fn wrong(args: &mut Args, number: u64) -> Status {
-    args[1] = number;
-    Status::Parameter
-}
 
 /// A run lasts at most as long as HDEC's 32 bits can count twice over; longer deadlines are legal.
 const MAX_RUN_TB: u64 = u64::MAX >> 1;

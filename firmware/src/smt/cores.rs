@@ -31,7 +31,7 @@ pub const NOBODY: u64 = u64::MAX << FIRST_SLOT_SHIFT;
 pub struct Core {
     /// Who is called to run which vcpu. A letter is the vcore's address with the slot below it.
     pub seating: Seating,
-    /// By ptid: where the host wants the thread to start (`opal::cpu`); 0 for nowhere.
+    /// By ptid: where the host wants the thread to start (`smt::hosts`); 0 for nowhere.
     pub host_starts: [AtomicU64; MAX_THREADS],
     /// What became of the vcpus of the present run.
     pub fates: Fates,
@@ -71,8 +71,6 @@ pub struct Core {
     pub claiming: AtomicU8,
     /// The vcore that a fenced core still owes an answer for: its address, or 0.
     pub owing: AtomicU64,
-    /// How far the core's time base is ahead of the host's, in the present run.
-    pub offset_tb: AtomicU64,
     /// By partition's index: the handle of the partition that was here last. What the core has
     /// translated for an older one of the same LPID is forgotten when another comes.
     partitions: [AtomicU64; MAX_PARTITIONS],
@@ -111,7 +109,6 @@ impl Core {
             parked: AtomicU8::new(0),
             claiming: AtomicU8::new(0),
             owing: AtomicU64::new(0),
-            offset_tb: AtomicU64::new(0),
             partitions: [const { AtomicU64::new(0) }; MAX_PARTITIONS],
             is_hosts: AtomicBool::new(false),
             spurious: AtomicU64::new(0),

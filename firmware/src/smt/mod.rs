@@ -15,7 +15,11 @@ pub mod objects;
 pub mod machine_tests;
 
 #[cfg(target_arch = "powerpc64")]
+pub mod claim;
+#[cfg(target_arch = "powerpc64")]
 pub mod exported;
+#[cfg(target_arch = "powerpc64")]
+pub mod hosts;
 #[cfg(target_arch = "powerpc64")]
 pub mod hypercall;
 #[cfg(target_arch = "powerpc64")]

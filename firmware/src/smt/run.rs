@@ -1,5 +1,4 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
-use super::calls::wrong;
 use super::cores::{self, Core, ENTRY_TRACED, NOBODY, TRACED};
 use super::fates::Told;
 use super::kicked::{end, tell_kicks};
@@ -7,6 +6,7 @@ use super::objects::{self, Vcore};
 use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUN_TRACED, RUNG, Running};
 use super::seat::{Seat, letter};
 use super::{shared, struck};
+use crate::args::wrong;
 use crate::trace::{self, Whom};
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};

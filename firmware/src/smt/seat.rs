@@ -1,9 +1,8 @@
 //! One thread's part of a run: called, into the guest, and, after [`super::leave`], its report.
 use super::cores::{Core, ENTRY_TRACED, TRACED, UNTOUCHED};
-use super::inject;
 use super::objects::Vcore;
 use super::running::OWES_IPI;
-use crate::opal::cpu;
+use super::{hosts, inject};
 use crate::trace::{self, Whom};
 use asm::{op, spr};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -297,9 +296,9 @@ fn run_when_called(thread: &'static Thread, core: &'static Core, letter: u64) ->
 #[inline(never)]
 fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
     if thread.ptid() == 0 && core.host_starts[0].load(Acquire) != 0 {
-        cpu::start_if_asked(core, thread);
+        hosts::start_if_asked(core, thread);
     } else if core.parks.load(Acquire) != 0 {
-        cpu::park(core, thread);
+        hosts::park(core, thread);
     } else {
         core.spurious.fetch_add(1, Relaxed);
         // A maintenance condition wakes threads, too, and would for as long as it is there. The

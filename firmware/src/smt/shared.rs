@@ -2,6 +2,7 @@
 //! and doorbells. The runner switches them, before any sibling is called and after all have reported.
 use super::cores::Core;
 use super::objects::Vcore;
+use crate::trace;
 use crate::vcore::Mask;
 use core::sync::atomic::Ordering::Relaxed;
 use platform::world;
@@ -14,7 +15,7 @@ pub fn enter(core: &Core, vcore: &Vcore) {
     if offset_tb != 0 {
         // SAFETY: no sibling is in a guest, and none counts on the time base.
         unsafe { world::shift_time(offset_tb) };
-        core.offset_tb.store(offset_tb, Relaxed);
+        trace::set_offset(core.pir_of(0), offset_tb);
         let deadline_tb = core.deadline_tb.load(Relaxed);
         core.deadline_tb
             .store(deadline_tb.wrapping_add(offset_tb), Relaxed);
@@ -34,7 +35,7 @@ pub fn leave(core: &Core, vcore: &Vcore) -> Mask {
     if offset_tb != 0 {
         // SAFETY: all siblings have reported.
         unsafe { world::shift_time(offset_tb.wrapping_neg()) };
-        core.offset_tb.store(0, Relaxed);
+        trace::set_offset(core.pir_of(0), 0);
     }
     let doorbells = match vcore.rules.aligned.load(Relaxed) {
         0 => 0,

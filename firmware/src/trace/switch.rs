@@ -1,7 +1,6 @@
 //! The trace's memory, and SMT_TRACE, which switches it on and off.
 use super::Ring;
-use super::entries::{ORDINARY, TRACED};
-use crate::smt::calls::{Args, wrong};
+use crate::args::{Args, wrong};
 use alloc::alloc::{Layout, alloc};
 use asm::op;
 use hcalls::Status;
@@ -9,7 +8,7 @@ use hcalls::trace::{Header, MAGIC, Record, RingHeader, TB_HZ, TraceAction, VERSI
 use platform::lock::Lock;
 use platform::real;
 use platform::region::Region;
-use platform::thread;
+use platform::thread::{self, Entries};
 
 /// Most that all rings may take of the firmware's memory.
 const MAX_BYTES: usize = 4 << 20;
@@ -23,6 +22,8 @@ struct Block {
     region: Region,
     /// By thread, in the machine's order: PIR and ring.
     rings: &'static [(u32, &'static Ring)],
+    /// Threads' entries from assembly while the trace is off, and while it is on.
+    entries: [&'static Entries; 2],
 }
 
 // SAFETY: the header is written by whoever holds the lock; rings are for threads to share.
@@ -32,7 +33,7 @@ static BLOCK: Lock<Option<Block>> = Lock::new(None);
 
 /// Makes the block, with a ring for each of these threads; none if there is no memory for it. What
 /// the rings' memory held before stays there until it is written over.
-pub fn init(pirs: &[u32]) -> Option<Region> {
+pub fn init(pirs: &[u32], entries: [&'static Entries; 2]) -> Option<Region> {
     let room = (MAX_BYTES / size_of::<Record>()).checked_div(pirs.len())?;
     let records = (1 << room.checked_ilog2()?).clamp(LEAST_RECORDS, MOST_RECORDS);
     let ring_bytes = size_of::<RingHeader>() + records * size_of::<Record>();
@@ -60,6 +61,7 @@ pub fn init(pirs: &[u32]) -> Option<Region> {
         header,
         region,
         rings: rings.leak(),
+        entries,
     });
     Some(region)
 }
@@ -135,9 +137,10 @@ impl Block {
         header.since_tb.set(op::time_tb());
         header.until_tb.set(0);
         self.set(header);
+        let [off, on] = self.entries;
         for &(pir, ring) in self.rings {
             thread::trace_to(pir, core::ptr::from_ref(ring) as u64);
-            thread::change_entries(pir, &ORDINARY, &TRACED);
+            thread::change_entries(pir, off, on);
         }
     }
 
@@ -146,8 +149,9 @@ impl Block {
         if header.on.get() == 0 {
             return;
         }
+        let [off, on] = self.entries;
         for &(pir, _) in self.rings {
-            thread::change_entries(pir, &TRACED, &ORDINARY);
+            thread::change_entries(pir, on, off);
             thread::trace_to(pir, 0);
         }
         header.on.set(0);

@@ -1,34 +1,40 @@
-//! A thread's entries from assembly while the trace is on: each records, and goes on to the
+//! Where threads come in from assembly. While the trace is on each entry records, and goes on to the
 //! ordinary one.
-use super::{Whom, note};
-use crate::smt::calls::Args;
+use crate::args::Args;
 use crate::smt::seat::Seat;
-use crate::smt::{hypercall, leave, run, seat};
-use crate::{boot, opal};
+use crate::smt::{hypercall, leave, run, seat, struck};
+use crate::trace::{Whom, cause, note};
+use crate::{epitaph, opal};
 use hcalls::trace::Event;
 use hcalls::{Token, VcpuPage, papr};
 use platform::thread::{self, Entries};
 
+/// While the machine boots: a thread that is called the first time says that it is there.
+pub static FIRST: Entries = Entries {
+    woken: seat::first_woken,
+    fault: epitaph::fault,
+    struck: struck::struck,
+    hypercall: hypercall::serve,
+    left: leave::left,
+    opal: opal::call,
+    run: run::run,
+};
+
 /// While the trace is off.
-pub const ORDINARY: Entries = Entries {
+pub static ORDINARY: Entries = Entries {
     woken: seat::woken,
-    ..boot::ENTRIES
+    ..FIRST
 };
 
 /// While it is on.
-pub const TRACED: Entries = Entries {
+pub static TRACED: Entries = Entries {
     woken,
     hypercall: serve,
     left,
     opal: call,
     run: begin_run,
-    ..boot::ENTRIES
+    ..FIRST
 };
-
-/// What ended a nap: SRR1 42:45.
-pub fn cause(srr1: u64) -> u32 {
-    (srr1 >> 18) as u32 & 0xf
-}
 
 extern "C" fn woken(srr1: u64) -> ! {
     note(Event::Wake, || (Whom::NOBODY, cause(srr1)));
