@@ -104,6 +104,31 @@ fn rooms_use_each_other_in_no_circle() {
     }
 }
 
+/// The page on locks has each of them.
+#[test]
+fn every_lock_is_in_the_order_of_locks() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/design/locking.md")).unwrap();
+    let page = page.split("## Words").next().unwrap();
+    let mut locks = 0;
+    for krate in ["platform", "firmware"] {
+        let text = texts(&root.join(krate).join("src")).join("\n");
+        for lock in text.split("static ").skip(1).filter_map(|rest| {
+            let (name, rest) = rest.split_once(": ")?;
+            (rest.starts_with("Lock<") || rest.starts_with("Heap ")).then_some(name)
+        }) {
+            locks += 1;
+            assert!(page.contains(&format!("::{lock}`")), "{lock} isn't listed");
+        }
+    }
+    assert_eq!(
+        page.lines()
+            .filter(|line| line.contains("::") && line.starts_with("| "))
+            .count(),
+        locks
+    );
+}
+
 #[test]
 fn a_circle_is_found() {
     let of = |rooms: &[&str]| rooms.iter().map(ToString::to_string).collect();
