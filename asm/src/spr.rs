@@ -4,6 +4,9 @@
 macro_rules! sprs {
     ($($name:ident = $number:literal $(: $doc:literal)?;)+) => {
         $($(#[doc = $doc])? pub const $name: u16 = $number;)+
+
+        /// Names and numbers of all registers here.
+        pub const ALL: &[(&str, u16)] = &[$((stringify!($name), $number)),+];
     };
 }
 sprs! {

@@ -5,13 +5,14 @@ use crate::message::{KIND_HMI, Message};
 /// HANDLE_HMI2: there is a new message.
 pub const FLAG_NEW_EVENT: u64 = 1 << 63;
 
-const VERSION: u8 = 1;
+/// Of the message's layout.
+pub const VERSION: u8 = 1;
 /// Severities.
-const SEVERITY_NONE: u8 = 0;
-const SEVERITY_FATAL: u8 = 3;
+pub const SEVERITY_NONE: u8 = 0;
+pub const SEVERITY_FATAL: u8 = 3;
 /// Dispositions.
-const RECOVERED: u8 = 0;
-const NOT_RECOVERED: u8 = 1;
+pub const RECOVERED: u8 = 0;
+pub const NOT_RECOVERED: u8 = 1;
 
 /// The message of one condition: its kind, whether all is well again, HMER and TFMR.
 #[must_use]

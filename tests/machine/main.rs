@@ -9,6 +9,7 @@ mod checks;
 mod instructions;
 mod job;
 mod linux;
+mod numbers;
 mod payloads;
 mod timeline;
 mod trees;
@@ -40,6 +41,7 @@ fn main() {
         instructions::trials(),
         timeline::trials(),
         linux::trials(),
+        numbers::trials(),
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().collect();
     // Itself boots nothing: the others' names are all that it needs.

@@ -29,6 +29,12 @@ const TOOLS: [(&str, &str, &str); 4] = [
     ("libc6", "lib/powerpc64le-linux-gnu/ld64.so.2", "ld64.so.2"),
 ];
 
+/// The kernel whose headers are kept, and where its package of headers for all machines has them.
+pub const HEADERS_OF: Release = Release::V6_12;
+const HEADERS_FOLDER: &str = "arch/powerpc/include/asm";
+/// Hypercalls, OPAL's numbers, OPAL's calls, registers.
+const HEADERS: [&str; 4] = ["hvcall.h", "opal-api.h", "opal.h", "reg.h"];
+
 /// A kernel of Debian's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Release {
@@ -100,6 +106,12 @@ impl Files {
         self.dir.join("tools").join(name)
     }
 
+    /// A header of [`HEADERS_OF`], with numbers that it shares with firmware.
+    pub fn header(&self, name: &str) -> PathBuf {
+        let kernel = self.dir.join(HEADERS_OF.name());
+        kernel.join("headers").join(name)
+    }
+
     /// Where initial RAM disks are put.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -110,6 +122,12 @@ impl Files {
         let kernel = Release::ALL.into_iter().find(|&it| !self.has_kernel(it));
         if let Some(release) = kernel {
             return Some(format!("Linux {}", release.name()));
+        }
+        let header = HEADERS
+            .into_iter()
+            .find(|name| !self.header(name).is_file());
+        if let Some(header) = header {
+            return Some(header.to_string());
         }
         let tools = TOOLS.iter().map(|(_, _, name)| name);
         let tool = tools.copied().find(|name| !self.tool(name).is_file());
@@ -131,22 +149,14 @@ impl Files {
                 self.fetch_kernel(&apt, &scratch, release)?;
             }
         }
+        self.fetch_headers(&apt, &scratch)?;
         self.fetch_tools(&apt, &scratch)?;
         fs::remove_dir_all(&scratch).with_context(|| format!("removing {}", scratch.display()))
     }
 
     fn fetch_kernel(&self, apt: &Apt, scratch: &Path, release: Release) -> Result<()> {
-        let offered = apt.candidates(KERNEL_PACKAGE)?;
-        let from_suite = |suite| offered.iter().find(|candidate| candidate.suite == suite);
-        let Some(latest) = from_suite(release.suite()) else {
-            bail!("apt knows no {KERNEL_PACKAGE} in {}", release.suite());
-        };
-        let image = apt.depends(KERNEL_PACKAGE, &latest.version)?;
-        let image = image
-            .iter()
-            .find(|name| name.starts_with("linux-image-"))
-            .with_context(|| format!("{KERNEL_PACKAGE} {} has no image", latest.version))?;
-        let unpacked = unpack(apt, scratch, image, Some(&latest.version))?;
+        let (image, version) = newest_image(apt, release)?;
+        let unpacked = unpack(apt, scratch, &image, Some(&version))?;
         let dir = self.dir.join(release.name());
         fs::create_dir_all(&dir)?;
         for module in all_modules() {
@@ -161,6 +171,20 @@ impl Files {
         copy(&vmlinux, &self.kernel(release))
     }
 
+    fn fetch_headers(&self, apt: &Apt, scratch: &Path) -> Result<()> {
+        let (image, version) = newest_image(apt, HEADERS_OF)?;
+        let package = headers_package(&image)
+            .with_context(|| format!("{image} isn't named as a kernel for POWER is"))?;
+        let unpacked = unpack(apt, scratch, &package, Some(&version))?;
+        let sources = unpacked.join("usr/src").join(&package).join(HEADERS_FOLDER);
+        for name in HEADERS {
+            let header = self.header(name);
+            fs::create_dir_all(header.parent().unwrap_or(&self.dir))?;
+            copy(&sources.join(name), &header)?;
+        }
+        Ok(())
+    }
+
     fn fetch_tools(&self, apt: &Apt, scratch: &Path) -> Result<()> {
         fs::create_dir_all(self.dir.join("tools"))?;
         for (package, path, name) in TOOLS {
@@ -171,6 +195,28 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// The package with a release's newest kernel, and its version.
+fn newest_image(apt: &Apt, release: Release) -> Result<(String, String)> {
+    let offered = apt.candidates(KERNEL_PACKAGE)?;
+    let from_suite = |suite| offered.iter().find(|candidate| candidate.suite == suite);
+    let Some(latest) = from_suite(release.suite()) else {
+        bail!("apt knows no {KERNEL_PACKAGE} in {}", release.suite());
+    };
+    let depends = apt.depends(KERNEL_PACKAGE, &latest.version)?;
+    let mut images = depends.into_iter();
+    let image = images
+        .find(|name| name.starts_with("linux-image-"))
+        .with_context(|| format!("{KERNEL_PACKAGE} {} has no image", latest.version))?;
+    Ok((image, latest.version.clone()))
+}
+
+/// The package with the headers that a kernel has in common with those for other machines.
+fn headers_package(image: &str) -> Option<String> {
+    let release = image.strip_prefix("linux-image-")?;
+    let release = release.strip_suffix("-powerpc64le")?;
+    Some(format!("linux-headers-{release}-common"))
 }
 
 fn all_modules() -> impl Iterator<Item = &'static str> {
@@ -224,4 +270,19 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     // Links within the package lead there, too.
     let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
     crate::project::write_if_changed(to, &bytes).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::headers_package;
+
+    #[test]
+    fn headers_are_named_as_their_kernel() {
+        assert_eq!(
+            headers_package("linux-image-6.12.57+deb12-powerpc64le").as_deref(),
+            Some("linux-headers-6.12.57+deb12-common")
+        );
+        assert_eq!(headers_package("linux-image-6.1.0-47-amd64"), None);
+        assert_eq!(headers_package("busybox"), None);
+    }
 }
