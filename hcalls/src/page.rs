@@ -134,6 +134,9 @@ pub struct SlbEntry {
     pub vsid: U64,
 }
 
+/// MMCR0\[FC\] alone: no counter counts. The cheapest value for a guest without a performance monitor.
+pub const MMCR0_FROZEN: u64 = 1 << 31;
+
 /// SLB entries of POWER8.
 pub const SLB_ENTRIES: usize = 32;
 
@@ -184,11 +187,13 @@ const _: () = assert!(size_of::<VcpuPage>() == PAGE_BYTES);
 const _: () = assert!(size_of::<HostLine>() == 128 && size_of::<FirmwareLine>() == 128);
 
 impl VcpuPage {
-    /// A page as VCPU_CREATE wants it: magic and version set, every register 0.
+    /// A page as VCPU_CREATE wants it: magic and version set, every register 0 but MMCR0, which keeps the
+    /// counters still.
     pub fn new() -> Self {
         let mut page: Self = zerocopy::FromZeros::new_zeroed();
         page.host.magic.set(MAGIC);
         page.host.version.set(crate::VERSION);
+        page.sprs.mmcr0.set(MMCR0_FROZEN);
         page
     }
 }

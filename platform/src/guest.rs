@@ -9,6 +9,8 @@ use hcalls::VcpuPage;
 use hcalls::page::{FLAG_FP, SLB_ENTRIES};
 
 mod facility;
+mod left_on;
+pub mod pmu;
 mod slb;
 
 pub use slb::SavedSlb;
@@ -27,8 +29,6 @@ pub struct Partition {
 
 /// The facilities that flag FP is for.
 const HFSCR_FP: u64 = spr::hfscr::FP | spr::hfscr::VECVSX;
-/// MMCR0\[FC\]: the counters stand still.
-const MMCR0_FROZEN: u64 = ibm(32);
 /// DAWRX\[HYP\]: match in hypervisor state, which is not the guest's to ask for.
 const DAWRX_HYP: u64 = ibm(61);
 /// CIABR\[PRIV\]; 3 is hypervisor state.
@@ -69,8 +69,6 @@ macro_rules! lost_registers {
         $with!(EBBRR, $at.ebbrr);
         $with!(BESCR, $at.bescr);
         $with!(MMCR1, $at.mmcr1);
-        $with!(MMCR2, $at.mmcr2);
-        $with!(MMCRA, $at.mmcra);
         $with!(MMCRS, $at.mmcrs);
         $with!(SIAR, $at.siar);
         $with!(SDAR, $at.sdar);
@@ -196,8 +194,8 @@ pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: 
     }
 }
 
-/// What the firmware itself changes and each entry loads anew: SRR0, SRR1, DEC, PPR, MMCR0, and the
-/// partition's LPCR. Returns the time base, as of now.
+/// What the firmware itself changes and each entry loads anew: SRR0, SRR1, DEC, PPR, MMCR0, MMCR2, MMCRA, and
+/// the partition's LPCR. Returns the time base, as of now.
 ///
 /// # Safety
 /// As [`load_all`], which has put the page's guest into this thread.
@@ -209,7 +207,7 @@ pub unsafe fn load_always(page: *mut VcpuPage, lpcr: u64) -> u64 {
         let sprs = &(*page).sprs;
         spr::write::<{ spr::SRR0 }>(sprs.srr0.get());
         spr::write::<{ spr::SRR1 }>(sprs.srr1.get());
-        spr::write::<{ spr::MMCR0 }>(sprs.mmcr0.get());
+        pmu::start(sprs);
         spr::write::<{ spr::LPCR }>(lpcr);
         set_dec(page, now_tb);
         spr::write::<{ spr::PPR }>(sprs.ppr.get());
@@ -345,8 +343,7 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         let sprs = &mut (*page).sprs;
         sprs.ppr.set(spr::read::<{ spr::PPR }>());
         op::unrelax();
-        sprs.mmcr0.set(spr::read::<{ spr::MMCR0 }>());
-        spr::write::<{ spr::MMCR0 }>(MMCR0_FROZEN);
+        pmu::stop(sprs);
         macro_rules! save {
             ($spr:ident, $field:expr) => {
                 $field.set(spr::read::<{ spr::$spr }>());
@@ -356,6 +353,7 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         save!(SRR1, sprs.srr1);
         kept_registers!(save, sprs);
         lost_registers!(save, sprs);
+        left_on::turn_off(sprs);
         // DAWR, DAWRX and CIABR are the hypervisor's to write: the page has them still.
         // The upper bits are the siblings'.
         sprs.ctrl.set(spr::read::<{ spr::CTRL_READ }>() & 1);

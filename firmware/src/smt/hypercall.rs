@@ -9,6 +9,7 @@ use hcalls::exit::ExitReason;
 use hcalls::trace::Event;
 use hcalls::{VcpuPage, papr};
 use platform::decrementer::ticks_until;
+use platform::guest::pmu;
 use platform::xics::XISR_IPI;
 use platform::{guest, thread};
 use zerocopy::big_endian::U64;
@@ -30,6 +31,20 @@ pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
     if vcpu.msr.get() & msr::PR != 0 {
         return LEAVE;
     }
+    if pmu::counts() {
+        return serve_uncounted(vcpu);
+    }
+    answer(vcpu)
+}
+
+/// The guest's counters count for the guest, and not what the firmware does for it.
+#[inline(never)]
+fn serve_uncounted(vcpu: &mut VcpuPage) -> u64 {
+    pmu::uncounted(|| answer(vcpu))
+}
+
+#[inline(always)]
+fn answer(vcpu: &mut VcpuPage) -> u64 {
     match vcpu.gpr[3].get() {
         papr::H_CEDE => cede(vcpu),
         papr::H_PROD => prod(vcpu),

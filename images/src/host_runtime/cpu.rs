@@ -23,6 +23,14 @@ mod machine {
         pir as u32
     }
 
+    /// What is in special-purpose register `N`.
+    pub fn spr<const N: u16>() -> u64 {
+        let value: u64;
+        // SAFETY: reads a register.
+        unsafe { asm!("mfspr {}, {}", out(reg) value, const N, options(nomem, nostack)) }
+        value
+    }
+
     /// The decrementer expires after so many ticks; the host has it interrupt nobody.
     pub fn set_decrementer(ticks: u64) {
         // SAFETY: the host runs with interrupts off.
@@ -112,6 +120,9 @@ mod machine {
         unreachable!("no POWER8")
     }
     pub fn pir() -> u32 {
+        unreachable!("no POWER8")
+    }
+    pub fn spr<const N: u16>() -> u64 {
         unreachable!("no POWER8")
     }
     pub fn set_decrementer(_ticks: u64) {

@@ -11,6 +11,7 @@ mod arguments;
 mod bench;
 mod core_wide;
 mod cores;
+mod counting;
 mod creation;
 mod cycles;
 mod expired;
@@ -103,6 +104,7 @@ const TESTS: &[Test] = &[
     ("registers", registers::registers),
     ("page_round_trip", registers::page_round_trip),
     ("come_from", registers::come_from),
+    ("counting", counting::counting),
     ("kick", cores::kick),
     ("kick_before", cores::kick_before),
     ("join", cores::join),
