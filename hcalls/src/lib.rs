@@ -9,6 +9,7 @@
 
 pub mod call_log;
 pub mod exit;
+pub mod machine_check;
 pub mod page;
 pub mod papr;
 pub mod partition;

@@ -10,6 +10,7 @@ use hcalls::page::{FLAG_FP, SLB_ENTRIES};
 
 mod facility;
 mod left_on;
+pub mod machine_check;
 pub mod pmu;
 mod slb;
 

@@ -16,6 +16,8 @@ const TLB_SETS: u64 = 512;
 const SET_SHIFT: u32 = 12;
 /// RB\[IS\] = 0b10: all entries of the LPID in LPIDR (Power ISA 2.07 Book III-S 5.9.3.3).
 const IS_LPID: u64 = asm::ibm(52);
+/// RB\[IS\] = 0b11: all entries.
+const IS_ALL: u64 = asm::ibm_field(52, 53);
 
 /// See [`has_copies`].
 static COPIES: AtomicBool = AtomicBool::new(false);
@@ -104,9 +106,19 @@ impl AddressSpace {
 /// perhaps, whose tables are gone.
 #[inline(never)]
 pub fn forget_translations() {
+    forget(IS_LPID);
+}
+
+/// Forgets all that the core has translated, for whomever.
+#[inline(never)]
+pub fn forget_all_translations() {
+    forget(IS_ALL);
+}
+
+fn forget(scope: u64) {
     op::ptesync();
     for set in 0..TLB_SETS {
-        op::tlbiel(set << SET_SHIFT | IS_LPID);
+        op::tlbiel(set << SET_SHIFT | scope);
     }
     op::ptesync();
     op::isync();

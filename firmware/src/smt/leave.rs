@@ -13,10 +13,11 @@ use asm::{msr, op, spr};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
+use hcalls::machine_check::Place;
 use hcalls::page::FirmwareLine;
 use hcalls::run::FIRST_SLOT_SHIFT;
 use hcalls::trace::Event;
-use platform::guest::{self, More};
+use platform::guest::{self, More, machine_check};
 use platform::thread::{self, Thread};
 use platform::world;
 use platform::xics::XISR_IPI;
@@ -24,6 +25,7 @@ use platform::xics::XISR_IPI;
 /// The vector of the hypervisor decrementer.
 const HDEC: u64 = 0x980;
 const SYSTEM_RESET: u64 = 0x100;
+const MACHINE_CHECK: u64 = 0x200;
 /// The vector of `sc 1`.
 const HYPERCALL: u64 = 0xc00;
 
@@ -64,6 +66,9 @@ fn left_otherwise(thread: &'static Thread, page: *mut VcpuPage, vector: u64, lef
     };
     // SAFETY: this thread's page, just out of the guest.
     note_fault(unsafe { &mut (*page).firmware }, vector);
+    if vector == MACHINE_CHECK {
+        clear_up(seat, page);
+    }
     seat.depart(page, vector, reason, left_tb)
 }
 
@@ -143,7 +148,7 @@ impl Seat {
             0xe40 => ExitReason::EmulationAssist,
             0x700 => ExitReason::Program,
             0xf80 => ExitReason::FacilityUnavailable,
-            0x200 => ExitReason::MachineCheck,
+            MACHINE_CHECK => ExitReason::MachineCheck,
             0xe60 => ExitReason::Maintenance,
             SYSTEM_RESET => ExitReason::SystemReset,
             _ => ExitReason::Unexpected,
@@ -256,6 +261,16 @@ impl Seat {
     }
 }
 
+/// What the machine check was about is made good, before this core is used again.
+#[inline(never)]
+fn clear_up(seat: Seat, page: *mut VcpuPage) {
+    // SAFETY: this thread's page, just out of the guest, whose registers are still in the thread.
+    unsafe {
+        let place = Place::of((*page).msr.get(), (*page).firmware.fault.get());
+        machine_check::clear_up(page, place, seat.has_segments());
+    }
+}
+
 /// A prod that no H_CEDE has used up is kept for the next one. If the vcpu has just ceded, it was
 /// prodded after it had looked: that ends the H_CEDE all the same, and the vcpu stays queued.
 fn keep_prod(page: *mut VcpuPage, reason: ExitReason) -> ExitReason {
@@ -303,7 +318,7 @@ fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
             unsafe { spr::write::<{ spr::HMER }>(0) };
         }
         0xf80 => firmware.fault.set(spr::read::<{ spr::HFSCR }>() >> 56),
-        0x200 => {
+        MACHINE_CHECK => {
             firmware.fault.set(spr::read::<{ spr::DSISR }>());
             // SAFETY: the interrupt has turned machine checks off; the next one, in the firmware,
             // is to be told of, too.

@@ -2,6 +2,7 @@
 use alloc::string::String;
 
 use hcalls::exit::ExitReason;
+use hcalls::machine_check::Place;
 use hcalls::partition::MemoryMode;
 use hcalls::run::RUN_FP_CLEAN;
 use images::behaviour::{calls as case, exits};
@@ -24,6 +25,8 @@ const NOT_FOUND: u64 = 1 << 30;
 /// DSISR after a load that nobody answered (POWER8 User's Manual, "Machine Check").
 const LOAD_FAILED: u64 = 1 << 6;
 pub const ROUNDS: u64 = 20;
+/// RB of a valid SLB entry in place 0.
+const SEGMENT: u64 = 0x5 << 28 | 1 << 27;
 
 /// A guest in VRMA mode.
 fn virtual_guest(lab: &mut Lab, name: &str, vcpus: u32) -> Result<Guest, String> {
@@ -183,6 +186,9 @@ pub fn machine_check(lab: &mut Lab) -> Outcome {
                 let case = if vcpu == culprit { access } else { exits::SPIN };
                 guest.start_vcpu(vcpu, 8, [case, 0]);
             }
+            let page = guest.page_mut(culprit);
+            page.slb_count.set(1);
+            page.slb[0].esid.set(SEGMENT);
             let run = lab::run(&mut guest, 0xff)?;
             same(
                 "exited and why",
@@ -198,6 +204,10 @@ pub fn machine_check(lab: &mut Lab) -> Outcome {
             } else {
                 same("pc", page.pc.get(), OUTSIDE)?;
             }
+            // QEMU tells of both as POWER8 does of a broken SLB: it is empty then.
+            let place = Place::of(page.firmware.srr1.get(), page.firmware.fault.get());
+            same("place", place, Place::Slb)?;
+            same("SLB entries", page.slb_count.get(), 0)?;
         }
     }
     // All threads of the core go on.
