@@ -2,7 +2,8 @@
 //! reach beyond what it was given.
 use std::sync::OnceLock;
 
-use firmware::smt::calls::{self, Args};
+use firmware::args::Args;
+use firmware::smt::calls;
 use firmware::smt::machine_tests::{self, FakeMachine};
 use hcalls::Status;
 use platform::memory::MemoryMap;

@@ -11,6 +11,7 @@ mod job;
 mod linux;
 mod numbers;
 mod payloads;
+mod setup;
 mod timeline;
 mod trees;
 
@@ -35,6 +36,7 @@ fn main() {
         job::trials(),
         behaviours::trials(),
         payloads::trials(),
+        setup::trials(),
         trees::trials(),
         budgets::trials(),
         checks::trials(),

@@ -54,6 +54,8 @@ pub struct Boot {
     pub extra: Vec<String>,
     /// When to give up.
     pub limit: Duration,
+    /// Where to look for QEMU first.
+    pub programs: Option<PathBuf>,
 }
 
 impl Boot {
@@ -73,6 +75,7 @@ impl Boot {
             orders: Vec::new(),
             extra: Vec::new(),
             limit: Duration::from_secs(120),
+            programs: None,
         }
     }
 
@@ -132,6 +135,10 @@ impl Boot {
         let monitor = monitor.map_or("none".into(), socket::listens);
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", qemu::PROGRAM]);
+        match &self.programs {
+            Some(dir) => qemu::search_first(&mut command, dir),
+            None => qemu::find_by_path(&mut command),
+        }
         command.args(["-machine", "powernv8", "-m", "2G", "-smp", &self.smp()]);
         command.args(["-display", "none", "-monitor", &monitor, "-serial", "stdio"]);
         if !self.default_devices {

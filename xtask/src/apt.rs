@@ -184,6 +184,25 @@ impl Apt {
         Ok(depends(&process::output(&mut show)?))
     }
 
+    /// Fetch a package and all that it depends on, as for a machine that has nothing; their paths.
+    pub fn download_with_all(&self, package: &str) -> Result<Vec<PathBuf>> {
+        let status = self.dir.join("status");
+        fs::write(&status, "")?;
+        let mut install = tool("apt-get");
+        install.args(self.options());
+        install.args(["-o", &format!("Dir::State::status={}", status.display())]);
+        // Nothing is installed, so that nobody need be kept from installing meanwhile.
+        install.args(["-o", "Debug::NoLocking=true", "--download-only", "--yes"]);
+        install.args(["--no-install-recommends", "install", package]);
+        let topic = format!("apt-get download {package} and its libraries");
+        process::condensed(&mut install, &topic, DOWNLOAD_TIME)?;
+        let archives = fs::read_dir(self.dir.join("cache/archives"))?;
+        let files = archives.filter_map(|entry| Some(entry.ok()?.path()));
+        Ok(files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .collect())
+    }
+
     /// Fetch a package's archive into a folder; its path.
     pub fn download(&self, package: &str, version: &str, into: &Path) -> Result<PathBuf> {
         fs::create_dir_all(into)?;

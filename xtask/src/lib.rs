@@ -1,6 +1,7 @@
 //! What `cargo xtask` does, in parts that `tests` can use as well.
 pub mod apt;
 pub mod bench;
+pub mod beside;
 pub mod claims;
 pub mod console;
 pub mod cpio;

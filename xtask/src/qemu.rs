@@ -1,11 +1,13 @@
 //! QEMU: which version this machine has, and the command line of a POWER8 machine.
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::process;
+use crate::{beside, process};
 
 /// The program.
 pub const PROGRAM: &str = "qemu-system-ppc64";
@@ -62,6 +64,26 @@ pub fn power_of_two(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Has a command, and what it starts, find QEMU: the machine's own or, where that isn't new enough, the one
+/// that was unpacked beside it.
+pub fn find_by_path(command: &mut Command) {
+    static BESIDE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let is_new = || matches!(installed(), Ok(Some((major, _))) if major >= MINIMUM);
+    let beside = BESIDE.get_or_init(|| beside::programs().filter(|_| !is_new()));
+    if let Some(dir) = beside {
+        search_first(command, dir);
+    }
+}
+
+/// Has a command find programs in a folder before any others.
+pub fn search_first(command: &mut Command, dir: &Path) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = iter::once(dir.to_path_buf()).chain(std::env::split_paths(&path));
+    if let Ok(path) = std::env::join_paths(dirs) {
+        command.env("PATH", path);
+    }
+}
+
 /// What the machine boots.
 pub struct Boot<'a> {
     pub firmware: &'a Path,
@@ -78,6 +100,7 @@ impl Machine {
     pub fn command(&self, boot: &Boot) -> Command {
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", PROGRAM]);
+        find_by_path(&mut qemu);
         qemu.args(["-machine", "powernv8", "-smp", &self.smp(), "-m", "2G"]);
         if !self.default_devices {
             qemu.arg("-nodefaults");
@@ -163,7 +186,12 @@ fn parts_of(smp: &str) -> (u32, u32, u32) {
 
 /// The installed QEMU's version; None when there is none.
 pub fn installed() -> Result<Option<(u32, u32)>> {
-    match Command::new(PROGRAM).arg("--version").output() {
+    version_of(Path::new(PROGRAM))
+}
+
+/// The version of a program of QEMU's; `None` if it isn't there.
+pub fn version_of(program: &Path) -> Result<Option<(u32, u32)>> {
+    match Command::new(program).arg("--version").output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).context(PROGRAM),
         Ok(output) => {

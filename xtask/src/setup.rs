@@ -1,5 +1,5 @@
 //! `cargo xtask setup`: bring what is missing, and say what and why.
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::apt::{Apt, Candidate};
 use crate::project::Workspace;
-use crate::{process, qemu, toolchain};
+use crate::{beside, process, qemu, toolchain};
 
 const QEMU_PACKAGE: &str = "qemu-system-ppc";
 /// The debugger that knows big-endian PowerPC.
@@ -33,7 +33,9 @@ pub fn setup(options: &SetupOptions) -> Result<ExitCode> {
     } else {
         ensure_qemu()?;
     }
-    let (major, minor) = qemu::installed()?.context("no QEMU, even now")?;
+    let own = qemu::installed()?.filter(|(major, _)| *major >= qemu::MINIMUM);
+    let beside = || qemu::version_of(&beside::programs()?.join(qemu::PROGRAM)).ok()?;
+    let (major, minor) = own.or_else(beside).context("no QEMU, even now")?;
     println!(
         "setup: all is there: QEMU {major}.{minor}, Rust {}",
         toolchain::release()?
@@ -50,6 +52,7 @@ pub fn quick() -> Result<()> {
 fn ensure_qemu() -> Result<()> {
     let found = match qemu::installed()? {
         Some((major, _)) if major >= qemu::MINIMUM => return Ok(()),
+        _ if beside::programs().is_some() => return Ok(()),
         Some((major, minor)) => format!("is {major}.{minor}"),
         None => "isn't there".to_string(),
     };
@@ -58,13 +61,28 @@ fn ensure_qemu() -> Result<()> {
         qemu::PROGRAM,
         qemu::MINIMUM
     );
-    install(QEMU_PACKAGE, qemu::MINIMUM, false)?;
-    match qemu::installed()? {
-        Some((major, _)) if major >= qemu::MINIMUM => Ok(()),
-        found => bail!(
-            "{QEMU_PACKAGE} was installed, but {} is {found:?}",
-            qemu::PROGRAM
-        ),
+    bring_qemu(|| install(QEMU_PACKAGE, qemu::MINIMUM, false)).map(drop)
+}
+
+/// Installs QEMU by the machine's own suites; if they have none, a newer Debian's is unpacked beside: then the
+/// folder with the program.
+pub fn bring_qemu(install: impl FnOnce() -> Result<()>) -> Result<Option<PathBuf>> {
+    let why = match install() {
+        Ok(()) => match qemu::installed()? {
+            Some((major, _)) if major >= qemu::MINIMUM => return Ok(None),
+            found => format!(
+                "{QEMU_PACKAGE} was installed, but {} is {found:?}",
+                qemu::PROGRAM
+            ),
+        },
+        Err(error) => format!("{error:#}"),
+    };
+    eprintln!("setup: {why}");
+    eprintln!("setup: a newer Debian's QEMU is unpacked beside the machine's programs");
+    let programs = beside::ensure()?;
+    match qemu::version_of(&programs.join(qemu::PROGRAM))? {
+        Some((major, _)) if major >= qemu::MINIMUM => Ok(Some(programs)),
+        found => bail!("the QEMU that was unpacked is {found:?}"),
     }
 }
 
