@@ -5,6 +5,10 @@
 use crate::area::offset as a;
 use core::arch::global_asm;
 
+/// Hypercalls that may be served without leaving the guest have numbers from here to there.
+pub const FIRST_HYPERCALL: u64 = 0xe0;
+pub const LAST_HYPERCALL: u64 = 0xe8;
+
 unsafe extern "C" {
     /// Runs the guest whose registers are in `page`. There is no return: when an interrupt that the
     /// firmware doesn't serve itself ends it, the thread goes on in its area's `left` function, at
@@ -76,9 +80,9 @@ global_asm!(
     "guest_left:",
     "    cmpldi 11, 0xc00",
     "    bne 1f",
-    "    cmpldi 3, 0xe0",
+    "    cmpldi 3, {FIRST_HYPERCALL}",
     "    blt 1f",
-    "    cmpldi 3, 0xe8",
+    "    cmpldi 3, {LAST_HYPERCALL}",
     "    bgt 1f",
     "    std 12, 32(1)",
     "    mr 3, 12",
@@ -114,6 +118,8 @@ global_asm!(
     "    mtctr 12",
     "    bctr",
     ".size guest_enter, . - guest_enter",
+    FIRST_HYPERCALL = const FIRST_HYPERCALL,
+    LAST_HYPERCALL = const LAST_HYPERCALL,
     PAGE = const a::PAGE,
     HYPERCALL = const a::HYPERCALL,
     LEFT = const a::LEFT,

@@ -9,6 +9,23 @@ use hcalls::trace::Event;
 use hcalls::{Token, VcpuPage, papr};
 use platform::thread::{self, Entries};
 
+/// Assembly has these numbers of its own, and none of the crates they are from.
+const _: () = {
+    use asm::{guest, opal};
+    use skiboot_compat::{Status, Token as Opal};
+    assert!(opal::RUN_TOKEN == Token::VcoreRun as u64);
+    assert!(opal::ENDING_TOKENS[0] == Opal::CecPowerDown as u64);
+    assert!(opal::ENDING_TOKENS[1] == Opal::CecReboot as u64);
+    assert!(opal::ENDING_TOKENS[2] == Opal::CecReboot2 as u64);
+    assert!(opal::INTERNAL_ERROR == Status::InternalError as i64);
+    let served = [papr::H_CEDE, papr::H_CONFER, papr::H_PROD];
+    let mut at = 0;
+    while at < served.len() {
+        assert!(guest::FIRST_HYPERCALL <= served[at] && served[at] <= guest::LAST_HYPERCALL);
+        at += 1;
+    }
+};
+
 /// While the machine boots: a thread that is called the first time says that it is there.
 pub static FIRST: Entries = Entries {
     woken: seat::first_woken,

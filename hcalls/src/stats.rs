@@ -12,7 +12,7 @@ pub enum StatsAction {
     Reset = 1,
 }
 
-/// How often a vcore's vcpus came out for each [`crate::ExitReason`].
+/// How many values [`crate::ExitReason`] has.
 pub const REASONS: usize = 16;
 
 /// Big-endian, 8-byte aligned, in RAM; SMT_STATS r3 = vcore, r4 = address, r5 = [`StatsAction`].
@@ -40,3 +40,16 @@ pub struct VcoreStats {
 }
 
 const _: () = assert!(size_of::<VcoreStats>() == 64 + 8 * REASONS);
+
+#[cfg(test)]
+mod tests {
+    use super::REASONS;
+    use crate::exit::ExitReason;
+
+    #[test]
+    fn every_reason_has_a_place() {
+        let places = REASONS as u32;
+        assert!((0..places).all(|reason| ExitReason::try_from(reason).is_ok()));
+        assert!((places..1000).all(|reason| ExitReason::try_from(reason).is_err()));
+    }
+}

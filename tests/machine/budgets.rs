@@ -142,7 +142,8 @@ fn opal_calls_within() -> Outcome {
 }
 
 /// With the mitigations on (L9) each way into a guest reads twice the L1 data cache, line by line, and
-/// each way out makes as many calls as the link stack has places.
+/// each way out makes as many calls as the link stack has places. That each read is of another line,
+/// `instructions::cache-flush` sees.
 fn mitigations_are_done() -> Outcome {
     const LINES: u64 = 128 * 1024 / 128;
     const IN: u64 = 3 * LINES;

@@ -23,7 +23,27 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("instructions::nap", naps),
         trial("instructions::guest-entry", guest_entry),
+        trial("instructions::cache-flush", cache_flush),
     ]
+}
+
+/// `ld r6, 0(r5)`; `addi r5, r5, 128`; `bdnz` to the first: a load from each line of the L1 data cache.
+const FLUSH: [u32; 3] = [0xe8c5_0000, 0x38a5_0080, 0x4200_fff8];
+/// `li r4, 1024`, some instructions before it: as many lines as twice the cache has.
+const FLUSH_LINES: u32 = 0x3880_0400;
+const FLUSH_BEGINS: usize = 6;
+
+/// The mitigations' way into a guest (L9) reads one word of each line of 128 bytes, of twice the cache;
+/// how many instructions that takes is counted by `budgets::mitigations`, whatever their stride.
+fn cache_flush() -> Outcome {
+    let words = image();
+    let mut windows = words.array_windows();
+    let at = windows.position(|window| *window == FLUSH);
+    let at = at.ok_or("no loop that reads a cache line by line")?;
+    match at.checked_sub(FLUSH_BEGINS).map(|begin| words[begin]) {
+        Some(FLUSH_LINES) => Ok(()),
+        other => Err(format!("how many lines are read: {other:x?}")),
+    }
 }
 
 fn image() -> Vec<u32> {

@@ -235,7 +235,7 @@ impl Seat {
     #[inline(always)]
     pub fn tell(&self, reason: ExitReason) {
         self.core.fates.tell(self.slot, reason);
-        self.vcore.counters.exits[reason as usize & 15].fetch_add(1, Relaxed);
+        self.vcore.counters.exits[reason as usize].fetch_add(1, Relaxed);
     }
 
     /// What the thread has to do for this vcpu is done: it reports, and naps unless it is the runner.

@@ -7,6 +7,7 @@ extern crate alloc;
 
 #[macro_use]
 mod check;
+mod addresses;
 mod arguments;
 mod bench;
 mod core_wide;
@@ -140,7 +141,7 @@ const TESTS: &[Test] = &[
     ("race_two_runners", races::race_two_runners),
     ("race_claim_start", races::race_claim_start),
     ("soak", soak::soak),
-    ("opal_addresses", opal::opal_addresses),
+    ("opal_addresses", addresses::opal_addresses),
     ("nvram", opal::nvram),
     ("xive", opal::xive),
     ("device", opal::device),

@@ -14,23 +14,17 @@ use crate::cores::{answer, send};
 use crate::lab::{self, Lab, MS_TB, PATIENCE_TB, Wanted};
 use crate::watch::Watch;
 
-const CONSOLE_WRITE: u64 = 1;
 const READ_NVRAM: u64 = 7;
 const WRITE_NVRAM: u64 = 8;
 const HANDLE_INTERRUPT: u64 = 9;
-const POLL_EVENTS: u64 = 10;
 const SET_XIVE: u64 = 19;
 const GET_XIVE: u64 = 20;
-const QUERY_CPU_STATUS: u64 = 42;
 const REINIT_CPUS: u64 = 70;
 const CHECK_TOKEN: u64 = 80;
-const GET_MSG: u64 = 85;
 const SYNC_HOST_REBOOT: u64 = 87;
-const SENSOR_READ: u64 = 88;
 const IPMI_SEND: u64 = 107;
 const IPMI_RECV: u64 = 108;
 const QUIESCE: u64 = 158;
-const HANDLE_HMI2: u64 = 166;
 
 /// The interrupt of everything on the LPC bus, and a priority that is none.
 const EXTERNAL: u64 = 0x15;
@@ -39,19 +33,8 @@ const MASKED: u64 = 0xff;
 const EVENT_IPMI: u64 = 1 << 63;
 const NVRAM_BYTES: u64 = 64 * 1024;
 
-/// Where no RAM of the host's is: the firmware, its last bytes, past the RAM, devices, addresses
-/// that wrap around.
-const NO_RAM: [u64; 6] = [
-    0x3000_0000,
-    0x31ff_fff0,
-    0x40_0000_0000,
-    0x3_ffff_8000_8000,
-    1 << 60,
-    u64::MAX - 3,
-];
-
 /// A call with addresses of live memory, or of none that it may touch; the status.
-fn call(token: u64, args: &[u64]) -> i64 {
+pub fn call(token: u64, args: &[u64]) -> i64 {
     // SAFETY: callers pass addresses of memory that is theirs for the call, or that the firmware
     // must not touch.
     match unsafe { calls::raw(token, args) } {
@@ -60,59 +43,12 @@ fn call(token: u64, args: &[u64]) -> i64 {
     }
 }
 
-fn address<T>(of: &mut T) -> u64 {
+pub fn address<T>(of: &mut T) -> u64 {
     (of as *mut T).expose_provenance() as u64
 }
 
-fn wants(what: &str, token: u64, args: &[u64], status: Status) -> Outcome {
+pub fn wants(what: &str, token: u64, args: &[u64], status: Status) -> Outcome {
     same(what, call(token, args), status as i64)
-}
-
-/// Addresses that aren't the host's RAM are refused by every call that takes one.
-pub fn opal_addresses(_lab: &mut Lab) -> Outcome {
-    let mut words = [0_u64; 16];
-    let good = address(&mut words);
-    let pir = u64::from(cpu::pir());
-    for bad in NO_RAM {
-        let refused_calls: [(u64, &[u64]); 17] = [
-            (CONSOLE_WRITE, &[0, bad, good]),
-            (POLL_EVENTS, &[bad]),
-            (HANDLE_INTERRUPT, &[EXTERNAL, bad]),
-            (GET_XIVE, &[EXTERNAL, bad, good]),
-            (GET_XIVE, &[EXTERNAL, good, bad]),
-            (QUERY_CPU_STATUS, &[pir, bad]),
-            (READ_NVRAM, &[bad, 16, 0]),
-            (WRITE_NVRAM, &[bad, 16, 0]),
-            (SENSOR_READ, &[pir, 0, bad]),
-            (IPMI_SEND, &[0, bad, 8]),
-            (IPMI_RECV, &[0, good, bad]),
-            (HANDLE_HMI2, &[bad]),
-            (READ_NVRAM, &[good, u64::MAX, 0]),
-            (CONSOLE_WRITE, &[1, good, good]),
-            (GET_XIVE, &[EXTERNAL + 1, good, good]),
-            (QUERY_CPU_STATUS, &[bad, good]),
-            (SENSOR_READ, &[bad, 0, good]),
-        ];
-        for (token, args) in refused_calls {
-            let what = alloc::format!("call {token} with {args:x?}");
-            wants(&what, token, args, Status::Parameter)?;
-        }
-    }
-    words = [u64::MAX, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    wants(
-        "a text without end",
-        CONSOLE_WRITE,
-        &[0, address(&mut words), good],
-        Status::Parameter,
-    )?;
-    wants("no message", GET_MSG, &[good, 128], Status::Resource)?;
-    wants("a short buffer", GET_MSG, &[good, 71], Status::Parameter)?;
-    // Nothing of that has hurt.
-    same(
-        "CHECK_TOKEN",
-        call(CHECK_TOKEN, &[CHECK_TOKEN]),
-        Status::Present as i64,
-    )
 }
 
 /// NVRAM holds what is written, within its bounds.
