@@ -3,6 +3,7 @@
 //! Everything else of the guest's (SPRs, SLB, floating point) is loaded and stored around this by
 //! `platform::guest`.
 use crate::area::offset as a;
+use crate::spr;
 use core::arch::global_asm;
 
 /// Hypercalls that may be served without leaving the guest have numbers from here to there.
@@ -39,9 +40,9 @@ global_asm!(
     "guest_resume:",
     "    std 3, {PAGE}(13)",
     "    ld 5, {PC}(3)",
-    "    mtspr 314, 5",
+    "    mtspr {SPR_HSRR0}, 5",
     // CFAR names the firmware's last branch; hrfid doesn't change it.
-    "    mtspr 28, 5",
+    "    mtspr {SPR_CFAR}, 5",
     // A reservation of the firmware's, as a failed compare-and-swap leaves one, would let the guest's next
     // conditional store succeed. The area's first doubleword is scratch.
     "    stdcx. 5, 0, 13",
@@ -49,13 +50,13 @@ global_asm!(
     "    ld 5, {GUEST_MSR}(13)",
     "    and 4, 4, 5",
     "    ori 4, 4, {ME}",
-    "    mtspr 315, 4",
+    "    mtspr {SPR_HSRR1}, 4",
     "    ld 5, {LR}(3)",
     "    mtlr 5",
     "    ld 5, {CTR}(3)",
     "    mtctr 5",
     "    ld 5, {XER}(3)",
-    "    mtspr 1, 5",
+    "    mtspr {SPR_XER}, 5",
     "    ld 5, {CR}(3)",
     "    mtcrf 0xff, 5",
     "    ld 0, {GPR}+0(3)",
@@ -132,4 +133,8 @@ global_asm!(
     LR = const a::LR,
     CTR = const a::CTR,
     XER = const a::XER,
+    SPR_CFAR = const spr::CFAR,
+    SPR_HSRR0 = const spr::HSRR0,
+    SPR_HSRR1 = const spr::HSRR1,
+    SPR_XER = const spr::XER,
 );

@@ -1,5 +1,6 @@
 //! Nap: how a thread waits at no cost.
 use crate::area::offset as a;
+use crate::spr;
 use core::arch::global_asm;
 
 unsafe extern "C" {
@@ -97,7 +98,7 @@ global_asm!(
     // 36 bytes from `renap`. The host has used some of what a guest may have left in this thread. And
     // this thread has translated addresses by the host's HRMOR: that is forgotten, or it would wake in the
     // host's vectors again when it is called.
-    "3:  mfspr 13, 304",
+    "3:  mfspr 13, {SPR_HSPRG0}",
     "    li 0, 0",
     "    std 0, {HOLDS}(13)",
     "    slbmte 0, 0",
@@ -114,4 +115,5 @@ global_asm!(
     XORI_5_5_1 = const swapped(0x68a5_0001),
     MTHSRR1_5 = const swapped(0x7cbb_4ba6),
     HRFID = const swapped(0x4c00_0224),
+    SPR_HSPRG0 = const spr::HSPRG0,
 );

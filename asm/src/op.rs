@@ -52,7 +52,9 @@ pub fn area() -> *mut ThreadArea {
 #[inline(always)]
 pub unsafe fn set_area(area: *mut ThreadArea) {
     // SAFETY: the caller's promise.
-    unsafe { asm!("mr 13, {0}", "mtspr 304, {0}", in(reg) area, options(nostack)) };
+    unsafe {
+        asm!("mr 13, {0}", "mtspr {1}, {0}", in(reg) area, const crate::spr::HSPRG0, options(nostack))
+    };
 }
 
 /// The MSR.

@@ -1,5 +1,6 @@
 //! Between the host and the firmware: the OPAL entry, and the way into a host.
 use crate::area::offset as a;
+use crate::spr;
 use core::arch::global_asm;
 
 /// As many PIRs as the machine can have: 16 chips of 16 cores of 8 threads.
@@ -75,7 +76,7 @@ global_asm!(
     ".type opal_entry, @function",
     "opal_entry:",
     // By its real address, as the host has come here.
-    "    mfspr 11, 1023",
+    "    mfspr 11, {SPR_PIR}",
     "    sldi 11, 11, 3",
     "    lis 12, opal_areas@high",
     "    ori 12, 12, opal_areas@l",
@@ -159,11 +160,11 @@ global_asm!(
     ".globl enter_host",
     ".type enter_host, @function",
     "enter_host:",
-    "    mtspr 314, 3",
+    "    mtspr {SPR_HSRR0}, 3",
     "    li 0, 9",
     "    sldi 0, 0, 60",
     "    ori 0, 0, 0x1000",
-    "    mtspr 315, 0",
+    "    mtspr {SPR_HSRR1}, 0",
     "    mr 10, 4",
     "    ld 3, 0(10)",
     "    ld 4, 8(10)",
@@ -174,7 +175,7 @@ global_asm!(
     "    ld 9, 48(10)",
     "    li 0, 0",
     "    isync",
-    "    mtspr 313, 0",
+    "    mtspr {SPR_HRMOR}, 0",
     "    isync",
     "    slbmte 0, 0",
     "    slbia",
@@ -193,4 +194,8 @@ global_asm!(
     REBOOT2 = const ENDING_TOKENS[2],
     INTERNAL_ERROR = const INTERNAL_ERROR,
     FRAME = const FRAME,
+    SPR_HRMOR = const spr::HRMOR,
+    SPR_HSRR0 = const spr::HSRR0,
+    SPR_HSRR1 = const spr::HSRR1,
+    SPR_PIR = const spr::PIR,
 );
