@@ -103,7 +103,7 @@ fn backtrace(mut sp: u64) {
     }
 }
 
-/// The thread sleeps for good; the others go on.
+/// The thread spins here for good, at low priority; the others go on.
 fn halt() -> ! {
     loop {
         asm::op::relax();

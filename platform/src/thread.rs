@@ -25,7 +25,7 @@ pub struct Entries {
     /// A system reset in the firmware, which goes on where it was afterwards. On the stack of epitaphs;
     /// neither takes a lock nor waits.
     pub struck: extern "C" fn(),
-    /// A hypercall 0xe0–0xe8: the guest's MSR, or 0 to leave.
+    /// A hypercall 0xe0–0xe8: not 0 to go on in the guest, 0 to leave it.
     pub hypercall: extern "C" fn(page: *mut hcalls::VcpuPage) -> u64,
     /// A guest has left: vector and vcpu page.
     pub left: extern "C" fn(vector: u64, page: *mut hcalls::VcpuPage) -> !,

@@ -238,7 +238,7 @@ impl Seat {
         self.vcore.counters.exits[reason as usize].fetch_add(1, Relaxed);
     }
 
-    /// What the thread has to do for this vcpu is done: it reports, and naps unless it is the runner.
+    /// Records that the vcpu is out, and, for a secondary, the nap that follows. Changes nothing else.
     #[inline(always)]
     pub fn trace_left(&self, reason: ExitReason) {
         let naps = self.thread.ptid() != 0;
