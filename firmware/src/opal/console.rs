@@ -1,6 +1,6 @@
 //! OPAL's console calls: terminal 0 is the machine's UART.
 use super::event_bits;
-use super::host_memory::{fetch, slice, store};
+use super::host_memory::{fetch, slice, store, stored};
 use asm::op;
 use hcalls::Status;
 use platform::console;
@@ -20,10 +20,7 @@ fn lent<'a>(terminal: u64, len_at: u64, buffer: u64) -> Option<&'a mut [u8]> {
 
 /// Stores how many bytes were taken or read.
 fn tell(len_at: u64, len_bytes: usize) -> Status {
-    match store(len_at, (len_bytes as u64).to_be_bytes()) {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
-    }
+    stored(store(len_at, (len_bytes as u64).to_be_bytes()))
 }
 
 /// OPAL_CONSOLE_WRITE: terminal, address of a length, buffer; the length becomes what was taken.

@@ -1,5 +1,5 @@
 //! OPAL's START_CPU, QUERY_CPU_STATUS and RETURN_CPU.
-use super::host_memory::store;
+use super::host_memory::{store, stored};
 use crate::call_faults::leaves_no_lock;
 use crate::smt::check;
 use crate::smt::cores::{self, Core};
@@ -82,8 +82,5 @@ pub fn query_status(server: u64, status_at: u64) -> Status {
         (false, true) => THREAD_INACTIVE,
         (false, false) => THREAD_UNAVAILABLE,
     };
-    match store(status_at, [status]) {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
-    }
+    stored(store(status_at, [status]))
 }

@@ -1,5 +1,5 @@
 //! Hypervisor maintenance interrupts, which the host takes and passes on.
-use super::host_memory::store;
+use super::host_memory::{store, stored};
 use super::message;
 use asm::spr;
 use hcalls::Status;
@@ -18,10 +18,7 @@ pub fn handle2(flags_at: u64) -> Status {
         0 => 0,
         _ => format::FLAG_NEW_EVENT,
     };
-    match store(flags_at, flags.to_be_bytes()) {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
-    }
+    stored(store(flags_at, flags.to_be_bytes()))
 }
 
 /// How many conditions there were.

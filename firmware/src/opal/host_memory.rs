@@ -1,5 +1,6 @@
 //! What a call answers into the host's memory.
 use crate::smt::check;
+use hcalls::Status;
 use platform::real;
 
 /// Stores a value's big-endian bytes at an address that the host has given. `None`: the address
@@ -10,6 +11,15 @@ pub fn store<const N: usize>(address: u64, bytes: [u8; N]) -> Option<()> {
     // SAFETY: the host's RAM, that long; an array of bytes has no alignment.
     unsafe { real::ptr(real).cast::<[u8; N]>().write_unaligned(bytes) };
     Some(())
+}
+
+/// The status of a call whose last step was to store its answer.
+#[inline]
+pub fn stored(stored: Option<()>) -> Status {
+    match stored {
+        Some(()) => Status::Success,
+        None => Status::Parameter,
+    }
 }
 
 /// Fetches bytes from an address that the host has given. `None`: it isn't the host's RAM.

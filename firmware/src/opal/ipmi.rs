@@ -1,6 +1,6 @@
 //! Messages between the host and the BMC.
 use super::event_bits;
-use super::host_memory::{fetch, slice, store};
+use super::host_memory::{fetch, slice, store, stored};
 use crate::machine;
 use asm::op;
 use hcalls::Status;
@@ -62,8 +62,5 @@ pub fn receive(interface: u64, buffer_at: u64, len_at: u64) -> Status {
     room[..HEADER_LEN].copy_from_slice(&[VERSION, response.function, response.command]);
     room[HEADER_LEN..].copy_from_slice(response.data());
     event_bits::update(EVENT, false);
-    match store(len_at, (len(&response) as u64).to_be_bytes()) {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
-    }
+    stored(store(len_at, (len(&response) as u64).to_be_bytes()))
 }

@@ -1,5 +1,5 @@
 //! The time of day.
-use super::host_memory::store;
+use super::host_memory::{store, stored};
 use crate::machine;
 use hcalls::Status;
 use platform::rtc::{self, Time};
@@ -15,12 +15,10 @@ pub fn read(date_at: u64, time_of_day_at: u64) -> Status {
     };
     let date = format::date(time.century, time.year, time.month, time.day);
     let of_day = format::time_of_day(time.hour, time.minute, time.second);
-    let stored = store(date_at, date.to_be_bytes())
-        .and_then(|()| store(time_of_day_at, of_day.to_be_bytes()));
-    match stored {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
-    }
+    stored(
+        store(date_at, date.to_be_bytes())
+            .and_then(|()| store(time_of_day_at, of_day.to_be_bytes())),
+    )
 }
 
 /// OPAL_RTC_WRITE: date, time of day.

@@ -1,5 +1,5 @@
 //! Sensors: the temperature of each core.
-use super::host_memory::store;
+use super::host_memory::{store, stored};
 use crate::machine;
 use hcalls::Status;
 use platform::dts;
@@ -18,13 +18,6 @@ pub fn read_u64(sensor: u64, _token: u64, value_at: u64) -> Status {
     match celsius(sensor) {
         Ok(celsius) => stored(store(value_at, u64::from(celsius).to_be_bytes())),
         Err(status) => status,
-    }
-}
-
-fn stored(stored: Option<()>) -> Status {
-    match stored {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Whom an interrupt goes to: GET_XIVE and SET_XIVE.
-use super::host_memory::store;
+use super::host_memory::{store, stored};
 use crate::smt::cores;
 use hcalls::Status;
 use platform::psi::{self, Psi, Xive};
@@ -39,10 +39,8 @@ pub fn get(isn: u64, server_at: u64, priority_at: u64) -> Status {
         return Status::Parameter;
     };
     let xive = bridge.xive(source);
-    let stored = store(server_at, xive.server.to_be_bytes())
-        .and_then(|()| store(priority_at, [xive.priority]));
-    match stored {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
-    }
+    stored(
+        store(server_at, xive.server.to_be_bytes())
+            .and_then(|()| store(priority_at, [xive.priority])),
+    )
 }
