@@ -22,7 +22,7 @@ use platform::{console, logger, payload, real, space};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
 
 /// How long the boot waits for all threads to answer: 10 s.
-const PATIENCE_TB: u64 = 10 * 512_000_000;
+const PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;
 
 /// What r7 tells a payload of the memory that it may use from the start.
 const PAYLOAD_BYTES: u64 = 0x4000_0001;

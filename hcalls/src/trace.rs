@@ -14,7 +14,7 @@ pub const MAGIC: u64 = u64::from_be_bytes(*b"CATTRACE");
 pub const RING_MAGIC: u64 = u64::from_be_bytes(*b"CAT RING");
 /// Of this layout.
 pub const VERSION: u32 = 1;
-/// Ticks of the time base in a second.
+/// Ticks of the time base in a second. Power ISA 2.07 leaves it to the machine; POWER8 has 512 MHz.
 pub const TB_HZ: u64 = 512_000_000;
 
 /// SMT_TRACE r3.

@@ -34,7 +34,7 @@ const PASSING: [u8; 6] = [0xc0, TIMED_OUT, 0xcf, 0xd0, 0xd1, 0xd2];
 const RETRY_TB: u64 = 51_200_000;
 
 /// How long a request may take before the BMC counts as dead: 10 s.
-const PATIENCE_TB: u64 = 10 * 512_000_000;
+const PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;
 /// A response: network function, sequence, command, completion code.
 const HEADER_LEN: usize = 4;
 

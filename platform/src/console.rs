@@ -45,7 +45,7 @@ impl Interrupts {
 }
 
 /// How long a host's output may wait for a UART that takes nothing: 1 s. From then on it is dropped.
-const BLOCKED_TB: u64 = 512_000_000;
+const BLOCKED_TB: u64 = hcalls::trace::TB_HZ;
 
 /// Since when the UART takes nothing of what hosts write.
 #[derive(Default)]
@@ -135,7 +135,7 @@ pub fn lock_bus() -> LockGuard<'static, Bus> {
 /// The machine is about to end, and nobody will go on with the bus.
 pub unsafe fn lock_bus_or_break(now_tb: fn() -> u64) -> LockGuard<'static, Bus> {
     // A second: far more than anybody needs for an access.
-    let limit_tb = now_tb() + 512_000_000;
+    let limit_tb = now_tb() + hcalls::trace::TB_HZ;
     // SAFETY: the caller's promise.
     unsafe { BUS.lock_or_break(|| now_tb() > limit_tb) }
 }

@@ -11,7 +11,7 @@ use skiboot_compat::cpu::{
 };
 
 /// How long threads may take to leave the firmware: 1 s.
-const PATIENCE_TB: u64 = 512_000_000;
+const PATIENCE_TB: u64 = hcalls::trace::TB_HZ;
 
 /// 0: nobody is kept out. Otherwise what kind, and above it the PIR of who has asked.
 static QUIESCED: AtomicU64 = AtomicU64::new(0);

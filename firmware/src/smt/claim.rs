@@ -12,7 +12,7 @@ use platform::{thread, world};
 
 /// How long CORE_CLAIM waits for threads to answer: 4 s. An emulator with more threads than
 /// processors can take a good part of it.
-const PATIENCE_TB: u64 = 4 * 512_000_000;
+const PATIENCE_TB: u64 = 4 * hcalls::trace::TB_HZ;
 /// CORE_CLAIM: core's PIR, action → state, lost threads, and the vcore of the run that ends with a fence,
 /// with its exited, did-not-run and ceded masks. Status may be asked from anywhere; claiming and
 /// releasing is for the core's own thread 0.

@@ -11,7 +11,7 @@ use platform::thread::{self, HostStart, Thread};
 use spin::Once;
 
 /// How long the boot waits for all threads to be parked: 10 s.
-const BOOT_PATIENCE_TB: u64 = 10 * 512_000_000;
+const BOOT_PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;
 
 /// Set in a host start, so that address 0 is one, too.
 pub const START: u64 = 1 << 63;

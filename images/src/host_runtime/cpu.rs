@@ -1,7 +1,6 @@
 //! Single instructions of the processor that the host runs on.
 
-/// Ticks of the time base in a second (Power ISA 2.07 leaves it to the machine; POWER8: 512 MHz).
-pub const TB_HZ: u64 = 512_000_000;
+pub use hcalls::trace::TB_HZ;
 
 #[cfg(target_arch = "powerpc64")]
 mod machine {

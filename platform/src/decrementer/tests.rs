@@ -2,7 +2,7 @@ use super::*;
 extern crate std;
 use std::vec::Vec;
 
-const SECOND_TB: u64 = 512_000_000;
+const SECOND_TB: u64 = hcalls::trace::TB_HZ;
 const WRAP_TB: u64 = 1 << 32;
 
 /// Times at which something changes, around each of some present times.

@@ -14,9 +14,9 @@ use platform::thread::Thread;
 use platform::{space, world};
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
-const PATIENCE_TB: u64 = 10 * 512_000_000;
+const PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;
 /// How long after its deadline a run is asked to end that its decrementer hasn't ended: 5 s.
-const OVERDUE_TB: u64 = 5 * 512_000_000;
+const OVERDUE_TB: u64 = 5 * hcalls::trace::TB_HZ;
 /// How often HDEC is made to expire again, once the deadline is past: each millisecond.
 const NUDGE_TB: u64 = 512_000;
 /// How long a thread may take to report that was on its way when its call was withdrawn: 1 ms.
