@@ -93,7 +93,7 @@ fn boot_within(threads: u32, budget: u64) -> Outcome {
     within("reset to payload entry", instructions, budget)
 }
 
-fn files() -> Files {
+pub fn files() -> Files {
     Files {
         folder: images::folder(),
         lid: images::path("catnap.lid"),

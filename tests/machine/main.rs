@@ -11,6 +11,7 @@ mod job;
 mod linux;
 mod numbers;
 mod payloads;
+mod rules;
 mod setup;
 mod timeline;
 mod trees;
@@ -41,6 +42,7 @@ fn main() {
         budgets::trials(),
         checks::trials(),
         instructions::trials(),
+        rules::trials(),
         timeline::trials(),
         linux::trials(),
         numbers::trials(),

@@ -161,7 +161,7 @@ fn show_profiles(measured: &Measured, firmware: &[u8]) -> Result<()> {
 }
 
 /// Builds what is booted.
-fn files(verbose: bool) -> Result<Files> {
+pub fn files(verbose: bool) -> Result<Files> {
     let images = image::build(verbose)?;
     let initrd = images.dir.join("bench.cpio");
     fs::write(&initrd, run::pack_guests(&images)?)

@@ -16,6 +16,7 @@ pub mod linux;
 pub mod process;
 pub mod project;
 pub mod qemu;
+pub mod rules;
 pub mod run;
 pub mod setup;
 pub mod soak;

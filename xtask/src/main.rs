@@ -57,6 +57,11 @@ enum Command {
     ///
     /// QEMU's time counts instructions then, so numbers are exact, and alike from run to run.
     Bench(xtask::bench::BenchOptions),
+    /// Hold the instructions that the firmware executes against rules that no emulator enforces.
+    ///
+    /// Boots behaviours of the test host, one after the other, with QEMU's log of instructions. Prints
+    /// the table of rules, how often each applied, and every breach.
+    Rules(xtask::rules::RulesOptions),
     /// Record what each hardware thread does, and draw it.
     ///
     /// Writes trace.svg, a picture, and trace.json, which Perfetto reads.
@@ -99,6 +104,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Test(options) => xtask::test::test(&options),
         Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => xtask::bench::bench(&options),
+        Command::Rules(options) => xtask::rules::rules(&options),
         Command::Trace(options) => xtask::trace::trace(&options),
         Command::Stats(options) => xtask::stats::stats(&options),
         Command::Debug(options) => xtask::debug::debug(&options),

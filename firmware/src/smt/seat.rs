@@ -303,8 +303,8 @@ fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
         core.spurious.fetch_add(1, Relaxed);
         // A maintenance condition wakes threads, too, and would for as long as it is there. The
         // host's threads have their own, and are told.
-        // SAFETY: writing clears what is 0 in the value.
-        unsafe { spr::write::<{ spr::HMER }>(0) };
+        // SAFETY: writing clears what is 0 in the value: what was there, and nothing that comes now.
+        unsafe { spr::write::<{ spr::HMER }>(!spr::read::<{ spr::HMER }>()) };
     }
     trace::note(Event::Nap, || (Whom::NOBODY, 0));
     platform::thread::idle()

@@ -1,4 +1,5 @@
-//! The test host: `test=NAME` among the boot arguments runs one behaviour, `test=all` every one.
+//! The test host: `test=NAME` among the boot arguments runs one behaviour, `test=NAME,NAME` several,
+//! `test=all` every one.
 //!
 //! It prints `ok NAME` or `FAILED NAME: why` for each, then `host: done`, and switches off. Guests
 //! come from the initial RAM disk by the names of their files, such as `guest-loop.be`.
@@ -55,6 +56,8 @@ images::host!(host);
 type Test = (&'static str, fn(&mut Lab) -> Outcome);
 
 const TESTS: &[Test] = &[
+    // While no other core has been started.
+    ("host_little_endian", running::host_little_endian),
     ("query", query::query),
     ("mitigations", query::mitigations),
     ("check_token", query::check_token),
@@ -162,7 +165,7 @@ fn host(args: HostArgs) -> ! {
     let mut found = false;
     for (test, run) in TESTS
         .iter()
-        .filter(|(test, _)| name == "all" || name == *test)
+        .filter(|(test, _)| name == "all" || name.split(',').any(|name| name == *test))
     {
         found = true;
         match run(&mut lab) {

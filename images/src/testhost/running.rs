@@ -7,7 +7,7 @@ use hcalls::run::RUN_FP_CLEAN;
 use images::behaviour::{calls as case, exits};
 use images::guest_calls::{H_REPORT, H_UNEXPECTED};
 use images::host_runtime::guest::Guest;
-use images::host_runtime::{calls, cpu};
+use images::host_runtime::{calls, cpu, opal};
 
 use crate::check::{Outcome, accepted, same};
 use crate::lab::{self, Lab, MS_TB, WORK_TB, Wanted};
@@ -93,6 +93,25 @@ pub fn run8(lab: &mut Lab) -> Outcome {
         lab.clear();
     }
     Ok(())
+}
+
+/// OPAL_REINIT_CPUS, and its flags: interrupts are taken big-endian, little-endian.
+const REINIT_CPUS: u64 = 70;
+const BIG_ENDIAN_INTERRUPTS: u64 = 1;
+const LITTLE_ENDIAN_INTERRUPTS: u64 = 2;
+
+/// A host that has its interrupts little-endian runs guests as any other.
+/// L1.
+pub fn host_little_endian(lab: &mut Lab) -> Outcome {
+    let reinit = |flags| {
+        // SAFETY: no argument is an address, and this host's interrupts are off.
+        let answer = unsafe { opal::call(REINIT_CPUS, &[flags]) };
+        same("REINIT_CPUS", answer.status, 0)
+    };
+    reinit(LITTLE_ENDIAN_INTERRUPTS)?;
+    let done = run8(lab);
+    reinit(BIG_ENDIAN_INTERRUPTS)?;
+    done
 }
 
 /// Packed mode uses the lowest threads, in order (B14); aligned mode that of the id (B15), even if

@@ -168,5 +168,6 @@ impl SavedSlb {
             // SAFETY: the host's own entry, as it was; the thread is in real mode.
             unsafe { asm!("slbmte {}, {}", in(reg) *vsid, in(reg) *esid, options(nostack)) };
         }
+        asm::op::isync();
     }
 }

@@ -134,7 +134,8 @@ impl<'a> Code<'a> {
         frames.iter().rev().find_map(of_ours)
     }
 
-    fn label(&self, real: u64) -> Block {
+    /// The label in assembly before a real address.
+    pub fn label(&self, real: u64) -> Block {
         let after = self
             .symbols
             .partition_point(|(address, _)| *address <= real);

@@ -110,17 +110,25 @@ pub fn run(
     qemu: &mut Command,
     topic: &str,
     limit: Duration,
+    on_step: impl FnMut(Step),
+) -> Result<Vec<String>> {
+    run_heard(qemu, topic, limit, |_| (), on_step)
+}
+
+/// The same; gives each line of the console to `on_line` as it comes, from another thread.
+pub fn run_heard(
+    qemu: &mut Command,
+    topic: &str,
+    limit: Duration,
+    on_line: impl FnMut(&str) + Send + 'static,
     mut on_step: impl FnMut(Step),
 ) -> Result<Vec<String>> {
     qemu.stdin(Stdio::null());
     qemu.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = process::spawn(qemu)?;
-    let mut console = child.stdout.take().expect("piped");
+    let console = child.stdout.take().expect("piped");
     let log = child.stderr.take().expect("piped");
-    let console = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        console.read_to_end(&mut bytes).map(|_| bytes)
-    });
+    let console = thread::spawn(move || lines(console, on_line));
     let (ended, end) = mpsc::channel::<()>();
     let watch = thread::spawn(move || wait(child, &end, limit));
     let bar = progress(topic);
@@ -139,17 +147,28 @@ pub fn run(
     let (late, status) = watch.join().expect("the watch never panics");
     let status = status.context(topic.to_string())?;
     bar.finish_and_clear();
-    let bytes = console.join().expect("reading never panics")?;
-    let console = String::from_utf8_lossy(&bytes).replace('\r', "");
+    let console = console.join().expect("reading never panics")?;
     let others = others.context("reading QEMU's log")?;
     if late || !status.success() {
         let why = match late {
             true => format!("took longer than {} s", limit.as_secs()),
             false => format!("ended with {status}"),
         };
-        bail!("{topic}: QEMU {why}\n{}\n{console}", others.join("\n"));
+        let told = [others, console].concat();
+        bail!("{topic}: QEMU {why}\n{}", told.join("\n"));
     }
-    Ok(console.lines().map(str::to_string).collect())
+    Ok(console)
+}
+
+/// A console's lines.
+fn lines(console: impl Read, mut on_line: impl FnMut(&str)) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for bytes in BufReader::new(console).split(b'\n') {
+        let line = String::from_utf8_lossy(&bytes?).replace('\r', "");
+        on_line(&line);
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 /// Waits for QEMU, at most until it has said all that it may; whether that took longer than `limit`, and

@@ -15,7 +15,7 @@ use crate::qemu::{Boot, Machine};
 const ROW: &str = "bench row ";
 const LIMIT: Duration = Duration::from_secs(240);
 /// Bytes of the image that may hold code.
-const CODE_BYTES: u64 = 0x40_0000;
+pub const CODE_BYTES: u64 = 0x40_0000;
 /// Threads of a core; the first core's are QEMU's first.
 const THREADS: u32 = 8;
 /// Of `sc 1`.
