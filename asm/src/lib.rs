@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides anything: each entry point saves what the machine would lose, puts the
 //! stack and the TOC pointer in place and calls a Rust function that the firmware names. Register
-//! contracts stand on each entry point. On the build host only layouts and numbers remain.
+//! contracts stand on each entry point. On the build host a simulated machine stands in its place (`sim`).
 #![no_std]
 
 pub mod area;
@@ -22,6 +22,11 @@ pub mod opal;
 mod reset;
 #[cfg(target_arch = "powerpc64")]
 mod vectors;
+
+#[cfg(not(target_arch = "powerpc64"))]
+pub mod sim;
+#[cfg(not(target_arch = "powerpc64"))]
+pub use sim::{guest, nap, op, opal};
 
 /// Real address at which the image runs, and HRMOR while a core's threads are the firmware's.
 pub const BASE: u64 = 0x3000_0000;

@@ -111,3 +111,67 @@ pub unsafe fn slbia() {
     // SAFETY: the caller's promise. Entry 0, which slbia leaves, is made invalid by hand.
     unsafe { asm!("slbmte {0}, {0}", "slbia", "isync", in(reg) 0u64, options(nostack)) };
 }
+
+/// Writes an SLB entry.
+///
+/// # Safety
+/// The thread runs in real mode.
+#[inline(always)]
+pub unsafe fn slbmte(vsid: u64, esid: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("slbmte {}, {}", in(reg) vsid, in(reg) esid, options(nostack)) };
+}
+
+/// Makes SLB entry 0 invalid, which `slbia` leaves.
+///
+/// # Safety
+/// As [`slbmte`].
+#[inline(always)]
+pub unsafe fn clear_slb_entry_0() {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("slbmte {0}, {0}", in(reg) 0u64, options(nostack)) };
+}
+
+/// The ESID, and the valid bit, of SLB entry `index`.
+#[inline(always)]
+pub fn slbmfee(index: u64) -> u64 {
+    let esid;
+    // SAFETY: reads one entry.
+    unsafe { asm!("slbmfee {}, {}", out(reg) esid, in(reg) index, options(nostack)) };
+    esid
+}
+
+/// The VSID of SLB entry `index`.
+#[inline(always)]
+pub fn slbmfev(index: u64) -> u64 {
+    let vsid;
+    // SAFETY: reads one entry.
+    unsafe { asm!("slbmfev {}, {}", out(reg) vsid, in(reg) index, options(nostack)) };
+    vsid
+}
+
+/// The bits that [`slbmfee`] reads of any of `LEN` SLB entries from `FIRST` on.
+#[inline(always)]
+pub fn slb_gathered<const FIRST: usize, const LEN: usize>() -> u64 {
+    let all: u64;
+    // SAFETY: reads the SLB's entries; the bits of all are gathered in one register.
+    unsafe {
+        asm!(
+            "li {all}, {first}",
+            "slbmfee {all}, {all}",
+            ".set n, {first} + 1",
+            ".rept {len} - 1",
+            "li {index}, n",
+            "slbmfee {index}, {index}",
+            "or {all}, {all}, {index}",
+            ".set n, n + 1",
+            ".endr",
+            all = out(reg) all,
+            index = out(reg) _,
+            first = const FIRST,
+            len = const LEN,
+            options(nostack),
+        );
+    }
+    all
+}

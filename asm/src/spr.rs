@@ -166,3 +166,19 @@ pub unsafe fn write<const N: u16>(value: u64) {
     // SAFETY: the caller's promise.
     unsafe { core::arch::asm!("mtspr {}, {}", const N, in(reg) value, options(nostack)) };
 }
+
+/// Reads SPR `N` of the simulated thread.
+#[cfg(not(target_arch = "powerpc64"))]
+#[must_use]
+pub fn read<const N: u16>() -> u64 {
+    crate::sim::read(N)
+}
+
+/// Writes SPR `N` of the simulated thread.
+///
+/// # Safety
+/// As on the machine.
+#[cfg(not(target_arch = "powerpc64"))]
+pub unsafe fn write<const N: u16>(value: u64) {
+    crate::sim::write(N, value);
+}

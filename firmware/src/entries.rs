@@ -53,19 +53,19 @@ pub static TRACED: Entries = Entries {
     ..FIRST
 };
 
-extern "C" fn woken(srr1: u64) -> ! {
+extern "C-unwind" fn woken(srr1: u64) -> ! {
     note(Event::Wake, || (Whom::NOBODY, cause(srr1)));
     seat::woken(srr1)
 }
 
-extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
+extern "C-unwind" fn left(vector: u64, page: *mut VcpuPage) -> ! {
     let seat = Seat::of(thread::current());
     note(Event::Exit, || (seat.whom(), vector as u32));
     leave::left(vector, page)
 }
 
 /// Those hypercalls that the firmware doesn't know go on to [`left`], and are told of there.
-extern "C" fn serve(page: *mut VcpuPage) -> u64 {
+extern "C-unwind" fn serve(page: *mut VcpuPage) -> u64 {
     let seat = Seat::of(thread::current());
     // SAFETY: assembly passes the page of the guest that this thread has just left.
     let [number, argument] = unsafe { [(*page).gpr[3].get(), (*page).gpr[4].get()] };
@@ -90,7 +90,7 @@ extern "C" fn call(args: &mut Args, token: u64) -> i64 {
 }
 
 /// A run that begins tells of its return itself.
-extern "C" fn begin_run(args: &mut Args) -> i64 {
+extern "C-unwind" fn begin_run(args: &mut Args) -> i64 {
     note(Event::CallIn, || (Whom::NOBODY, Token::VcoreRun as u32));
     let status = run::run(args);
     note(Event::CallOut, || (Whom::NOBODY, status as u32));

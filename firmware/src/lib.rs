@@ -2,7 +2,8 @@
 //! SMT guests on them for the host.
 //!
 //! [`boot`] goes from reset to the host; [`opal`] takes the host's calls; [`smt`] runs vcores, by
-//! the protocol in [`vcore`]. On the build host only what needs no machine is compiled.
+//! the protocol in [`vcore`]. On the build host what needs no devices is compiled,
+//! above `asm`'s simulated machine.
 #![no_std]
 
 extern crate alloc;

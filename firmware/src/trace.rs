@@ -7,12 +7,10 @@
 //! anyway ([`crate::smt::cores::Core::untouched`], [`crate::smt::cores::Core::at_leaving`]).
 mod ring;
 
-#[cfg(target_arch = "powerpc64")]
 pub mod switch;
 
 pub use ring::Ring;
 
-#[cfg(target_arch = "powerpc64")]
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hcalls::trace::{Event, NO_SLOT, NO_VCORE};
 
@@ -54,12 +52,9 @@ impl Whom {
 /// Where this thread records, while the trace is on.
 #[inline(always)]
 fn own_ring() -> Option<&'static Ring> {
-    #[cfg(target_arch = "powerpc64")]
     // SAFETY: r13 holds this thread's area, whose `trace` is 0 or the address of the thread's ring,
     // which stays for good.
-    return unsafe { ((*asm::op::area()).trace as *const Ring).as_ref() };
-    #[cfg(not(target_arch = "powerpc64"))]
-    None
+    unsafe { ((*asm::op::area()).trace as *const Ring).as_ref() }
 }
 
 /// Whether this thread records: one load and one branch.
@@ -89,28 +84,19 @@ pub fn note(event: Event, of: impl FnOnce() -> (Whom, u32)) {
 fn cold() {}
 
 /// By core, as PIRs number them: how far its time base is ahead of the host's, in its present run.
-#[cfg(target_arch = "powerpc64")]
 static OFFSETS_TB: [AtomicU64; CORES] = [const { AtomicU64::new(0) }; CORES];
-#[cfg(target_arch = "powerpc64")]
 const CORES: usize = asm::opal::PIR_LIMIT >> THREAD_BITS;
 /// Bits of a PIR that number a core's threads.
-#[cfg(target_arch = "powerpc64")]
 const THREAD_BITS: u32 = hcalls::MAX_THREADS.trailing_zeros();
 
 /// The core with that PIR counts its time base so far ahead of the host's from now on.
-#[cfg(target_arch = "powerpc64")]
 pub fn set_offset(pir: u32, offset_tb: u64) {
     OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].store(offset_tb, Relaxed);
 }
 
 /// The host's time base.
 fn time_tb() -> u64 {
-    #[cfg(target_arch = "powerpc64")]
-    {
-        let pir = platform::thread::current().pir;
-        let offset_tb = OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].load(Relaxed);
-        asm::op::time_tb().wrapping_sub(offset_tb)
-    }
-    #[cfg(not(target_arch = "powerpc64"))]
-    0
+    let pir = platform::thread::current().pir;
+    let offset_tb = OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].load(Relaxed);
+    asm::op::time_tb().wrapping_sub(offset_tb)
 }

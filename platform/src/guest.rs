@@ -13,6 +13,8 @@ mod left_on;
 pub mod machine_check;
 pub mod pmu;
 mod slb;
+#[cfg_attr(not(target_arch = "powerpc64"), path = "guest/no_vsr.rs")]
+mod vsr;
 
 pub use slb::SavedSlb;
 
@@ -121,10 +123,10 @@ pub unsafe fn load_all(
         (*area).fp = u64::from(fp);
         if fp {
             facility::open();
-            facility::load(page);
+            vsr::load(page);
         } else if !fp_clean || was_others {
             facility::open();
-            facility::clear();
+            vsr::clear();
         }
         (*area).holds = key;
         if was_others || was_hosts {
@@ -272,7 +274,7 @@ pub unsafe fn save_more(page: *mut VcpuPage, more: More) {
         }
         if more.fp {
             facility::open();
-            facility::save(page);
+            vsr::save(page);
         }
     }
 }

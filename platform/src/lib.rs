@@ -26,11 +26,7 @@ pub mod xics;
 pub mod xscom;
 pub mod zero;
 
-#[cfg(target_arch = "powerpc64")]
 pub mod guest;
-#[cfg(target_arch = "powerpc64")]
 pub mod space;
-#[cfg(target_arch = "powerpc64")]
 pub mod thread;
-#[cfg(target_arch = "powerpc64")]
 pub mod world;

@@ -19,21 +19,21 @@ const IDLE_LPCR: u64 = spr::lpcr::PECE_EXTERNAL;
 #[derive(Clone, Copy)]
 pub struct Entries {
     /// A thread that has been called out of the nap of its reset; see [`wakes_in`].
-    pub woken: extern "C" fn(srr1: u64) -> !,
+    pub woken: extern "C-unwind" fn(srr1: u64) -> !,
     /// An interrupt in the firmware.
     pub fault: extern "C" fn(frame: &Frame, vector: u64) -> !,
     /// A system reset in the firmware, which goes on where it was afterwards. On the stack of epitaphs;
     /// neither takes a lock nor waits.
     pub struck: extern "C" fn(),
     /// A hypercall 0xe0–0xe8: not 0 to go on in the guest, 0 to leave it.
-    pub hypercall: extern "C" fn(page: *mut hcalls::VcpuPage) -> u64,
+    pub hypercall: extern "C-unwind" fn(page: *mut hcalls::VcpuPage) -> u64,
     /// A guest has left: vector and vcpu page.
-    pub left: extern "C" fn(vector: u64, page: *mut hcalls::VcpuPage) -> !,
+    pub left: extern "C-unwind" fn(vector: u64, page: *mut hcalls::VcpuPage) -> !,
     /// An OPAL call; results replace the arguments from the second on.
     pub opal: extern "C" fn(args: &mut [u64; 8], token: u64) -> i64,
     /// The call with token [`opal::RUN_TOKEN`]: a status at once, or later by
     /// [`opal::return_from_run`].
-    pub run: extern "C" fn(args: &mut [u64; 8]) -> i64,
+    pub run: extern "C-unwind" fn(args: &mut [u64; 8]) -> i64,
 }
 
 /// One hardware thread.
@@ -244,7 +244,7 @@ pub fn settle_core() {
 }
 
 /// From now on this thread starts in `function` when it is called out of its nap.
-pub fn wakes_in(function: extern "C" fn(srr1: u64) -> !) {
+pub fn wakes_in(function: extern "C-unwind" fn(srr1: u64) -> !) {
     // SAFETY: a field of this thread's own area.
     unsafe { (*op::area()).woken = function as *const () as u64 }
 }

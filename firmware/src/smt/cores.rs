@@ -9,7 +9,6 @@ use hcalls::run::{CoreState, FIRST_SLOT_SHIFT};
 use hcalls::trace::Event;
 use platform::xics::Icp;
 
-#[cfg(target_arch = "powerpc64")]
 use super::running::RunnersOwn;
 
 /// Most cores that the firmware can run on; as many as a tree may list.
@@ -78,7 +77,6 @@ pub struct Core {
     is_hosts: AtomicBool,
     /// Wake-ups that nobody had asked for.
     pub spurious: AtomicU64,
-    #[cfg(target_arch = "powerpc64")]
     pub running: RunnersOwn,
     pub pir: AtomicU32,
     pub threads: AtomicU32,
@@ -112,7 +110,6 @@ impl Core {
             partitions: [const { AtomicU64::new(0) }; MAX_PARTITIONS],
             is_hosts: AtomicBool::new(false),
             spurious: AtomicU64::new(0),
-            #[cfg(target_arch = "powerpc64")]
             running: RunnersOwn::new(),
             pir: AtomicU32::new(0),
             threads: AtomicU32::new(0),
@@ -184,7 +181,6 @@ impl Core {
 
     /// Calls a thread of this core that has ceded, whose `called` was set. Thread 0's presenter is
     /// the host's, so that one has its doorbell rung.
-    #[cfg(target_arch = "powerpc64")]
     pub fn call(&self, ptid: usize) {
         if ptid != 0 {
             return self.send_ipi(ptid);
@@ -226,7 +222,6 @@ pub fn register(pir: u32, icps: &[u64]) -> &'static Core {
 }
 
 /// The core of a thread.
-#[cfg(target_arch = "powerpc64")]
 #[inline(always)]
 pub fn of(thread: &platform::thread::Thread) -> &'static Core {
     // SAFETY: every thread is made with the address of an element of `CORES`.

@@ -25,7 +25,11 @@ const IN_CEDE: u32 = 1;
 /// [`LEAVE`].
 ///
 /// Only hands on, so that no call pays for what another one needs.
-pub(crate) extern "C" fn serve(page: *mut VcpuPage) -> u64 {
+#[expect(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "only assembly, or what stands for it, calls it"
+)]
+pub extern "C-unwind" fn serve(page: *mut VcpuPage) -> u64 {
     // SAFETY: assembly passes the page of the guest that this thread has just left.
     let vcpu = unsafe { &mut *page };
     if vcpu.msr.get() & msr::PR != 0 {

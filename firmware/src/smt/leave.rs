@@ -30,7 +30,7 @@ const MACHINE_CHECK: u64 = 0x200;
 const HYPERCALL: u64 = 0xc00;
 
 /// From assembly: a guest has left.
-pub(crate) extern "C" fn left(vector: u64, page: *mut VcpuPage) -> ! {
+pub extern "C-unwind" fn left(vector: u64, page: *mut VcpuPage) -> ! {
     let left_tb = op::time_tb();
     let thread = thread::current();
     let seat = Seat::of(thread);

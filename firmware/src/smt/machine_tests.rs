@@ -61,6 +61,11 @@ impl FakeMachine {
         Self { base, icps, core }
     }
 
+    /// Address of thread `ptid`'s MFRR.
+    pub fn mfrr(&self, ptid: usize) -> u64 {
+        self.icps + (ptid * ICP_BYTES + MFRR) as u64
+    }
+
     /// Page `index` of the pool.
     pub fn page(&self, index: u64) -> u64 {
         self.base + index % POOL_PAGES * PAGE_BYTES
@@ -108,7 +113,7 @@ impl FakeMachine {
     pub fn take_ipis(&self) -> u8 {
         let mut sent = 0;
         for ptid in 0..THREADS {
-            let mfrr = platform::real::ptr(self.icps + (ptid * ICP_BYTES + MFRR) as u64);
+            let mfrr = platform::real::ptr(self.mfrr(ptid));
             // SAFETY: the ICPs are this machine's.
             unsafe {
                 if mfrr.read_volatile() != NO_IPI {

@@ -14,27 +14,18 @@ pub mod objects;
 #[cfg(any(test, fuzzing))]
 pub mod machine_tests;
 
-#[cfg(target_arch = "powerpc64")]
 pub mod claim;
-#[cfg(target_arch = "powerpc64")]
 pub mod exported;
-#[cfg(target_arch = "powerpc64")]
 pub mod hosts;
-#[cfg(target_arch = "powerpc64")]
 pub mod hypercall;
-#[cfg(target_arch = "powerpc64")]
 pub mod inject;
-#[cfg(target_arch = "powerpc64")]
 pub mod kicked;
-#[cfg(target_arch = "powerpc64")]
 pub mod leave;
-#[cfg(target_arch = "powerpc64")]
 pub mod run;
-#[cfg(target_arch = "powerpc64")]
 pub mod running;
-#[cfg(target_arch = "powerpc64")]
 pub mod seat;
-#[cfg(target_arch = "powerpc64")]
 pub mod shared;
-#[cfg(target_arch = "powerpc64")]
 pub mod struck;
+
+#[cfg(test)]
+mod sim_tests;

@@ -31,7 +31,7 @@ mod wait;
 /// decrementer, generation.
 ///
 /// A run that begins doesn't return from here: [`finish`] ends the call.
-pub extern "C" fn run(args: &mut [u64; 8]) -> i64 {
+pub extern "C-unwind" fn run(args: &mut [u64; 8]) -> i64 {
     let thread = thread::current();
     let core = cores::of(thread);
     if thread.ptid() != 0 || core.state() != CoreState::Held || !thread::msr_is_firmwares() {

@@ -268,7 +268,7 @@ fn trace_left(whom: Whom, reason: ExitReason, naps: bool) {
 }
 
 /// A secondary out of its nap: somebody has called it, or nobody.
-pub extern "C" fn woken(_srr1: u64) -> ! {
+pub extern "C-unwind" fn woken(_srr1: u64) -> ! {
     let thread = platform::thread::current();
     let core = super::cores::of(thread);
     let called = thread.icp.take_ipi();
@@ -311,7 +311,7 @@ fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
 }
 
 /// A thread out of its first nap, into which it went at reset.
-pub extern "C" fn first_woken(_srr1: u64) -> ! {
+pub extern "C-unwind" fn first_woken(_srr1: u64) -> ! {
     let thread = platform::thread::current();
     platform::thread::settle();
     if thread.ptid() == 0 {

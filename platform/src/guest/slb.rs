@@ -1,5 +1,5 @@
 //! A guest's segment lookaside buffer.
-use core::arch::asm;
+use asm::op::{clear_slb_entry_0, slb_gathered, slbmfee, slbmfev, slbmte};
 use hcalls::VcpuPage;
 use hcalls::page::SLB_ENTRIES;
 
@@ -30,14 +30,14 @@ fn exists(vsid: u64) -> bool {
 pub unsafe fn load(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
     unsafe {
-        asm!("slbmte {0}, {0}", in(reg) 0u64, options(nostack));
+        clear_slb_entry_0();
         let count = ((*page).slb_count.get() as usize).min(SLB_ENTRIES);
         let slb = &(*page).slb;
         for entry in &slb[..count] {
             let esid = entry.esid.get() & (ESID | VALID | INDEX);
             let vsid = entry.vsid.get();
             if exists(vsid) {
-                asm!("slbmte {}, {}", in(reg) vsid, in(reg) esid, options(nostack));
+                slbmte(vsid, esid);
             }
         }
     }
@@ -50,7 +50,7 @@ pub unsafe fn load(page: *mut VcpuPage) {
 pub unsafe fn clear() {
     for index in 0..SLB_ENTRIES as u64 {
         // SAFETY: the caller's promise; the entry is made invalid.
-        unsafe { asm!("slbmte {}, {}", in(reg) 0u64, in(reg) index, options(nostack)) };
+        unsafe { slbmte(0, index) };
     }
 }
 
@@ -60,27 +60,7 @@ const GROUP: usize = 8;
 /// Whether any of the [`GROUP`] entries from `FIRST` on is valid.
 #[inline(always)]
 fn any_valid<const FIRST: usize>() -> bool {
-    let all: u64;
-    // SAFETY: reads the SLB's entries; the bits of all are gathered in one register.
-    unsafe {
-        asm!(
-            "li {all}, {first}",
-            "slbmfee {all}, {all}",
-            ".set n, {first} + 1",
-            ".rept {group} - 1",
-            "li {index}, n",
-            "slbmfee {index}, {index}",
-            "or {all}, {all}, {index}",
-            ".set n, n + 1",
-            ".endr",
-            all = out(reg) all,
-            index = out(reg) _,
-            first = const FIRST,
-            group = const GROUP,
-            options(nostack),
-        );
-    }
-    all & VALID != 0
+    slb_gathered::<FIRST, GROUP>() & VALID != 0
 }
 
 /// Stores the SLB's valid entries.
@@ -118,11 +98,9 @@ unsafe fn save_group(page: *mut VcpuPage, first: usize, mut count: usize) -> usi
     for index in first..first + GROUP {
         // SAFETY: the caller's promise; no more entries are stored than there are.
         unsafe {
-            let esid: u64;
-            asm!("slbmfee {}, {}", out(reg) esid, in(reg) index, options(nostack));
+            let esid = slbmfee(index as u64);
             if esid & VALID != 0 {
-                let vsid: u64;
-                asm!("slbmfev {}, {}", out(reg) vsid, in(reg) index, options(nostack));
+                let vsid = slbmfev(index as u64);
                 let entry = (*page).slb.get_unchecked_mut(count);
                 entry.esid.set(esid & (ESID | VALID) | index as u64);
                 entry.vsid.set(vsid);
@@ -153,12 +131,9 @@ impl SavedSlb {
     /// Copies this thread's SLB.
     pub fn take(&mut self) {
         for (index, (esid, vsid)) in self.0.iter_mut().enumerate() {
-            // SAFETY: reads one entry.
-            unsafe {
-                asm!("slbmfee {}, {}", out(reg) *esid, in(reg) index, options(nostack));
-                asm!("slbmfev {}, {}", out(reg) *vsid, in(reg) index, options(nostack));
-            }
-            *esid |= index as u64;
+            let index = index as u64;
+            *esid = slbmfee(index) | index;
+            *vsid = slbmfev(index);
         }
     }
 
@@ -166,7 +141,7 @@ impl SavedSlb {
     pub fn put_back(&self) {
         for (esid, vsid) in self.0.iter().filter(|(esid, _)| esid & VALID != 0) {
             // SAFETY: the host's own entry, as it was; the thread is in real mode.
-            unsafe { asm!("slbmte {}, {}", in(reg) *vsid, in(reg) *esid, options(nostack)) };
+            unsafe { slbmte(*vsid, *esid) };
         }
         asm::op::isync();
     }

@@ -6,7 +6,6 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::stats::VcoreStats;
 use hcalls::{MAX_THREADS, VcpuPage};
 use platform::real;
-#[cfg(target_arch = "powerpc64")]
 use platform::space::AddressSpace;
 
 pub const MAX_VCORES: usize = 256;
@@ -131,7 +130,6 @@ impl Rules {
     }
 
     /// The memory that its guests reach.
-    #[cfg(target_arch = "powerpc64")]
     #[inline(always)]
     pub fn space(&self) -> AddressSpace {
         AddressSpace {
