@@ -13,6 +13,8 @@ pub const RUN_TOKEN: u64 = 1106;
 pub const ENDING_TOKENS: [u64; 3] = [5, 6, 116];
 /// What every other call answers then.
 pub const INTERNAL_ERROR: i64 = -11;
+/// What a call in little-endian mode answers.
+pub const WRONG_STATE: i16 = -14;
 /// What the OPAL entry has of a stack, from its top: room for a callee, eight arguments, the four
 /// registers that every call keeps, and those that a run loses.
 pub const CALL_FRAME_BYTES: u64 = FRAME as u64;
@@ -21,7 +23,8 @@ const FRAME: usize = 320;
 unsafe extern "C" {
     /// Where hosts call (its real address is published, see [`entry_real`]).
     ///
-    /// In: r0 = token, r3–r10 = arguments, HV real mode, big-endian. Out: r3 = status, r4–r9 =
+    /// In: r0 = token, r3–r10 = arguments, HV real mode, big-endian; in little-endian mode r3 is
+    /// [`WRONG_STATE`], and all else kept. Out: r3 = status, r4–r9 =
     /// results. Keeps r1, r2, r13–r31, CR2–CR4, LR; loses r0, r10–r12, CTR, XER, CR0, CR1, CR5–7.
     fn opal_entry();
 
@@ -75,6 +78,8 @@ global_asm!(
     ".globl opal_entry",
     ".type opal_entry, @function",
     "opal_entry:",
+    // Nothing; read in the other byte order, a branch to `opal_entry_little`.
+    "    tdi 0, 2, 0x48",
     // By its real address, as the host has come here.
     "    mfspr 11, {SPR_PIR}",
     "    sldi 11, 11, 3",
@@ -186,6 +191,10 @@ global_asm!(
     "    isync",
     "    hrfid",
     ".size enter_host, . - enter_host",
+    // The call has come in little-endian mode: back with WRONG_STATE.
+    "    .org opal_entry + 0x208",
+    "opal_entry_little:",
+    "    .long {LI_3_WRONG_STATE}, {BLR}",
     PIR_LIMIT = const PIR_LIMIT,
     STACK_TOP = const a::STACK_TOP,
     IN_CALL = const a::IN_CALL,
@@ -202,4 +211,6 @@ global_asm!(
     SPR_HSRR0 = const spr::HSRR0,
     SPR_HSRR1 = const spr::HSRR1,
     SPR_PIR = const spr::PIR,
+    LI_3_WRONG_STATE = const (0x3860_0000 | WRONG_STATE as u16 as u32).swap_bytes(),
+    BLR = const 0x4e80_0020u32.swap_bytes(),
 );

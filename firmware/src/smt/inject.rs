@@ -57,6 +57,7 @@ pub(super) fn deliver(seat: Seat, page: *mut VcpuPage) {
 
 #[inline(never)]
 fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
+    end_mediation(seat);
     // SAFETY: this thread's page; its guest isn't running, so SRR0 and SRR1 are only its own.
     unsafe {
         let old = (*page).msr.get() & !msr::SRR1_CAUSE;
@@ -80,6 +81,17 @@ fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
     seat.core
         .at_leaving
         .fetch_and(!(1 << seat.thread.ptid()), Relaxed);
+}
+
+/// LPCR\[MER\] has done its work, or the host has taken back what it was for: as long as it is on, the guest comes
+/// to the hypervisor's 0x500 whenever it has interrupts enabled (Power ISA 2.07 Book III-S 6.5.7).
+#[inline(always)]
+pub(super) fn end_mediation(seat: Seat) {
+    if MEDIATED.load(Relaxed) {
+        let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
+        // SAFETY: the guest's own LPCR.
+        unsafe { spr::write::<{ spr::LPCR }>(lpcr) }
+    }
 }
 
 /// The guest has interrupts off: a way for it to come when they are on.

@@ -26,6 +26,7 @@ use platform::xics::XISR_IPI;
 const HDEC: u64 = 0x980;
 const SYSTEM_RESET: u64 = 0x100;
 const MACHINE_CHECK: u64 = 0x200;
+const EXTERNAL: u64 = 0x500;
 /// The vector of `sc 1`.
 const HYPERCALL: u64 = 0xc00;
 
@@ -54,6 +55,9 @@ fn told(page: *mut VcpuPage) -> u32 {
 fn left_otherwise(thread: &'static Thread, page: *mut VcpuPage, vector: u64, left_tb: u64) -> ! {
     let seat = Seat::of(thread);
     let Some(reason) = seat.reason(page, vector) else {
+        if vector == EXTERNAL {
+            inject::end_mediation(seat);
+        }
         inject::deliver(seat, page);
         trace::note(Event::Resume, || (seat.whom(), 0));
         // SAFETY: the page's guest is still in this thread.
@@ -141,7 +145,7 @@ impl Seat {
         Some(match vector {
             HDEC => return self.hdec(page),
             HYPERCALL => ExitReason::try_from(told(page)).unwrap_or(ExitReason::Unexpected),
-            0x500 => return self.external(),
+            EXTERNAL => return self.external(),
             0xe80 => return None,
             0xe00 => ExitReason::DataStorage,
             0xe20 => ExitReason::InstructionStorage,

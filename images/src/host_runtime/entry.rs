@@ -27,6 +27,8 @@ mod machine {
         /// OPAL keeps r1, r2, r13–r31 and CR2–CR4 as the ABI asks of any function; CTR, XER, r0
         /// and r3–r12 are lost either way.
         pub fn opal_call(registers: *mut CallRegisters);
+        /// Calls OPAL's `entry` with a token alone, in little-endian mode; r3 afterwards.
+        pub fn opal_call_little(token: u64, entry: u64) -> i64;
         /// Naps. On waking: the vector that it woke in, and SRR1. One thread at a time.
         fn host_nap(woke: *mut [u64; 2]);
         /// Where another core's thread comes in, with its PIR in r3.
@@ -163,6 +165,27 @@ mod machine {
         "    mtlr 0",
         "    blr",
         ".size opal_call, . - opal_call",
+        // r7 and r8 lead back: the MSR, and where to go on.
+        ".globl opal_call_little",
+        ".type opal_call_little, @function",
+        "opal_call_little:",
+        "    mflr 10",
+        "    mr 0, 3",
+        "    mtctr 4",
+        "    bcl 20, 31, 2f",
+        "2:  mflr 5",
+        "    addi 6, 5, 3f - 2b",
+        "    addi 8, 5, 4f - 2b",
+        "    mfmsr 7",
+        "    xori 5, 7, 1",
+        "    mtsrr0 6",
+        "    mtsrr1 5",
+        "    rfid",
+        // Byte by byte: `bctrl; mtsrr0 r8; mtsrr1 r7; rfid`.
+        "3:  .long 0x2104804e, 0xa6031a7d, 0xa603fb7c, 0x2400004c",
+        "4:  mtlr 10",
+        "    blr",
+        ".size opal_call_little, . - opal_call_little",
         // r3 = where to tell of the wake-up. A nap keeps no register for sure but what memory has.
         ".section .text.host_nap, \"ax\"",
         ".globl host_nap",
@@ -311,6 +334,10 @@ mod machine {
 
     #[allow(clippy::missing_safety_doc, reason = "never does anything")]
     pub unsafe fn opal_call(_registers: *mut CallRegisters) {
+        unreachable!("no OPAL")
+    }
+    #[allow(clippy::missing_safety_doc, reason = "never does anything")]
+    pub unsafe fn opal_call_little(_token: u64, _entry: u64) -> i64 {
         unreachable!("no OPAL")
     }
     pub fn secondary_entry() -> u64 {

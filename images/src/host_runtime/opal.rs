@@ -2,7 +2,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::cpu;
-use super::entry::{CallRegisters, opal_call};
+use super::entry::{CallRegisters, opal_call, opal_call_little};
 
 static OPAL_BASE: AtomicU64 = AtomicU64::new(0);
 static OPAL_ENTRY: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +49,12 @@ pub unsafe fn call(token: u64, args: &[u64]) -> Answer {
         status: status as i64,
         results,
     }
+}
+
+/// Calls OPAL in little-endian mode, which it doesn't serve, without arguments.
+pub fn call_little(token: u64) -> i64 {
+    // SAFETY: the entry is the one that the firmware gave.
+    unsafe { opal_call_little(token, OPAL_ENTRY.load(Ordering::Acquire)) }
 }
 
 /// Writes all of `bytes` to terminal 0.

@@ -3,7 +3,7 @@ use hcalls::query::{FEATURE_CEDE, FEATURE_LITTLE_ENDIAN, FEATURE_RMOR};
 use hcalls::query::{FEATURE_L1D_FLUSH, FEATURE_LINK_STACK_FLUSH, Query};
 use hcalls::{Status, Token, token};
 use images::boot_args;
-use images::host_runtime::{calls, cpu};
+use images::host_runtime::{calls, cpu, opal};
 
 use crate::check::{Outcome, accepted, refused, same};
 use crate::lab::Lab;
@@ -88,6 +88,11 @@ pub fn wrong_msr(_lab: &mut Lab) -> Outcome {
         let answer = unsafe { calls::raw(token, &[0]) };
         cpu::enable_interrupts(false);
         refused("with interrupts on", answer, Status::WrongState, 0)?;
+        same(
+            "in little-endian mode",
+            opal::call_little(token),
+            Status::WrongState as i64,
+        )?;
     }
     Ok(())
 }
