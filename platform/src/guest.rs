@@ -97,8 +97,7 @@ pub fn held(key: u64) -> bool {
 }
 
 /// Puts the guest's registers into this thread, but for the general ones and those that
-/// [`load_always`] loads. `key` tells this vcpu (upper half), and since this load, from all others:
-/// that of its last load, plus 1;
+/// [`load_always`] loads. `key` tells this load from all others: that of the vcpu's last one, plus 1;
 /// `was_hosts`: a host has run on this thread since its last guest; `fp_clean`: the thread's
 /// floating-point, VMX and VSX registers hold nothing that a guest may not see.
 ///
@@ -164,6 +163,35 @@ fn forget_others() {
     }
 }
 
+/// Leaves a host nothing of the guests that this thread has had, nor what would act on it: registers are
+/// 0, the performance monitor stands still, the run latch is on.
+///
+/// # Safety
+/// The thread is in real mode with HRMOR at the firmware or past it, and holds no guest any more.
+pub unsafe fn clear() {
+    macro_rules! zero {
+        ($spr:ident, $field:expr) => {
+            spr::write::<{ spr::$spr }>(0);
+        };
+    }
+    // SAFETY: the caller's promise; no code of the firmware's depends on these registers.
+    unsafe {
+        spr::write::<{ spr::MMCR0 }>(MMCR0_FROZEN);
+        spr::write::<{ spr::DAWRX }>(0);
+        spr::write::<{ spr::CIABR }>(0);
+        spr::write::<{ spr::DAWR }>(0);
+        kept_registers!(zero, ());
+        lost_registers!(zero, ());
+        facility::open();
+        facility::clear();
+        forget_others();
+        spr::write::<{ spr::SRR0 }>(0);
+        spr::write::<{ spr::SRR1 }>(0);
+        spr::write::<{ spr::HSPRG1 }>(0);
+        spr::write::<{ spr::CTRL_WRITE }>(1);
+    }
+}
+
 /// The part of [`load_all`] that is owed on a thread that holds the guest but on which a host has
 /// run since: what a run keeps for the host, of which the registers of [`kept_registers`] only if
 /// the host had them (`kept`).
@@ -191,14 +219,13 @@ pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: 
         let ciabr = sprs.ciabr.get();
         let hypervisor = ciabr & CIABR_PRIV == CIABR_PRIV;
         spr::write::<{ spr::CIABR }>(if hypervisor { 0 } else { ciabr });
-        spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
         let fp = if (*op::area()).fp != 0 { HFSCR_FP } else { 0 };
         spr::write::<{ spr::HFSCR }>(partition.hfscr | fp);
     }
 }
 
-/// What the firmware itself changes and each entry loads anew: SRR0, SRR1, DEC, PPR, MMCR0, MMCR2, MMCRA, and
-/// the partition's LPCR. Returns the time base, as of now.
+/// What the firmware itself changes and each entry loads anew: SRR0, SRR1, DEC, CTRL, PPR, MMCR0, MMCR2, MMCRA,
+/// and the partition's LPCR. Returns the time base, as of now.
 ///
 /// # Safety
 /// As [`load_all`], which has put the page's guest into this thread.
@@ -213,6 +240,7 @@ pub unsafe fn load_always(page: *mut VcpuPage, lpcr: u64) -> u64 {
         pmu::start(sprs);
         spr::write::<{ spr::LPCR }>(lpcr);
         set_dec(page, now_tb);
+        spr::write::<{ spr::CTRL_WRITE }>(sprs.ctrl.get());
         spr::write::<{ spr::PPR }>(sprs.ppr.get());
     }
     now_tb
@@ -320,6 +348,29 @@ pub unsafe fn note_dec(page: *mut VcpuPage) {
             expires_tb.set(expiry_tb(expires_tb.get(), set_tb, shown_tb, now_tb));
         }
     }
+}
+
+/// Does `work` between leaving the guest and entering it again, or saving it: waiting in the firmware
+/// changes the thread's priority, which is the guest's own.
+#[inline(always)]
+pub fn keeping_priority<T>(work: impl FnOnce() -> T) -> T {
+    let ppr = spr::read::<{ spr::PPR }>();
+    let result = work();
+    // SAFETY: as it was; no code depends on it.
+    unsafe { spr::write::<{ spr::PPR }>(ppr) };
+    result
+}
+
+/// Does `work`, a nap, with the run latch off.
+#[inline(always)]
+pub fn without_run_latch<T>(work: impl FnOnce() -> T) -> T {
+    let ctrl = spr::read::<{ spr::CTRL_READ }>();
+    // SAFETY: no code depends on the run latch; it is put back.
+    unsafe { spr::write::<{ spr::CTRL_WRITE }>(0) };
+    let result = work();
+    // SAFETY: as above.
+    unsafe { spr::write::<{ spr::CTRL_WRITE }>(ctrl & 1) };
+    result
 }
 
 /// How long reading DEC twice may take for the time base between to belong to it: 1 µs.

@@ -255,6 +255,8 @@ pub fn idle() -> ! {
     // SAFETY: LPCR lets externals alone wake it, and those come from the firmware while HRMOR is
     // `BASE`; nothing on this stack is used again.
     unsafe {
+        // The run latch: nobody works here.
+        spr::write::<{ spr::CTRL_WRITE }>(0);
         spr::write::<{ spr::LPCR }>(IDLE_LPCR);
         nap::nap_for_good()
     }
@@ -303,16 +305,37 @@ pub fn give_to_host(start: &HostStart, first: bool) -> ! {
     // PIR; the host runs with HRMOR 0 and the registers that OPAL promises.
     unsafe {
         if first {
+            forget_hdec();
             crate::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
             spr::write::<{ spr::HMEER }>(crate::hmi::ENABLED);
+            spr::write::<{ spr::DPDES }>(0);
             spr::write::<{ spr::HDEC }>(0x7fff_ffff);
         }
         spr::write::<{ spr::LPCR }>(HOST_LPCR);
         (*op::area()).in_call = 0;
+        // The host uses the registers of whatever guest was here last.
+        (*op::area()).holds = 0;
+        crate::guest::clear();
         spr::write::<{ spr::HSPRG0 }>(0);
         spr::write::<{ spr::HFSCR }>(u64::MAX);
         spr::write::<{ spr::DEC }>(0x7fff_ffff);
+        op::unrelax();
         opal::enter_host(start.pc, &start.args)
+    }
+}
+
+/// Drops an interrupt by HDEC that QEMU keeps, however HDEC reads, until somebody takes it or naps (POWER8
+/// has one while HDEC is negative). The decrementer ends the nap at once.
+///
+/// # Safety
+/// HRMOR is the firmware's and HILE off; DEC and LPCR are nobody's.
+unsafe fn forget_hdec() {
+    // SAFETY: the caller's promise.
+    unsafe {
+        spr::write::<{ spr::LPCR }>(spr::lpcr::PECE_DECREMENTER);
+        spr::write::<{ spr::DEC }>(u64::MAX);
+        op::isync();
+        nap::nap();
     }
 }
 

@@ -111,8 +111,10 @@ fn confer(vcpu: &mut VcpuPage) -> u64 {
     if target != papr::ANYONE && !is_sibling(&Seat::of(thread::current()), target) {
         return LEAVE;
     }
-    op::relax();
-    op::unrelax();
+    guest::keeping_priority(|| {
+        op::relax();
+        op::unrelax();
+    });
     count(&mut vcpu.firmware.yields);
     succeed(vcpu)
 }
@@ -127,7 +129,7 @@ fn cede(vcpu: &mut VcpuPage) -> u64 {
     let leaves = match seat.vcore.entry.cede(seat.thread.ptid()) {
         Cede::Prodded | Cede::Called => None,
         Cede::AllCeded | Cede::Leaving => Some(ExitReason::Ceded),
-        Cede::Nap => doze(seat, vcpu),
+        Cede::Nap => guest::keeping_priority(|| doze(seat, vcpu)),
     };
     if let Some(reason) = leaves {
         vcpu.firmware.reason.set(reason as u32);
@@ -153,7 +155,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
         spr::write::<{ spr::DEC }>(ticks as u64);
         if !inject::pending(vcpu) {
             trace::note(Event::Nap, || (seat.whom(), IN_CEDE));
-            let srr1 = nap::nap();
+            let srr1 = guest::without_run_latch(|| nap::nap());
             struck = msr::woken_by_reset(srr1);
             trace::note(Event::Wake, || (seat.whom(), trace::cause(srr1)));
         }

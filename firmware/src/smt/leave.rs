@@ -54,7 +54,7 @@ fn told(page: *mut VcpuPage) -> u32 {
 #[inline(never)]
 fn left_otherwise(thread: &'static Thread, page: *mut VcpuPage, vector: u64, left_tb: u64) -> ! {
     let seat = Seat::of(thread);
-    let Some(reason) = seat.reason(page, vector) else {
+    let Some(reason) = guest::keeping_priority(|| seat.reason(page, vector)) else {
         if vector == EXTERNAL {
             inject::end_mediation(seat);
         }

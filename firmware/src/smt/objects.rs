@@ -8,7 +8,7 @@ use platform::lock::Lock;
 
 mod vcores;
 
-pub use vcores::{MAX_VCORES, Rules, Vcore, all, places, vcore};
+pub use vcores::{MAX_VCORES, Rules, Vcore, all, next_key, places, vcore};
 
 use vcores::VCORES;
 
@@ -173,7 +173,7 @@ impl Partitions {
             return Err(Refusal::Taken);
         }
         // Whoever sees the vcpu in the roster sees its page.
-        vcore.put_page(slot, page, self.next_serial());
+        vcore.put_page(slot, page);
         if !vcore.roster.add(slot) {
             return Err(Refusal::Busy);
         }

@@ -83,3 +83,30 @@ fn no_handle_passes_for_another() {
         }
     }
 }
+
+#[test]
+fn no_two_slots_ever_have_a_key_in_common() {
+    use super::vcores::{first_key, next_key};
+    let mut keys = BTreeSet::from([0]);
+    for vcore in 0..MAX_VCORES as u64 {
+        for slot in 0..MAX_THREADS {
+            let first = first_key(vcore, slot);
+            assert_eq!(next_key(first), first + 1);
+            assert!(keys.insert(first), "vcore {vcore} slot {slot}");
+            // After as many loads as can be counted it begins anew, in its own range.
+            let last = first | ((1 << 52) - 1);
+            assert!(keys.insert(last));
+            assert_eq!(next_key(last), first);
+        }
+    }
+}
+
+#[test]
+fn a_slots_next_vcpu_has_a_key_that_its_last_had_not() {
+    let vcore = &VCORES[MAX_VCORES - 1];
+    vcore.put_page(3, 0);
+    let first = vcore.keys[3].load(Relaxed);
+    vcore.put_page(3, 0);
+    assert_eq!(vcore.keys[3].load(Relaxed), first + 1);
+    assert_ne!(first, 0);
+}

@@ -1,6 +1,6 @@
 //! One thread's part of a run: called, into the guest, and, after [`super::leave`], its report.
 use super::cores::{Core, ENTRY_TRACED, TRACED, UNTOUCHED};
-use super::objects::Vcore;
+use super::objects::{Vcore, next_key};
 use super::running::OWES_IPI;
 use super::{hosts, inject};
 use crate::trace::{self, Whom};
@@ -142,7 +142,7 @@ impl Seat {
     #[inline(always)]
     fn enter_anew(self, page: *mut VcpuPage) -> ! {
         // A thread that has held this vcpu before does so no more.
-        let key = self.vcore.keys[self.slot].load(Relaxed) + 1;
+        let key = next_key(self.vcore.keys[self.slot].load(Relaxed));
         self.vcore.keys[self.slot].store(key, Relaxed);
         let was_hosts = self.thread.ptid() == 0;
         let fp_clean = !was_hosts || self.core.fp_clean.load(Relaxed) != 0;

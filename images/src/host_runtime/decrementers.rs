@@ -13,6 +13,23 @@ mod machine {
         }
     }
 
+    /// Has interrupts of all kinds let through for a moment, HDEC's too, with both far off. One that comes
+    /// is the end of the host.
+    pub fn let_through() {
+        const HDICE: u64 = 1;
+        set(i32::MAX);
+        // SAFETY: the vectors are in place, and LPCR is as before afterwards.
+        unsafe {
+            asm!(
+                "mfspr {old}, 318", "ori {new}, {old}, {HDICE}", "mtspr 318, {new}", "isync",
+                "mtmsrd {on}, 1", "nop", "nop", "nop", "nop", "mtmsrd {off}, 1",
+                "mtspr 318, {old}", "isync",
+                old = out(reg) _, new = out(reg) _, on = in(reg) 0x8002u64, off = in(reg) 0u64,
+                HDICE = const HDICE, options(nostack),
+            )
+        }
+    }
+
     /// What DEC and HDEC read.
     pub fn read() -> [i32; 2] {
         let (dec, hdec): (u64, u64);
@@ -31,6 +48,9 @@ mod machine {
         unreachable!("no POWER8")
     }
     pub fn read() -> [i32; 2] {
+        unreachable!("no POWER8")
+    }
+    pub fn let_through() {
         unreachable!("no POWER8")
     }
 }

@@ -15,6 +15,13 @@ pub struct CallRegisters {
     pub opal_entry: u64,
 }
 
+/// Registers that a thread notes in its first instructions; the MSR is the last.
+pub const FOUND: [&str; 34] = [
+    "LPCR", "HRMOR", "LPIDR", "PCR", "HFSCR", "DEC", "HDEC", "DAWRX", "CIABR", "MMCR0", "AMOR",
+    "PPR", "CTRL", "HMEER", "DPDES", "HSPRG0", "SPRG0", "SPRG1", "SPRG2", "SPRG3", "FSCR", "DSCR",
+    "TAR", "PID", "UAMOR", "AMR", "IAMR", "VRSAVE", "SRR0", "SRR1", "DAR", "DSISR", "XER", "MSR",
+];
+
 #[cfg(target_arch = "powerpc64")]
 mod machine {
     use super::{CallRegisters, VECTORS_BYTES};
@@ -35,6 +42,24 @@ mod machine {
         fn host_secondary_start();
         static host_vectors: [u8; VECTORS_BYTES];
         static host_resets: AtomicU64;
+        static host_first_found: [AtomicU64; 34];
+        static host_secondary_found: [AtomicU64; 34];
+    }
+
+    /// What the host's first thread has found in the registers of [`super::FOUND`], and in the MSR.
+    pub fn first_found() -> [u64; 34] {
+        // SAFETY: the entry has filled it, and nobody writes it any more.
+        unsafe { host_first_found.each_ref().map(|word| word.load(Relaxed)) }
+    }
+
+    /// The same of the thread that was started last.
+    pub fn secondary_found() -> [u64; 34] {
+        // SAFETY: written by a thread that starts, as a whole doubleword each.
+        unsafe {
+            host_secondary_found
+                .each_ref()
+                .map(|word| word.load(Relaxed))
+        }
     }
 
     /// From now on system resets don't end the host.
@@ -87,6 +112,20 @@ mod machine {
         ".globl host_start",
         ".type host_start, @function",
         "host_start:",
+        // What the thread finds: the registers of `FOUND`, then the MSR.
+        ".macro found place",
+        "    lis 11, \\place@h",
+        "    ori 11, 11, \\place@l",
+        "    .set at, 0",
+        "    .irp n, 318,313,319,338,190,22,310,188,187,795,349,896,136,337,176,304,272,273,274,275,153,17,815,48,157,29,61,256,26,27,19,18,1",
+        "    mfspr 10, \\n",
+        "    std 10, at(11)",
+        "    .set at, at + 8",
+        "    .endr",
+        "    mfmsr 10",
+        "    std 10, at(11)",
+        ".endm",
+        "    found host_first_found",
         "    mfspr 6, 268",
         "    lis 2, .TOC.@ha",
         "    addi 2, 2, .TOC.@l",
@@ -113,6 +152,8 @@ mod machine {
         ".globl host_secondary_start",
         ".type host_secondary_start, @function",
         "host_secondary_start:",
+        "    found host_secondary_found",
+        ".purgem found",
         "    lis 2, .TOC.@ha",
         "    addi 2, 2, .TOC.@l",
         "    lis 1, host_secondary_stack_top@ha",
@@ -229,6 +270,14 @@ mod machine {
         "    mtlr 0",
         "    blr",
         ".size host_nap, . - host_nap",
+        ".section .data.found, \"aw\"",
+        ".balign 8",
+        ".globl host_first_found",
+        "host_first_found:",
+        "    .space 8 * 34",
+        ".globl host_secondary_found",
+        "host_secondary_found:",
+        "    .space 8 * 34",
         // Stubs of 8 instructions, since some vectors are 32 bytes apart; copied to real 0. An
         // interrupt is the end of the host, or of its nap, so they may lose registers.
         ".section .rodata.host_vectors, \"a\"",
@@ -341,6 +390,12 @@ mod machine {
         unreachable!("no OPAL")
     }
     pub fn secondary_entry() -> u64 {
+        unreachable!("no POWER8")
+    }
+    pub fn first_found() -> [u64; 34] {
+        unreachable!("no POWER8")
+    }
+    pub fn secondary_found() -> [u64; 34] {
         unreachable!("no POWER8")
     }
     pub fn nap() -> [u64; 2] {

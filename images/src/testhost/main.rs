@@ -19,6 +19,7 @@ mod cycles;
 mod expired;
 mod fences;
 mod garbage;
+mod handed_over;
 mod hostile;
 mod interrupts;
 mod isolation;
@@ -58,6 +59,8 @@ type Test = (&'static str, fn(&mut Lab) -> Outcome);
 const TESTS: &[Test] = &[
     // While no other core has been started.
     ("host_little_endian", running::host_little_endian),
+    // Before guests have run.
+    ("handed_over", handed_over::handed_over),
     ("query", query::query),
     ("mitigations", query::mitigations),
     ("check_token", query::check_token),

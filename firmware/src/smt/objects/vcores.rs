@@ -55,8 +55,7 @@ pub struct Vcore {
     handle: AtomicU64,
     /// Real addresses of the vcpu pages; 0 where there is none.
     pub pages: [AtomicU64; MAX_THREADS],
-    /// By slot: tells the vcpu from all others that ever were (upper half), and one thread's load
-    /// of all its registers from the next.
+    /// By slot: tells this load of a vcpu's registers into a thread from all others ([`next_key`]).
     pub keys: [AtomicU64; MAX_THREADS],
     pub rules: Rules,
     /// By slot: the causes of kicks that aren't told yet.
@@ -154,6 +153,23 @@ impl Rules {
         self.eager.store(u64::from(from.eager), Relaxed);
     }
 }
+
+/// A key's upper bits are its slot's, out of all slots of all vcores; in those below loads are counted,
+/// of all vcpus that the slot ever has. They last for a century of nothing else.
+const KEY_COUNT: u64 = (1 << 52) - 1;
+
+/// Before a slot's first vcpu. Not 0, which is no key.
+pub(super) const fn first_key(vcore: u64, slot: usize) -> u64 {
+    (vcore * MAX_THREADS as u64 + slot as u64 + 1) << 52
+}
+
+/// The key of the next load. Never runs over into another slot's.
+#[inline(always)]
+pub const fn next_key(key: u64) -> u64 {
+    key & !KEY_COUNT | key.wrapping_add(1) & KEY_COUNT
+}
+
+const _: () = assert!((MAX_VCORES * MAX_THREADS) < 1 << 12);
 
 impl Vcore {
     #[cfg(not(loom))]
@@ -264,11 +280,15 @@ impl Vcore {
         self.handle.store(handle, Release);
     }
 
-    /// A vcpu's page comes into the slot; `serial` tells the vcpu from all others.
-    pub(super) fn put_page(&self, slot: usize, page: u64, serial: u32) {
+    /// A vcpu's page comes into the slot. No thread holds its registers.
+    pub(super) fn put_page(&self, slot: usize, page: u64) {
         self.pages[slot].store(page, Relaxed);
         self.served_before.fetch_add(served_on(page), Relaxed);
-        self.keys[slot].store(u64::from(serial) << 32, Relaxed);
+        let last = match self.keys[slot].load(Relaxed) {
+            0 => first_key(self.handle() & INDEX_MASK, slot),
+            last => last,
+        };
+        self.keys[slot].store(next_key(last), Relaxed);
         self.causes[slot].store(0, Relaxed);
     }
 

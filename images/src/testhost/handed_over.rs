@@ -1,0 +1,79 @@
+//! What a host finds in a thread that it is given.
+use alloc::string::String;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use images::host_runtime::entry::{self, FOUND};
+use images::host_runtime::{cores, cpu, decrementers};
+
+use crate::check::Outcome;
+use crate::lab::{Lab, PATIENCE_TB};
+
+/// What is neither 0 nor the decrementers: the register, and what it has to be.
+const OTHERS: [(&str, u64); 10] = [
+    // Externals and the decrementer end a nap.
+    ("LPCR", 0x6000),
+    ("HFSCR", u64::MAX),
+    // The counters stand still.
+    ("MMCR0", 0x8000_0000),
+    ("AMOR", u64::MAX),
+    // Medium priority.
+    ("PPR", 4 << 50),
+    ("HMEER", HMEER),
+    // 64-bit, hypervisor, machine checks on.
+    ("MSR", 0x9000_0000_0000_1000),
+    ("CTRL", 1),
+    // Of the firmware's own code.
+    ("XER", 0),
+    ("LPIDR", 0),
+];
+/// What `platform::hmi` lets through.
+const HMEER: u64 = 0;
+
+/// The first thread and one that START_CPU has started find every register as docs/platform-rom.md says,
+/// and no interrupt pending.
+/// B19.
+pub fn handed_over(lab: &mut Lab) -> Outcome {
+    check(entry::first_found()).map_err(|why| alloc::format!("first thread: {why}"))?;
+    decrementers::let_through();
+    let first = cpu::pir();
+    let others = lab.machine.cores.iter().map(|core| core.pir);
+    for pir in others.filter(|&pir| pir != first) {
+        CALM.store(false, Ordering::Release);
+        cores::start(pir, |_| {
+            decrementers::let_through();
+            CALM.store(true, Ordering::Release);
+        })
+        .map_err(|status| alloc::format!("START_CPU: {status:?}"))?;
+        let limit_tb = cpu::time_base() + PATIENCE_TB;
+        while !CALM.load(Ordering::Acquire) {
+            ensure!(cpu::time_base() < limit_tb, "thread {pir:#x} never comes");
+            cpu::relax();
+        }
+        check(entry::secondary_found()).map_err(|why| alloc::format!("thread {pir:#x}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// A thread that was started has let interrupts in, and none came.
+static CALM: AtomicBool = AtomicBool::new(false);
+
+fn check(found: [u64; FOUND.len()]) -> Outcome {
+    let mut wrong = String::new();
+    for (name, found) in FOUND.into_iter().zip(found) {
+        let wanted = OTHERS.iter().find(|(other, _)| *other == name);
+        let fits = match (name, wanted) {
+            ("DEC" | "HDEC", _) => found as i32 > i32::MAX / 2,
+            // The siblings' run latches are in the upper bits.
+            ("CTRL", _) => found & 1 == 1,
+            (_, Some((_, wanted))) => found == *wanted,
+            // The firmware's own code uses it.
+            ("XER" | "SRR0" | "SRR1", _) => true,
+            _ => found == 0,
+        };
+        if !fits {
+            wrong += &alloc::format!(" {name} is {found:#x}");
+        }
+    }
+    ensure!(wrong.is_empty(), "{wrong}");
+    Ok(())
+}
