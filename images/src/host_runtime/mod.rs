@@ -7,7 +7,7 @@ pub mod console;
 pub mod cores;
 pub mod cpu;
 pub mod decrementers;
-mod entry;
+pub mod entry;
 pub mod fatal;
 pub mod guest;
 #[cfg(target_arch = "powerpc64")]

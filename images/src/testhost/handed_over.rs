@@ -9,7 +9,7 @@ use crate::check::Outcome;
 use crate::lab::{Lab, PATIENCE_TB};
 
 /// What is neither 0 nor the decrementers: the register, and what it has to be.
-const OTHERS: [(&str, u64); 10] = [
+const OTHERS: [(&str, u64); 8] = [
     // Externals and the decrementer end a nap.
     ("LPCR", 0x6000),
     ("HFSCR", u64::MAX),
@@ -22,21 +22,18 @@ const OTHERS: [(&str, u64); 10] = [
     // 64-bit, hypervisor, machine checks on.
     ("MSR", 0x9000_0000_0000_1000),
     ("CTRL", 1),
-    // Of the firmware's own code.
-    ("XER", 0),
-    ("LPIDR", 0),
 ];
 /// What `platform::hmi` lets through.
-const HMEER: u64 = 0;
+const HMEER: u64 = 0xbc10_c800_0000_0000;
 
 /// The first thread and one that START_CPU has started find every register as docs/platform-rom.md says,
 /// and no interrupt pending.
-/// B19.
+/// H6.
 pub fn handed_over(lab: &mut Lab) -> Outcome {
     check(entry::first_found()).map_err(|why| alloc::format!("first thread: {why}"))?;
     decrementers::let_through();
     let first = cpu::pir();
-    let others = lab.machine.cores.iter().map(|core| core.pir);
+    let others = lab.machine.cores.iter().copied();
     for pir in others.filter(|&pir| pir != first) {
         CALM.store(false, Ordering::Release);
         cores::start(pir, |_| {
