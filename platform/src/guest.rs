@@ -176,7 +176,9 @@ pub unsafe fn clear() {
     }
     // SAFETY: the caller's promise; no code of the firmware's depends on these registers.
     unsafe {
-        spr::write::<{ spr::MMCR0 }>(MMCR0_FROZEN);
+        spr::write::<{ spr::MMCR0 }>(hcalls::page::MMCR0_FROZEN);
+        spr::write::<{ spr::MMCR2 }>(0);
+        spr::write::<{ spr::MMCRA }>(0);
         spr::write::<{ spr::DAWRX }>(0);
         spr::write::<{ spr::CIABR }>(0);
         spr::write::<{ spr::DAWR }>(0);
