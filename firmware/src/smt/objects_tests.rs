@@ -100,13 +100,3 @@ fn no_two_slots_ever_have_a_key_in_common() {
         }
     }
 }
-
-#[test]
-fn a_slots_next_vcpu_has_a_key_that_its_last_had_not() {
-    let vcore = &VCORES[MAX_VCORES - 1];
-    vcore.put_page(3, 0);
-    let first = vcore.keys[3].load(Relaxed);
-    vcore.put_page(3, 0);
-    assert_eq!(vcore.keys[3].load(Relaxed), first + 1);
-    assert_ne!(first, 0);
-}
