@@ -185,7 +185,7 @@ pub unsafe fn clear() {
         kept_registers!(zero, ());
         lost_registers!(zero, ());
         facility::open();
-        facility::clear();
+        vsr::clear();
         forget_others();
         spr::write::<{ spr::SRR0 }>(0);
         spr::write::<{ spr::SRR1 }>(0);

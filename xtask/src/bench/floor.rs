@@ -282,7 +282,7 @@ mod tests {
             clear_fp: true,
         };
         let one = |owed| round_trip(1, owed) - round_trip(1, Owed::default());
-        assert_eq!(one(owed), 136 + 32 + 12 + 12 + 32 + 52 + 82);
+        assert_eq!(one(owed), 136 + 32 + 12 + 12 + 32 + 52 + 76);
         assert_eq!(
             one(Owed {
                 keep_sprs: true,
