@@ -9,6 +9,7 @@ pub mod area;
 pub mod mitigations;
 pub mod msr;
 pub mod spr;
+pub mod spr_numbers;
 
 #[cfg(target_arch = "powerpc64")]
 pub mod guest;

@@ -7,7 +7,7 @@
 //! Time counts how often it is asked for, so nothing depends on how fast the build host is.
 extern crate std;
 use crate::area::{ThreadArea, offset};
-use crate::spr;
+use crate::spr_numbers as spr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};

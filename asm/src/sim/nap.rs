@@ -1,6 +1,6 @@
 //! Stands for nap.
 use super::{Next, WOKEN_BY_DECREMENTER, WOKEN_BY_EXTERNAL, go, hart};
-use crate::spr;
+use crate::spr_numbers as spr;
 
 /// Until an IPI comes or the decrementer expires; time goes on meanwhile.
 ///

@@ -93,7 +93,14 @@ pub fn all() -> Outcome {
     wrong.extend(compare("registers", &rows.collect::<Vec<_>>()).err());
     let bits = [BITS, MSR_BITS].concat();
     wrong.extend(compare("bits", &bits).err());
-    wrong.extend(complete(&["asm/src/spr.rs", "asm/src/msr.rs"], &bits, NOT_NAMED).err());
+    wrong.extend(
+        complete(
+            &["asm/src/spr_numbers.rs", "asm/src/msr.rs"],
+            &bits,
+            NOT_NAMED,
+        )
+        .err(),
+    );
     faults(wrong.into_iter())
 }
 
