@@ -24,16 +24,16 @@ type Count = fn(&Row) -> anyhow::Result<u64>;
 /// Round trips are all instructions of the core's threads from one VCORE_RUN to the next; hypercalls
 /// are from a guest and back into it.
 const BUDGETS: [Budget; 12] = [
-    ("smt1", Row::round_trip, 1_000),
-    ("smt2", Row::round_trip, 1_650),
-    ("smt4", Row::round_trip, 2_700),
-    ("smt8", Row::round_trip, 4_700),
-    ("smt8", Row::secondary_in, 190),
+    ("smt1", Row::round_trip, 1_080),
+    ("smt2", Row::round_trip, 1_750),
+    ("smt4", Row::round_trip, 2_850),
+    ("smt8", Row::round_trip, 5_000),
+    ("smt8", Row::secondary_in, 225),
     ("smt8", Row::secondary_out, 310),
     ("smt8 fp", Row::round_trip, 6_100),
     ("smt8 all", Row::round_trip, 12_200),
     ("H_PROD of itself", |row| row.served(1), 200),
-    ("H_PROD of a sibling in H_CEDE", |row| row.served(1), 200),
+    ("H_PROD of a sibling in H_CEDE", |row| row.served(1), 215),
     ("H_PROD, H_CEDE", |row| row.served(2), 200),
     ("H_CONFER", |row| row.served(1), 200),
 ];
@@ -52,7 +52,7 @@ const CALLS: [(&str, u64); 13] = [
     ("CONSOLE_WRITE_BUFFER_SPACE", 235),
     ("QUERY_CPU_STATUS", 270),
     ("REINIT_CPUS", 5_000),
-    ("CHECK_TOKEN", 155),
+    ("CHECK_TOKEN", 157),
     ("GET_MSG", 190),
     ("CONSOLE_FLUSH", 145),
 ];
