@@ -317,9 +317,11 @@ fn note_fault(firmware: &mut FirmwareLine, vector: u64) {
             firmware.heir.set(spr::read::<{ spr::HEIR }>() as u32);
         }
         0xe60 => {
-            firmware.fault.set(spr::read::<{ spr::HMER }>());
-            // SAFETY: the maintenance conditions are told; clearing them ends the interrupt.
-            unsafe { spr::write::<{ spr::HMER }>(0) };
+            let hmer = spr::read::<{ spr::HMER }>();
+            firmware.fault.set(hmer);
+            // SAFETY: the conditions that were read are told; clearing them ends the interrupt. Others that
+            // have come since, which a write of their ones leaves alone, make the next one.
+            unsafe { spr::write::<{ spr::HMER }>(!hmer) };
         }
         0xf80 => firmware.fault.set(spr::read::<{ spr::HFSCR }>() >> 56),
         MACHINE_CHECK => {
