@@ -193,9 +193,12 @@ fn secondaries_never_wake() -> Outcome {
     let napping: Vec<_> = struck.iter().filter(|(at, _)| is_firmwares(*at)).collect();
     let first_calls = napping
         .iter()
-        .all(|(at, what)| *at < LOW_IMAGE_BYTES && *what == "EXTERNAL");
+        .filter(|(at, what)| *at < LOW_IMAGE_BYTES && *what == "EXTERNAL");
+    // The host's own thread naps once before it is handed over, which its decrementer ends.
+    let own_nap = napping.iter().filter(|(_, what)| *what == "DECR");
     let count = THREADS as usize - 1;
-    match napping.len() == count && first_calls && struck.len() > 10 * count {
+    let all = first_calls.count() == count && own_nap.count() == 1 && napping.len() == count + 1;
+    match all && struck.len() > 10 * count {
         true => Ok(()),
         false => Err(format!(
             "{} interrupts, among them in the firmware: {napping:x?}",

@@ -82,6 +82,8 @@ fn complete(files: &[&str], numbers: &[Number], unlike: &[(&str, &str)]) -> Outc
         let module = file.rsplit('/').next().unwrap_or(file);
         let module = module.trim_end_matches(".rs");
         let names = constants::names(&source).into_iter();
+        // Registers' numbers are known as those of `spr`.
+        let module = module.trim_end_matches("_numbers");
         found.extend(names.map(|name| format!("{module}::{name}")));
     }
     let missing = found.iter().filter(|name| !known.contains_key(*name));
