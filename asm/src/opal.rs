@@ -180,7 +180,7 @@ global_asm!(
     "    ld 9, 48(10)",
     "    li 0, 0",
     // Siblings that are the host's already run by this register: it has its value then.
-    "    mfspr 10, 313",
+    "    mfspr 10, {SPR_HRMOR}",
     "    cmpdi 10, 0",
     "    beq 5f",
     "    isync",

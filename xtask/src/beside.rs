@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::apt::Apt;
-use crate::project::Workspace;
+use crate::project::{Workspace, find};
 use crate::{process, qemu};
 
 const PACKAGE: &str = "qemu-system-ppc";
@@ -92,20 +92,4 @@ fn write_program(bin: &Path, root: &Path) -> Result<()> {
     fs::write(&new, text)?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
     fs::rename(&new, &program).with_context(|| format!("writing {}", program.display()))
-}
-
-/// A file below a folder, links left out but at the end, whose name is right.
-fn find(folder: &Path, is_right: &impl Fn(&str) -> bool) -> Option<PathBuf> {
-    for entry in fs::read_dir(folder).ok()?.flatten() {
-        let path = entry.path();
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let found = match is_folder {
-            true => find(&path, is_right),
-            false => is_right(&entry.file_name().to_string_lossy()).then_some(path),
-        };
-        if found.is_some() {
-            return found;
-        }
-    }
-    None
 }

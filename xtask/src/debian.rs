@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use crate::apt::{Apt, Source};
 use crate::process;
 use crate::project::Workspace;
+use crate::project::find;
 
 const ARCHITECTURE: &str = "ppc64el";
 /// The package that depends on a suite's newest kernel.
@@ -249,21 +250,6 @@ fn unpack(apt: &Apt, scratch: &Path, package: &str, version: Option<&str>) -> Re
         process::output(dpkg.arg("--extract").arg(&package).arg(&folder))?;
     }
     Ok(folder)
-}
-
-/// A file below a folder whose name is right.
-fn find(folder: &Path, is_right: &impl Fn(&str) -> bool) -> Option<PathBuf> {
-    for entry in fs::read_dir(folder).ok()?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            if let Some(found) = find(&path, is_right) {
-                return Some(found);
-            }
-        } else if is_right(&entry.file_name().to_string_lossy()) {
-            return Some(path);
-        }
-    }
-    None
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

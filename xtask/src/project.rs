@@ -87,6 +87,22 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
+/// A file below a folder whose name is right. Links to folders aren't followed: they may lead out of it.
+pub fn find(folder: &Path, is_right: &impl Fn(&str) -> bool) -> Option<PathBuf> {
+    for entry in fs::read_dir(folder).ok()?.flatten() {
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let found = match is_folder {
+            true => find(&path, is_right),
+            false => is_right(&entry.file_name().to_string_lossy()).then_some(path),
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

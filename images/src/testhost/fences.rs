@@ -37,6 +37,15 @@ fn begin(guest: &Guest, deaf: u32) {
     icp::mask(cpu::pir() + deaf);
 }
 
+/// Eight vcpus that spin, each on the thread of its number, of which any can run alone.
+fn eager_and_aligned(lab: &mut Lab) -> Result<Guest, alloc::string::String> {
+    lab.guest(&Wanted {
+        policy: Policy::Eager,
+        ptid_mode: PtidMode::Aligned,
+        ..Wanted::new("loop", 8)
+    })
+}
+
 fn deaf() -> u32 {
     DEAF.load(Ordering::Relaxed)
 }
@@ -101,11 +110,7 @@ pub fn fence_exit(lab: &mut Lab) -> Outcome {
 /// B31.
 pub fn fence_lost_ipi(lab: &mut Lab) -> Outcome {
     const LOST: usize = 2;
-    let mut guest = lab.guest(&Wanted {
-        policy: Policy::Eager,
-        ptid_mode: PtidMode::Aligned,
-        ..Wanted::new("loop", 8)
-    })?;
+    let mut guest = eager_and_aligned(lab)?;
     begin(&guest, LOST as u32);
     cores::send(lab, &guest, |errand| {
         errand.runs.wait_for_all(0b1_1010)?;
@@ -132,11 +137,7 @@ pub fn fence_lost_ipi(lab: &mut Lab) -> Outcome {
 /// is over for everybody when its core is fenced: nobody joins it (B26, B28, B31).
 pub fn fence_overdue(lab: &mut Lab) -> Outcome {
     const LOST: usize = 2;
-    let mut guest = lab.guest(&Wanted {
-        policy: Policy::Eager,
-        ptid_mode: PtidMode::Aligned,
-        ..Wanted::new("loop", 8)
-    })?;
+    let mut guest = eager_and_aligned(lab)?;
     begin(&guest, LOST as u32);
     let run = guest.run(1 << LOST, 0, cpu::time_base() - MS_TB, RUN_FP_CLEAN);
     is_lost(run, LOST)?;
@@ -290,11 +291,7 @@ pub fn spurious(lab: &mut Lab) -> Outcome {
 /// A vcpu joins a run that has lasted for longer than the runner waits for threads that were called:
 /// it has its own time to come (B26, B31).
 pub fn join_after_long(lab: &mut Lab) -> Outcome {
-    let mut guest = lab.guest(&Wanted {
-        policy: Policy::Eager,
-        ptid_mode: PtidMode::Aligned,
-        ..Wanted::new("loop", 8)
-    })?;
+    let mut guest = eager_and_aligned(lab)?;
     cores::send(lab, &guest, |errand| {
         errand.runs.wait_for_any()?;
         cpu::wait_until(cpu::time_base() + 10_200 * MS_TB);
