@@ -221,6 +221,11 @@ impl Mailbox {
         }
     }
 
+    /// A request of the host's is under way.
+    fn waits_for_host(&self) -> bool {
+        matches!(self, Mailbox::Waiting { own: false, .. })
+    }
+
     /// Puts a request of the host's in, unless another is under way. A response that nobody has fetched is
     /// dropped: who asks again has given it up, or was another host.
     fn put(&mut self, request: Message, now_tb: u64) -> Result<(), Refusal> {
@@ -250,8 +255,13 @@ pub fn send(machine: &Machine, request: Message, now_tb: u64) -> Result<(), Refu
         return Err(Refusal::NoBmc);
     }
     let mut mailbox = MAILBOX.lock();
-    // What is under way may be over by now, though nobody has looked.
+    // What is under way may be over by now, though nobody has looked. If it is the host's, it hasn't
+    // had a chance to fetch the response, which its next request will drop.
+    let asked_before = mailbox.waits_for_host();
     proceed(machine, &mut mailbox, now_tb);
+    if asked_before {
+        return Err(Refusal::Busy);
+    }
     mailbox.put(request, now_tb)?;
     proceed(machine, &mut mailbox, now_tb);
     Ok(())
