@@ -1,7 +1,7 @@
 //! Into a guest and out again: the general registers, and the jump.
 //!
 //! Everything else of the guest's (SPRs, SLB, floating point) is loaded and stored around this by
-//! `platform::guest`.
+//! `platform::cpu::guest`.
 use crate::area::offset as a;
 use crate::spr;
 use core::arch::global_asm;

@@ -10,15 +10,18 @@ use asm::{BASE, op};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::run::CoreState;
 use log::{LevelFilter, error, info, warn};
-use platform::bmc;
-use platform::log_ring::RING;
+use platform::chip::psi::Psi;
+use platform::cpu::space;
+use platform::cpu::thread::{self, HostStart, Thread};
+use platform::cpu::xics::Icp;
+use platform::log::ring::RING;
+use platform::lpc::bmc;
+use platform::lpc::console;
+use platform::memory::real;
+use platform::memory::region::Region;
 use platform::memory::{MemoryMap, Owner};
-use platform::psi::Psi;
-use platform::region::Region;
-use platform::thread::{self, HostStart, Thread};
+use platform::payload;
 use platform::tree::{self, LpcBus, Machine, TreeError, UartPort};
-use platform::xics::Icp;
-use platform::{console, logger, payload, real, space};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
 
 /// How long the boot waits for all threads to answer: 10 s.
@@ -32,7 +35,7 @@ pub fn main(tree_real: u64) -> ! {
     // SAFETY: the first thing that this thread does; a POWER8 machine has RAM there, or the image
     // would not have come here.
     unsafe { heap::init() };
-    logger::init(LevelFilter::Info);
+    platform::log::init(LevelFilter::Info);
     nvram::init();
     match prepare(tree_real) {
         Ok(start) => {

@@ -35,7 +35,7 @@ impl fmt::Display for Ended {
 #[cfg(target_arch = "powerpc64")]
 mod told {
     use super::Ended;
-    use platform::thread;
+    use platform::cpu::thread;
     use skiboot_compat::calls::Token;
 
     /// Says once what a call has done wrong; or, with locks, a VCORE_RUN since the call before. The host
@@ -46,7 +46,7 @@ mod told {
             log::warn!("call {token} {ended}");
         } else {
             // The log's own lock may be the one.
-            platform::logger::emergency(format_args!("call {token} {ended}"));
+            platform::log::emergency(format_args!("call {token} {ended}"));
             thread::forget_locks();
         }
     }

@@ -4,8 +4,9 @@ use crate::smt::cores;
 use asm::op;
 use hcalls::run::CoreState;
 use log::{error, info};
-use platform::bmc::{self, Power};
-use platform::{console, thread, world};
+use platform::cpu::{thread, world};
+use platform::lpc::bmc::{self, Power};
+use platform::lpc::console;
 
 /// Ends the machine, by the BMC if there is one.
 pub fn power_off() -> ! {

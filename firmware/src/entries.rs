@@ -7,7 +7,7 @@ use crate::trace::{Whom, cause, note};
 use crate::{epitaph, opal};
 use hcalls::trace::Event;
 use hcalls::{Token, VcpuPage, papr};
-use platform::thread::{self, Entries};
+use platform::cpu::thread::{self, Entries};
 
 /// Assembly has these numbers of its own, and none of the crates they are from.
 const _: () = {

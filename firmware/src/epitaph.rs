@@ -3,7 +3,7 @@ use asm::area::Frame;
 use core::fmt::Arguments;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use platform::{logger, thread};
+use platform::cpu::thread;
 
 /// Return addresses shown at most.
 const BACKTRACE_FRAMES: usize = 16;
@@ -11,7 +11,7 @@ const BACKTRACE_FRAMES: usize = 16;
 static SPEAKER: AtomicU32 = AtomicU32::new(u32::MAX);
 
 fn say(text: Arguments) {
-    logger::emergency(text);
+    platform::log::emergency(text);
 }
 
 /// Lets one thread speak; a thread that fails while it speaks says no more.

@@ -4,9 +4,9 @@
 use crate::layout::NVRAM_START;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
-use platform::lock::Lock;
-use platform::real;
-use platform::zero::zero;
+use platform::cpu::lock::Lock;
+use platform::memory::real;
+use platform::memory::zero::zero;
 use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::Manual;

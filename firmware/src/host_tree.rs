@@ -8,7 +8,7 @@ use dtoolkit::fdt::Fdt;
 use dtoolkit::memreserve::MemoryReservation;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use dtoolkit::{Node, Property, ToPropertyValue};
-use platform::region::Region;
+use platform::memory::region::Region;
 use platform::tree::Machine;
 use skiboot_compat::tree::{compatible, name, node, property};
 use thiserror::Error;

@@ -238,11 +238,11 @@ fn the_header_names_the_boot_thread() {
 
 #[test]
 fn the_log_has_the_layout_that_the_tree_promises() {
-    use platform::log_ring;
+    use platform::log::ring;
     use skiboot_compat::memcons;
-    assert_eq!(log_ring::MAGIC, memcons::MAGIC);
-    assert_eq!(log_ring::WRAPPED, memcons::OUT_POS_WRAPPED);
-    assert!(log_ring::TEXT_LEN as u32 <= memcons::OUT_POS_MASK);
+    assert_eq!(ring::MAGIC, memcons::MAGIC);
+    assert_eq!(ring::WRAPPED, memcons::OUT_POS_WRAPPED);
+    assert!(ring::TEXT_LEN as u32 <= memcons::OUT_POS_MASK);
 }
 
 #[test]

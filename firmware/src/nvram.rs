@@ -1,8 +1,9 @@
 //! NVRAM: a piece of the firmware's own memory that no reset clears. It lasts as long as the machine
 //! has power.
 use crate::layout::{NVRAM_BYTES, NVRAM_START};
-use platform::lock::{Lock, LockGuard};
-use platform::{nvram, real};
+use platform::cpu::lock::{Lock, LockGuard};
+use platform::lpc::nvram;
+use platform::memory::real;
 
 /// The memory, for who holds the lock.
 pub struct Nvram(());

@@ -12,6 +12,6 @@ pub fn choice(bootargs: &str, name: &str) -> Option<Vec<u8>> {
     });
     match values.next() {
         Some(value) => Some(value.into()),
-        None => platform::nvram::setting(nvram::lock().bytes(), name).map(<[u8]>::to_vec),
+        None => platform::lpc::nvram::setting(nvram::lock().bytes(), name).map(<[u8]>::to_vec),
     }
 }

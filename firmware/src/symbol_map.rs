@@ -2,8 +2,8 @@
 //! traces.
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use platform::real;
-use platform::region::Region;
+use platform::memory::real;
+use platform::memory::region::Region;
 
 /// Where the map lies in the image's file; the build tool fills this in. Not 0 before, so that
 /// it is in the file at all.

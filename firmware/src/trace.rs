@@ -96,7 +96,7 @@ pub fn set_offset(pir: u32, offset_tb: u64) {
 
 /// The host's time base.
 fn time_tb() -> u64 {
-    let pir = platform::thread::current().pir;
+    let pir = platform::cpu::thread::current().pir;
     let offset_tb = OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].load(Relaxed);
     asm::op::time_tb().wrapping_sub(offset_tb)
 }

@@ -7,7 +7,7 @@ use firmware::smt::calls;
 use firmware::smt::machine_tests::{self, FakeMachine};
 use hcalls::Status;
 use platform::memory::MemoryMap;
-use platform::region::Region;
+use platform::memory::region::Region;
 use skiboot_compat::entry::KERNEL_BASE;
 
 /// A device tree: read, or refused.

@@ -1,7 +1,17 @@
 //! The LPC bus, which carries UART, BMC interface and clock. POWER8 reaches it through the ECCB, a
 //! bridge of four XSCOM registers, one byte at a time.
 
-use crate::xscom::Xscom;
+pub mod bmc;
+pub mod bt;
+pub mod bus;
+pub mod console;
+pub mod nvram;
+pub mod rtc;
+mod terminal;
+pub mod uart;
+
+use crate::chip::xscom::Xscom;
+use crate::tree::LpcBus;
 use asm::ibm;
 use thiserror::Error;
 
@@ -31,7 +41,7 @@ pub enum LpcError {
     Refused(u16),
 }
 
-/// The bus of one chip. Not locked: see [`crate::console::lock_bus`].
+/// The bus of one chip. Not locked: see [`crate::lpc::bus`].
 #[derive(Clone, Copy, Debug)]
 pub struct Lpc {
     xscom: Xscom,
@@ -39,6 +49,16 @@ pub struct Lpc {
 }
 
 impl Lpc {
+    /// The bus that the tree names.
+    ///
+    /// # Safety
+    /// `bus` is what the machine's tree says: its XSCOM base is a chip's XSCOM window.
+    #[must_use]
+    pub unsafe fn of(bus: &LpcBus) -> Self {
+        // SAFETY: the caller's promise.
+        Self::new(unsafe { Xscom::new(bus.xscom_base) }, bus.pcba)
+    }
+
     /// The bus whose bridge has XSCOM address `pcba`.
     #[must_use]
     pub const fn new(xscom: Xscom, pcba: u32) -> Self {
@@ -89,7 +109,7 @@ mod tests {
 
     /// Sixteen XSCOM registers in memory, the bridge at the first.
     fn bridge(registers: &mut [u64; 16]) -> Lpc {
-        let base = crate::real::address(registers.as_mut_ptr());
+        let base = crate::memory::real::address(registers.as_mut_ptr());
         // SAFETY: `registers` outlives the bus in each test, and the ECCB's four lie in it.
         Lpc::new(unsafe { Xscom::new(base) }, 0)
     }

@@ -1,5 +1,10 @@
 //! What real memory there is and who has it.
-use crate::region::Region;
+pub mod mmio;
+pub mod real;
+pub mod region;
+pub mod zero;
+
+use crate::memory::region::Region;
 use alloc::vec::Vec;
 use thiserror::Error;
 
@@ -198,5 +203,4 @@ impl MemoryMap {
 }
 
 #[cfg(test)]
-#[path = "memory_tests.rs"]
 mod tests;

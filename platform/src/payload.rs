@@ -5,8 +5,8 @@
 mod elf64;
 mod foreign;
 
+use crate::memory::region::Region;
 use crate::memory::{MemoryError, MemoryMap};
-use crate::region::Region;
 use alloc::vec::Vec;
 use elf64::{Elf64, Segment};
 use thiserror::Error;
@@ -203,8 +203,8 @@ impl Payload {
     /// The file still lies where [`examine`] saw it, and the memory map given there still holds.
     pub unsafe fn place(&self) {
         for copy in &self.copies {
-            let from = crate::real::ptr(copy.from);
-            let to = crate::real::ptr(copy.to);
+            let from = crate::memory::real::ptr(copy.from);
+            let to = crate::memory::real::ptr(copy.to);
             // SAFETY: `examine` has checked that source and target are RAM, nobody else's, and
             // apart.
             unsafe { core::ptr::copy_nonoverlapping(from, to, copy.len_bytes as usize) };
@@ -212,7 +212,7 @@ impl Payload {
         }
         for zero in &self.zeros {
             // SAFETY: `examine` has checked that this is RAM and nobody else's.
-            unsafe { crate::zero::zero(zero.start(), zero.len_bytes()) };
+            unsafe { crate::memory::zero::zero(zero.start(), zero.len_bytes()) };
         }
     }
 }
@@ -224,7 +224,7 @@ fn forget_code(start: u64, len_bytes: u64) {
         // SAFETY: cache maintenance changes no memory.
         unsafe {
             core::arch::asm!("dcbst 0, {0}", "sync", "icbi 0, {0}", "sync", "isync",
-                in(reg) crate::real::ptr(block), options(nostack, preserves_flags));
+                in(reg) crate::memory::real::ptr(block), options(nostack, preserves_flags));
         }
     }
     #[cfg(not(target_arch = "powerpc64"))]

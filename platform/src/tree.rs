@@ -10,7 +10,7 @@ mod nodes;
 
 pub use error::TreeError;
 
-use crate::region::Region;
+use crate::memory::region::Region;
 use alloc::string::String;
 use alloc::vec::Vec;
 use dtoolkit::Node;
@@ -28,6 +28,8 @@ pub const MAX_CHIPS: usize = 16;
 pub const MAX_RAM_REGIONS: usize = 64;
 /// Hardware threads of a core.
 pub const MAX_THREADS: usize = 8;
+/// Bytes of real address space that a chip's XSCOM window takes.
+pub const XSCOM_WINDOW_LEN: u64 = 8 << 32;
 /// Real addresses of memory are below this (50 bits on POWER8).
 pub const MAX_REAL: u64 = 1 << 50;
 
@@ -126,7 +128,7 @@ impl Machine {
 /// [`MAX_TREE_LEN`] bytes from `real` are RAM, and stay as they are for as long as the result is
 /// used.
 pub unsafe fn bytes_at(real: u64) -> Result<&'static [u8], TreeError> {
-    let start = crate::real::ptr(real);
+    let start = crate::memory::real::ptr(real);
     // SAFETY: the caller's promise; any eight bytes are two u32.
     let [magic, len] = unsafe { start.cast::<[[u8; 4]; 2]>().read() }.map(u32::from_be_bytes);
     if magic != MAGIC {

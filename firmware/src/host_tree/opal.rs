@@ -3,7 +3,7 @@ use super::{Handles, HostTreeParams, SmtParams, new_node, range, set, set_cells}
 use alloc::format;
 use alloc::vec::Vec;
 use dtoolkit::model::DeviceTreeNode;
-use platform::psi;
+use platform::chip::psi;
 use platform::tree::Machine;
 use skiboot_compat::ipmi::INTERFACE;
 use skiboot_compat::message::MESSAGE_LEN;

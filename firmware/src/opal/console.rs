@@ -3,7 +3,7 @@ use super::event_bits;
 use super::host_memory::{fetch, slice, store, stored};
 use asm::op;
 use hcalls::Status;
-use platform::console;
+use platform::lpc::console;
 use skiboot_compat::console::{EVENT_CONSOLE_INPUT, TERMINAL};
 
 /// What OPAL_CONSOLE_WRITE_BUFFER_SPACE answers: a line at a time can be offered.

@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::Status;
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
-use platform::thread;
+use platform::cpu::thread;
 use skiboot_compat::calls::Token;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
 

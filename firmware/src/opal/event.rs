@@ -6,8 +6,8 @@ use super::host_memory::store;
 use super::{event_bits, ipmi, message};
 use crate::smt::exported;
 use hcalls::Status;
-use platform::console;
-use platform::psi::{self, MASKED};
+use platform::chip::psi::{self, MASKED};
+use platform::lpc::console;
 use skiboot_compat::console::{EVENT_CONSOLE_INPUT, EVENT_MESSAGE};
 
 /// Looks after the devices and answers all events.

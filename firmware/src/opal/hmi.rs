@@ -3,7 +3,7 @@ use super::host_memory::{store, stored};
 use super::message;
 use asm::spr;
 use hcalls::Status;
-use platform::hmi;
+use platform::cpu::hmi;
 use skiboot_compat::hmi as format;
 
 /// OPAL_HANDLE_HMI: a message for each condition, which is then cleared.

@@ -5,7 +5,8 @@ use crate::smt::cores;
 use crate::smt::objects::{self, PARTITIONS};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use hcalls::Status;
-use platform::{bmc, thread};
+use platform::cpu::thread;
+use platform::lpc::bmc;
 use skiboot_compat::cpu::{REINIT_HILE_BIG_ENDIAN, REINIT_HILE_LITTLE_ENDIAN, REINIT_MMU_HASH};
 
 /// OPAL_REINIT_CPUS: what to set up differently. WRONG_STATE: another thread is the host's, and

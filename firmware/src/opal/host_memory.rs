@@ -1,7 +1,7 @@
 //! What a call answers into the host's memory.
 use crate::smt::check;
 use hcalls::Status;
-use platform::real;
+use platform::memory::real;
 
 /// Stores a value's big-endian bytes at an address that the host has given. `None`: the address
 /// isn't the host's RAM, and nothing is changed.

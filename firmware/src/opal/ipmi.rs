@@ -4,7 +4,7 @@ use super::host_memory::{fetch, slice, store, stored};
 use crate::machine;
 use asm::op;
 use hcalls::Status;
-use platform::bmc::{self, Message, Refusal};
+use platform::lpc::bmc::{self, Message, Refusal};
 use skiboot_compat::ipmi::{HEADER_LEN, INTERFACE, VERSION};
 
 /// The event that tells of a response: the highest, as OPAL leaves it to the firmware which.
@@ -24,7 +24,7 @@ pub fn send(interface: u64, message_at: u64, len_bytes: u64) -> Status {
     let Some(machine) = machine::machine().filter(|machine| machine.has_bmc()) else {
         return Status::Unsupported;
     };
-    let too_long = len_bytes > (HEADER_LEN + platform::bt::MESSAGE_BYTES) as u64;
+    let too_long = len_bytes > (HEADER_LEN + platform::lpc::bt::MESSAGE_BYTES) as u64;
     if interface != INTERFACE || len_bytes < HEADER_LEN as u64 || too_long {
         return Status::Parameter;
     }

@@ -1,7 +1,7 @@
 //! Messages for the host, first in, first out (OPAL API "opal-messages").
 use super::host_memory::store;
 use hcalls::Status;
-use platform::lock::Lock;
+use platform::cpu::lock::Lock;
 use skiboot_compat::message::{MESSAGE_LEN, Message};
 
 /// Messages kept until the host fetches them; when there is no room the newest is dropped.

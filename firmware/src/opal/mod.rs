@@ -23,7 +23,7 @@ use crate::args::Args;
 use crate::call_faults::{Ended, complain};
 use asm::op;
 use hcalls::Status;
-use platform::thread;
+use platform::cpu::thread;
 use table::{Function, Served};
 
 /// From assembly, on the thread's own stack: `args` are r3–r10, and r4–r9 on return.

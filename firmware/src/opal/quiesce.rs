@@ -4,7 +4,7 @@ use asm::op;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicU64, fence};
 use hcalls::Status;
-use platform::thread;
+use platform::cpu::thread;
 use skiboot_compat::cpu::{
     QUIESCE_ALL, QUIESCE_HOLD, QUIESCE_LOCK_BREAK, QUIESCE_REJECT, QUIESCE_RESUME,
     QUIESCE_RESUME_FAST_REBOOT,

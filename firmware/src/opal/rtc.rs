@@ -2,7 +2,7 @@
 use super::host_memory::{store, stored};
 use crate::machine;
 use hcalls::Status;
-use platform::rtc::{self, Time};
+use platform::lpc::rtc::{self, Time};
 use skiboot_compat::rtc as format;
 
 /// OPAL_RTC_READ: addresses of date (four bytes) and time of day (eight bytes).

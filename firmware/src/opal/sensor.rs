@@ -2,8 +2,8 @@
 use super::host_memory::{store, stored};
 use crate::machine;
 use hcalls::Status;
-use platform::dts;
-use platform::xscom::Xscom;
+use platform::chip::dts;
+use platform::chip::xscom::Xscom;
 
 /// OPAL_SENSOR_READ: sensor, token of a call that takes longer (none does), address of a value.
 pub fn read(sensor: u64, _token: u64, value_at: u64) -> Status {

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use asm::op;
 use hcalls::Status;
 use hcalls::call_log::{Count, Header, MAGIC, ThreadLog, Traced, VERSION};
-use platform::real;
-use platform::region::Region;
+use platform::memory::real;
+use platform::memory::region::Region;
 
 /// Calls of a thread that are kept.
 const TRACED: usize = 128;
@@ -38,7 +38,7 @@ pub fn init(pirs: impl ExactSizeIterator<Item = u32>) -> Option<Region> {
     }
     for (pir, part) in pirs.zip(parts.chunks_exact_mut(PART_WORDS)) {
         part[0] = u64::from(pir);
-        platform::thread::log_calls_to(pir, part.as_mut_ptr());
+        platform::cpu::thread::log_calls_to(pir, part.as_mut_ptr());
     }
     region
 }

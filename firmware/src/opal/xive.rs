@@ -2,7 +2,7 @@
 use super::host_memory::{store, stored};
 use crate::smt::cores;
 use hcalls::Status;
-use platform::psi::{self, Psi, Xive};
+use platform::chip::psi::{self, Psi, Xive};
 use spin::Once;
 
 static BRIDGE: Once<Psi> = Once::new();

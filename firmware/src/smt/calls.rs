@@ -16,8 +16,8 @@ use hcalls::run::{JOINED_SHIFT, KICK_GUEST, QUEUED_SHIFT, SET_COMPLETE, VcpuStat
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::trace::Event;
 use hcalls::{MAX_THREADS, Status};
-use platform::lock::LowPriority;
-use platform::real;
+use platform::cpu::lock::LowPriority;
+use platform::memory::real;
 use spin::RelaxStrategy;
 use zerocopy::big_endian::U64;
 

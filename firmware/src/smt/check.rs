@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use hcalls::partition::{LPCR_CHOICE, MemoryMode, PartitionConfig, Policy, PtidMode};
 use hcalls::{VcpuPage, page};
 use platform::memory::MemoryMap;
-use platform::real;
+use platform::memory::real;
 use spin::Once;
 use zerocopy::FromBytes;
 

@@ -8,7 +8,7 @@ use crate::vcore::{Slots, full_barrier};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::Status;
 use hcalls::run::{ClaimAction, CoreState};
-use platform::{thread, world};
+use platform::cpu::{thread, world};
 
 /// How long CORE_CLAIM waits for threads to answer: 4 s. An emulator with more threads than
 /// processors can take a good part of it.

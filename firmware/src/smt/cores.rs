@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, 
 use hcalls::MAX_THREADS;
 use hcalls::run::{CoreState, FIRST_SLOT_SHIFT};
 use hcalls::trace::Event;
-use platform::xics::Icp;
+use platform::cpu::xics::Icp;
 
 use super::running::RunnersOwn;
 
@@ -223,7 +223,7 @@ pub fn register(pir: u32, icps: &[u64]) -> &'static Core {
 
 /// The core of a thread.
 #[inline(always)]
-pub fn of(thread: &platform::thread::Thread) -> &'static Core {
+pub fn of(thread: &platform::cpu::thread::Thread) -> &'static Core {
     // SAFETY: every thread is made with the address of an element of `CORES`.
     unsafe { &*(thread.core as *const Core) }
 }

@@ -12,9 +12,9 @@ use hcalls::VcpuPage;
 use hcalls::page::FirmwareLine;
 use hcalls::stats::VcoreStats;
 use hcalls::vcore_table::{Core, Header, MAGIC, VERSION, Vcore, Vcpu};
-use platform::lock::Lock;
-use platform::real;
-use platform::region::Region;
+use platform::cpu::lock::Lock;
+use platform::memory::real;
+use platform::memory::region::Region;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// A tenth of a second, in ticks of the time base.

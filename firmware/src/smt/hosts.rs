@@ -7,7 +7,7 @@ use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
-use platform::thread::{self, HostStart, Thread};
+use platform::cpu::thread::{self, HostStart, Thread};
 use spin::Once;
 
 /// How long the boot waits for all threads to be parked: 10 s.

@@ -8,10 +8,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
 use hcalls::trace::Event;
 use hcalls::{VcpuPage, papr};
-use platform::decrementer::ticks_until;
-use platform::guest::pmu;
-use platform::xics::XISR_IPI;
-use platform::{guest, thread};
+use platform::cpu::decrementer::ticks_until;
+use platform::cpu::guest::pmu;
+use platform::cpu::xics::XISR_IPI;
+use platform::cpu::{guest, thread};
 use zerocopy::big_endian::U64;
 
 /// Leave the guest and let the host see to it.

@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use hcalls::VcpuPage;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::partition::{LPCR_AIL_3, LPCR_ILE};
-use platform::decrementer::hdec_ticks_until;
-use platform::{guest, world};
+use platform::cpu::decrementer::hdec_ticks_until;
+use platform::cpu::{guest, world};
 
 /// How often a thread looks whether its guest has enabled interrupts: 20 µs.
 const POLL_TB: u64 = 10_240;

@@ -7,7 +7,7 @@ use crate::vcore::{Mask, Slots};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
-use platform::real;
+use platform::memory::real;
 
 /// Ends a run of `core`, and tells who was kicked meanwhile; answers who that is.
 #[inline(always)]

@@ -17,10 +17,10 @@ use hcalls::machine_check::Place;
 use hcalls::page::FirmwareLine;
 use hcalls::run::FIRST_SLOT_SHIFT;
 use hcalls::trace::Event;
-use platform::guest::{self, More, machine_check};
-use platform::thread::{self, Thread};
-use platform::world;
-use platform::xics::XISR_IPI;
+use platform::cpu::guest::{self, More, machine_check};
+use platform::cpu::thread::{self, Thread};
+use platform::cpu::world;
+use platform::cpu::xics::XISR_IPI;
 
 /// The vector of the hypervisor decrementer.
 const HDEC: u64 = 0x980;

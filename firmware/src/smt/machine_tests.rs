@@ -4,8 +4,8 @@ extern crate std;
 use super::{check, cores};
 use crate::random::Random;
 use hcalls::VcpuPage;
+use platform::memory::region::Region;
 use platform::memory::{MemoryMap, Owner};
-use platform::region::Region;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::vec;
 use std::vec::Vec;
@@ -45,7 +45,8 @@ impl FakeMachine {
     fn new() -> Self {
         // Untouched zeros cost nothing.
         let ram: &'static mut [u8] = vec![0; (RAM_BYTES + PARTITION_BYTES) as usize].leak();
-        let base = platform::real::address(ram.as_mut_ptr()).next_multiple_of(PARTITION_BYTES);
+        let base =
+            platform::memory::real::address(ram.as_mut_ptr()).next_multiple_of(PARTITION_BYTES);
         let region = |start, len| Region::new(start, len).unwrap();
         let mut map = MemoryMap::new(&[region(base, RAM_BYTES)]);
         let firmware = region(base + 2 * PARTITION_BYTES, PARTITION_BYTES);
@@ -53,7 +54,7 @@ impl FakeMachine {
             .unwrap();
         check::set_machine(map, THREADS, false);
         let icps: &'static mut [u8] = vec![NO_IPI; THREADS * ICP_BYTES].leak();
-        let icps = platform::real::address(icps.as_mut_ptr());
+        let icps = platform::memory::real::address(icps.as_mut_ptr());
         let pages: Vec<u64> = (0..THREADS)
             .map(|n| icps + (n * ICP_BYTES) as u64)
             .collect();
@@ -88,13 +89,13 @@ impl FakeMachine {
     pub fn write<T>(&self, real: u64, value: T) {
         assert!(self.in_pool(real, size_of::<T>()));
         // SAFETY: inside the pool, which is this machine's and aligned for all that is written.
-        unsafe { platform::real::ptr(real).cast::<T>().write(value) }
+        unsafe { platform::memory::real::ptr(real).cast::<T>().write(value) }
     }
 
     pub fn read<T: Copy>(&self, real: u64) -> T {
         assert!(self.in_pool(real, size_of::<T>()));
         // SAFETY: as above, and all its bytes are written.
-        unsafe { platform::real::ptr(real).cast::<T>().read() }
+        unsafe { platform::memory::real::ptr(real).cast::<T>().read() }
     }
 
     fn in_pool(&self, real: u64, len_bytes: usize) -> bool {
@@ -106,14 +107,16 @@ impl FakeMachine {
     pub fn pool(&self) -> Vec<u8> {
         let len_bytes = (POOL_PAGES * PAGE_BYTES) as usize;
         // SAFETY: this machine's RAM, which nobody else has.
-        unsafe { core::slice::from_raw_parts(platform::real::ptr(self.base), len_bytes).to_vec() }
+        unsafe {
+            core::slice::from_raw_parts(platform::memory::real::ptr(self.base), len_bytes).to_vec()
+        }
     }
 
     /// Threads to which an IPI was sent since this was asked last.
     pub fn take_ipis(&self) -> u8 {
         let mut sent = 0;
         for ptid in 0..THREADS {
-            let mfrr = platform::real::ptr(self.mfrr(ptid));
+            let mfrr = platform::memory::real::ptr(self.mfrr(ptid));
             // SAFETY: the ICPs are this machine's.
             unsafe {
                 if mfrr.read_volatile() != NO_IPI {

@@ -4,7 +4,7 @@
 //! vcore by handle and lives by the vcore's two words. Fields that a run reads are atomics which
 //! only change while the vcore has no vcpu.
 use hcalls::MAX_THREADS;
-use platform::lock::Lock;
+use platform::cpu::lock::Lock;
 
 mod vcores;
 
@@ -23,7 +23,7 @@ pub const MAX_PARTITIONS: usize = 64;
 /// Vcores of one partition: vcpu ids go up to this times the width (B1).
 pub const MAX_VCORES_PER_PARTITION: usize = 64;
 /// Largest LPID: LPIDR has 12 bits, of which POWER8 has 11. The host is 0, and the largest is the one
-/// by way of which a core is switched from one to another (`platform::space::RESERVED_LPID`).
+/// by way of which a core is switched from one to another (`platform::cpu::space::RESERVED_LPID`).
 pub const MAX_LPID: u32 = 2046;
 
 /// Handles say in their upper bits what they name, so that none passes for another.

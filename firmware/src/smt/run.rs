@@ -19,10 +19,10 @@ use hcalls::run::{
 };
 use hcalls::trace::Event;
 use hcalls::{Status, VcpuPage};
-use platform::decrementer::earliest_tb;
-use platform::real;
-use platform::space::forget_translations;
-use platform::thread::{self, Thread};
+use platform::cpu::decrementer::earliest_tb;
+use platform::cpu::space::forget_translations;
+use platform::cpu::thread::{self, Thread};
+use platform::memory::real;
 
 mod wait;
 

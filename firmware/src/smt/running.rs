@@ -3,8 +3,8 @@ use super::objects::Vcore;
 use crate::vcore::Mask;
 use core::cell::UnsafeCell;
 use hcalls::run::RUN_KEEP_SLB;
-use platform::guest::SavedSlb;
-use platform::world::Host;
+use platform::cpu::guest::SavedSlb;
+use platform::cpu::world::Host;
 
 /// The host's SLB was kept.
 pub const KEEPS_SLB: u8 = RUN_KEEP_SLB as u8;

@@ -10,9 +10,9 @@ use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
 use hcalls::page::OWNED;
 use hcalls::trace::Event;
-use platform::guest::{self, Partition};
-use platform::real;
-use platform::thread::Thread;
+use platform::cpu::guest::{self, Partition};
+use platform::cpu::thread::Thread;
+use platform::memory::real;
 
 /// The vcore's address is a multiple of 128, so the slot fits below it.
 const SLOT_MASK: u64 = 7;
@@ -109,7 +109,7 @@ impl Seat {
         self.core.seating.put_back(ptid);
         self.core.spurious.fetch_add(1, Relaxed);
         trace::note(Event::Nap, || (Whom::NOBODY, 0));
-        platform::thread::idle()
+        platform::cpu::thread::idle()
     }
 
     /// With registers that this thread holds but for those that a run keeps for the host.
@@ -254,7 +254,7 @@ impl Seat {
         if self.thread.ptid() == 0 {
             super::run::finish(self.thread, self.core)
         }
-        platform::thread::idle()
+        platform::cpu::thread::idle()
     }
 }
 
@@ -269,7 +269,7 @@ fn trace_left(whom: Whom, reason: ExitReason, naps: bool) {
 
 /// A secondary out of its nap: somebody has called it, or nobody.
 pub extern "C-unwind" fn woken(_srr1: u64) -> ! {
-    let thread = platform::thread::current();
+    let thread = platform::cpu::thread::current();
     let core = super::cores::of(thread);
     let called = thread.icp.take_ipi();
     let letter = core.seating.take_letter(thread.ptid());
@@ -307,22 +307,22 @@ fn called_for_else(thread: &'static Thread, core: &'static Core) -> ! {
         unsafe { spr::write::<{ spr::HMER }>(!spr::read::<{ spr::HMER }>()) };
     }
     trace::note(Event::Nap, || (Whom::NOBODY, 0));
-    platform::thread::idle()
+    platform::cpu::thread::idle()
 }
 
 /// A thread out of its first nap, into which it went at reset.
 pub extern "C-unwind" fn first_woken(_srr1: u64) -> ! {
-    let thread = platform::thread::current();
-    platform::thread::settle();
+    let thread = platform::cpu::thread::current();
+    platform::cpu::thread::settle();
     if thread.ptid() == 0 {
-        platform::thread::settle_core();
+        platform::cpu::thread::settle_core();
     }
     thread.icp.take_ipi();
-    platform::thread::wakes_in(woken);
+    platform::cpu::thread::wakes_in(woken);
     super::cores::of(thread)
         .awake
         .fetch_or(1 << thread.ptid(), Release);
-    platform::thread::idle()
+    platform::cpu::thread::idle()
 }
 
 const _: () = assert!(align_of::<Vcore>() as u64 > SLOT_MASK);

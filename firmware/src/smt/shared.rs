@@ -5,7 +5,7 @@ use super::objects::Vcore;
 use crate::trace;
 use crate::vcore::Mask;
 use core::sync::atomic::Ordering::Relaxed;
-use platform::world;
+use platform::cpu::world;
 
 /// World in. From here to [`leave`] the core's time base is the partition's, and so is every time
 /// that its threads read and compare.

@@ -13,7 +13,7 @@ use hcalls::exit::ExitReason;
 use hcalls::partition::{PartitionConfig, Policy};
 use hcalls::run::{FIRST_SLOT_SHIFT, VcpuState};
 use hcalls::{Status, VcpuPage, papr};
-use platform::thread::{Entries, Thread};
+use platform::cpu::thread::{Entries, Thread};
 use std::boxed::Box;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
@@ -133,7 +133,7 @@ impl Test {
     }
 
     fn page(&self, slot: u64) -> VcpuPage {
-        let at = platform::real::ptr(self.machine.page(slot)).cast::<VcpuPage>();
+        let at = platform::memory::real::ptr(self.machine.page(slot)).cast::<VcpuPage>();
         // SAFETY: the machine's; no run has it.
         unsafe { at.read() }
     }

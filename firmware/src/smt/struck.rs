@@ -3,7 +3,7 @@ use super::cores::{self, Core};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
 use hcalls::run::FIRST_SLOT_SHIFT;
-use platform::{thread, world};
+use platform::cpu::{thread, world};
 
 /// From assembly, in the middle of anything: the thread goes on where it was. The core's guests come out,
 /// as if one of them had been struck.

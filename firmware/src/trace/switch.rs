@@ -5,10 +5,10 @@ use alloc::alloc::{Layout, alloc};
 use asm::op;
 use hcalls::Status;
 use hcalls::trace::{Header, MAGIC, Record, RingHeader, TB_HZ, TraceAction, VERSION};
-use platform::lock::Lock;
-use platform::real;
-use platform::region::Region;
-use platform::thread::{self, Entries};
+use platform::cpu::lock::Lock;
+use platform::cpu::thread::{self, Entries};
+use platform::memory::real;
+use platform::memory::region::Region;
 
 /// Most that all rings may take of the firmware's memory.
 const MAX_BYTES: usize = 4 << 20;

@@ -23,7 +23,7 @@ const OTHERS: [(&str, u64); 8] = [
     ("MSR", 0x9000_0000_0000_1000),
     ("CTRL", 1),
 ];
-/// What `platform::hmi` lets through.
+/// What `platform::cpu::hmi` lets through.
 const HMEER: u64 = 0xbc10_c800_0000_0000;
 
 /// The first thread and one that START_CPU has started find every register as docs/platform-rom.md says,

@@ -248,7 +248,7 @@ fn spread_segments_are_copied() {
 fn placing_copies_and_clears() {
     // The build host's heap plays the machine's memory: file, then room for the segments.
     let mut memory = vec![0xee_u8; 0x6_0000];
-    let base = crate::real::address(memory.as_mut_ptr());
+    let base = crate::memory::real::address(memory.as_mut_ptr());
     let at = |paddr: u64| Load {
         paddr: base + paddr,
         ..SPREAD[1]

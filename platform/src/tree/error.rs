@@ -1,5 +1,5 @@
 //! Why a tree is refused.
-use crate::region::Region;
+use crate::memory::region::Region;
 use dtoolkit::error::FdtParseError;
 use thiserror::Error;
 

@@ -3,11 +3,10 @@ use super::cells::{address, cell, missing, names, pair, push, value_of, wide_pai
 use super::lpc::{lpc_bus, psi_pcba};
 use super::{
     Chip, Core, LpcBus, MAX_CHIPS, MAX_CORES, MAX_PIR, MAX_RAM_REGIONS, MAX_REAL, MAX_THREADS,
-    Machine, TreeError,
+    Machine, TreeError, XSCOM_WINDOW_LEN,
 };
 use crate::memory::MemoryMap;
-use crate::region::Region;
-use crate::xscom;
+use crate::memory::region::Region;
 use alloc::string::String;
 use alloc::vec::Vec;
 use asm::QEMU_UNREACHABLE_PIR;
@@ -257,8 +256,8 @@ impl<'a> Found<'a> {
         }
         for chip in &self.chips {
             let base = chip.xscom_base;
-            let is_device = Region::new(base, xscom::WINDOW_LEN).is_some_and(|window| {
-                base % xscom::WINDOW_LEN == 0
+            let is_device = Region::new(base, XSCOM_WINDOW_LEN).is_some_and(|window| {
+                base % XSCOM_WINDOW_LEN == 0
                     && window.end() <= MAX_REAL
                     && !self.ram.iter().any(|ram| ram.overlaps(&window))
             });

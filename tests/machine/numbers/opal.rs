@@ -2,7 +2,7 @@
 use std::mem::offset_of;
 
 use hcalls::papr;
-use platform::hmi as platform_hmi;
+use platform::cpu::hmi as platform_hmi;
 use skiboot_compat::message::Message;
 use skiboot_compat::{console, cpu, hmi, ipmi, message, tree};
 

@@ -172,7 +172,12 @@ pub fn short(name: &str) -> Option<String> {
 /// instructions and memory cells and for steps of a word, which are their users', and for sources of
 /// others.
 fn source(path: &str) -> Option<String> {
-    const SINGLE: [&str; 4] = ["real.rs", "vcore/bits.rs", "vcore/sync.rs", "vcore/word.rs"];
+    const SINGLE: [&str; 4] = [
+        "memory/real.rs",
+        "vcore/bits.rs",
+        "vcore/sync.rs",
+        "vcore/word.rs",
+    ];
     let (_, inner) = ["firmware/src/", "platform/src/"]
         .iter()
         .find_map(|root| path.split_once(root))?;
@@ -190,10 +195,10 @@ mod tests {
             Some("smt/run.rs")
         );
         assert_eq!(
-            source("/a/platform/src/world.rs").as_deref(),
-            Some("world.rs")
+            source("/a/platform/src/cpu/world.rs").as_deref(),
+            Some("cpu/world.rs")
         );
-        assert_eq!(source("platform/src/real.rs"), None);
+        assert_eq!(source("platform/src/memory/real.rs"), None);
         assert_eq!(source("/rustc/x/library/core/src/sync/atomic.rs"), None);
     }
 

@@ -5,8 +5,8 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::stats::VcoreStats;
 use hcalls::{MAX_THREADS, VcpuPage};
-use platform::real;
-use platform::space::AddressSpace;
+use platform::cpu::space::AddressSpace;
+use platform::memory::real;
 
 pub const MAX_VCORES: usize = 256;
 /// Numbers that SMT_STATS tells.

@@ -10,8 +10,8 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::Status;
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
-use platform::thread::Thread;
-use platform::{space, world};
+use platform::cpu::thread::Thread;
+use platform::cpu::{space, world};
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
 const PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;

@@ -236,7 +236,7 @@ impl Core {
         }
     }
 
-    // A presenter's registers, with barriers as `platform::xics` has them.
+    // A presenter's registers, with barriers as `platform::cpu::xics` has them.
 
     pub fn send_ipi(&self, ptid: usize) {
         fence(SeqCst);

@@ -1,5 +1,5 @@
 //! Digital thermal sensors of a core (POWER8 User's Manual, "Digital Thermal Sensor").
-use crate::xscom::Xscom;
+use crate::chip::xscom::Xscom;
 
 /// XSCOM addresses of a core's two result registers, but for the core's number.
 const RESULTS: [u32; 2] = [0x1005_0000, 0x1005_0001];

@@ -56,7 +56,7 @@ impl Backend for Ports {
     }
 }
 
-/// The UART, ready to send and receive. Not locked: see [`crate::console`].
+/// The UART, ready to send and receive. Not locked: see [`crate::lpc::console`].
 #[derive(Debug)]
 pub struct Uart(Uart16550<Ports>);
 

@@ -2,8 +2,8 @@
 //!
 //! Core-wide registers (HRMOR, HID0, LPIDR, SDR1, RMOR, PCR, HDEC, VTB, time base, DPDES) are the runner's to
 //! switch, before it wakes any sibling and after all of them nap again (L1).
-use crate::decrementer::{hdec_ticks_until, shown_tb, ticks_until};
-use crate::space::AddressSpace;
+use crate::cpu::decrementer::{hdec_ticks_until, shown_tb, ticks_until};
+use crate::cpu::space::AddressSpace;
 use asm::{BASE, op, spr};
 
 /// The largest positive value of HDEC.

@@ -2,10 +2,10 @@
 //!
 //! One request is under way at a time. The host's are answered when somebody looks: at its
 //! interrupt, or when it polls.
-use crate::bt::{Bt, MESSAGE_BYTES};
-use crate::console::{self, Bus};
-use crate::lock::Lock;
+use crate::cpu::lock::Lock;
 use crate::lpc::LpcError;
+use crate::lpc::bt::{Bt, MESSAGE_BYTES};
+use crate::lpc::bus::{self, Bus};
 use crate::tree::Machine;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use thiserror::Error;
@@ -69,7 +69,7 @@ pub enum BmcError {
 pub fn power(machine: &Machine, wanted: Power, now_tb: fn() -> u64) -> Result<bool, BmcError> {
     // The last thing that this machine does: a lock that is never given back doesn't keep it.
     // SAFETY: nobody goes on with the bus.
-    let bus = unsafe { console::lock_bus_or_break(now_tb) };
+    let bus = unsafe { bus::lock_or_break(now_tb) };
     match bt(machine, &bus) {
         Some(bt) => chassis_control(&bt, wanted, now_tb).map(|()| true),
         None => Ok(false),
@@ -293,7 +293,7 @@ pub fn receive(fits: impl FnOnce(&Message) -> bool) -> Option<Message> {
 
 /// Has responses interrupt: at the interface, and by two requests of the firmware's own to the BMC.
 pub fn enable_interrupts(machine: &Machine, now_tb: u64) {
-    let enabled = match bt(machine, &console::lock_bus()) {
+    let enabled = match bt(machine, &bus::lock()) {
         Some(bt) => bt.interrupt().is_ok(),
         None => false,
     };
@@ -340,7 +340,7 @@ fn proceed(machine: &Machine, mailbox: &mut Mailbox, now_tb: u64) {
     else {
         return;
     };
-    let bus = console::lock_bus();
+    let bus = bus::lock();
     let Some(bt) = bt(machine, &bus) else {
         return;
     };

@@ -1,7 +1,7 @@
 //! Hardware threads: their areas and stacks, their wake-up, and who is running.
 extern crate alloc;
+use crate::cpu::xics::Icp;
 use crate::tree::MAX_THREADS;
-use crate::xics::Icp;
 use alloc::alloc::{Layout, alloc_zeroed};
 use asm::area::{Frame, ThreadArea};
 use asm::{msr, nap, op, opal, spr};
@@ -295,7 +295,7 @@ pub fn set_host_hile(on: bool) {
     HOST_HILE.store(on, Ordering::Relaxed);
     // SAFETY: the calling thread is the host's; its siblings are too, or nap or wait awake until
     // the firmware, which turns HILE off first, calls them.
-    unsafe { crate::world::set_hile(on) };
+    unsafe { crate::cpu::world::set_hile(on) };
 }
 
 /// Gives this thread to the host. If it is the first of its core (`first`), the registers that the
@@ -306,8 +306,8 @@ pub fn give_to_host(start: &HostStart, first: bool) -> ! {
     unsafe {
         if first {
             forget_hdec();
-            crate::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
-            spr::write::<{ spr::HMEER }>(crate::hmi::ENABLED);
+            crate::cpu::world::set_hile(HOST_HILE.load(Ordering::Relaxed));
+            spr::write::<{ spr::HMEER }>(crate::cpu::hmi::ENABLED);
             spr::write::<{ spr::DPDES }>(0);
             spr::write::<{ spr::HDEC }>(0x7fff_ffff);
         }
@@ -315,7 +315,7 @@ pub fn give_to_host(start: &HostStart, first: bool) -> ! {
         (*op::area()).in_call = 0;
         // The host uses the registers of whatever guest was here last.
         (*op::area()).holds = 0;
-        crate::guest::clear();
+        crate::cpu::guest::clear();
         spr::write::<{ spr::HSPRG0 }>(0);
         spr::write::<{ spr::HFSCR }>(u64::MAX);
         spr::write::<{ spr::DEC }>(0x7fff_ffff);
@@ -351,7 +351,7 @@ pub fn take_from_host(whole_core: bool) {
         (*op::area()).holds = 0;
         if whole_core {
             settle_core();
-            crate::world::set_hile(false);
+            crate::cpu::world::set_hile(false);
             spr::write::<{ spr::HRMOR }>(asm::BASE);
             op::isync();
         }

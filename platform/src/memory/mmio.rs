@@ -6,7 +6,7 @@
 //! `next_…` leave that out, for an access that follows another to the same device: those are
 //! performed in program order, being caching-inhibited and guarded (Book II 1.7.1).
 //!
-//! Registers are named by effective address, as [`crate::real::ptr`] gives it.
+//! Registers are named by effective address, as [`crate::memory::real::ptr`] gives it.
 //!
 //! On the build host these are volatile accesses, big-endian as on the machine, so that tests can
 //! lay out registers in memory.

@@ -32,7 +32,7 @@ pub unsafe fn zero(start: u64, len_bytes: u64) {
 /// As [`zero`].
 unsafe fn zero_bytes(start: u64, len_bytes: u64) {
     // SAFETY: the caller's promise.
-    unsafe { crate::real::ptr(start).write_bytes(0, len_bytes as usize) };
+    unsafe { crate::memory::real::ptr(start).write_bytes(0, len_bytes as usize) };
 }
 
 /// # Safety
@@ -52,7 +52,7 @@ unsafe fn zero_blocks(start: u64, end: u64) {
             "addi {at}, {at}, {BLOCK_LEN}",
             "bdnz 1b",
             blocks = in(reg) blocks,
-            at = inout(reg_nonzero) crate::real::ptr(start) => _,
+            at = inout(reg_nonzero) crate::memory::real::ptr(start) => _,
             BLOCK_LEN = const BLOCK_LEN,
             out("ctr") _,
             options(nostack),
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn just_the_range_is_cleared() {
         let mut bytes = [0xff_u8; 600];
-        let start = crate::real::address(bytes.as_mut_ptr());
+        let start = crate::memory::real::address(bytes.as_mut_ptr());
         // SAFETY: within `bytes`.
         unsafe { zero(start + 3, 500) };
         for (at, &byte) in bytes.iter().enumerate() {

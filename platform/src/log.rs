@@ -1,7 +1,10 @@
 //! The log: `[secs.micros] LEVEL pirXX: message`, one line per record, on the console and in the
 //! ring. XX is the thread's PIR in hexadecimal, as the tree writes it.
 
-use crate::console;
+pub mod ring;
+
+use crate::log::ring::RING;
+use crate::lpc::{bus, console};
 use core::fmt::{self, Write};
 use log::{LevelFilter, Log, Metadata, Record};
 
@@ -14,7 +17,7 @@ struct Logger;
 
 /// Makes the `log` crate write here. May be called before [`console::init`].
 pub fn init(level: LevelFilter) {
-    crate::log_ring::RING.publish();
+    RING.publish();
     // It can only fail for being there already.
     let _ = log::set_logger(&Logger);
     log::set_max_level(level);
@@ -29,8 +32,11 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut bus = console::lock_bus();
-        let mut line = Line::new(|piece: &[u8]| bus.log(piece));
+        let mut bus = bus::lock();
+        let mut line = Line::new(|piece: &[u8]| {
+            RING.append(piece);
+            bus.terminal.log(piece);
+        });
         line.write(record.level().as_str(), *record.args());
     }
 
@@ -39,7 +45,11 @@ impl Log for Logger {
 
 /// Writes a line without any lock: for panics and machine checks.
 pub fn emergency(message: fmt::Arguments) {
-    Line::new(console::emergency_write).write("FATAL", message);
+    let pass_on = |piece: &[u8]| {
+        RING.append(piece);
+        console::emergency_write(piece);
+    };
+    Line::new(pass_on).write("FATAL", message);
 }
 
 /// Time base and PIR of this thread.

@@ -2,7 +2,7 @@
 //!
 //! Register layout as POWER8's ICP has it (PAPR 6 and the XICS chapter of the POWER8 User's
 //! Manual): +0 poll, +4 XIRR, +12 MFRR. MFRR is a level: two IPIs can merge into one.
-use crate::{mmio, real};
+use crate::memory::{mmio, real};
 use core::sync::atomic::{Ordering::SeqCst, fence};
 
 const POLL: usize = 0;
@@ -126,12 +126,12 @@ mod tests {
     fn an_ipi_is_taken_and_a_device_is_left() {
         let mut ipi = icp(2, 0);
         // SAFETY: the array lives as long as the test and has the ICP's layout.
-        let it = unsafe { Icp::new(crate::real::address(ipi.as_mut_ptr())) };
+        let it = unsafe { Icp::new(crate::memory::real::address(ipi.as_mut_ptr())) };
         assert!(it.ipi_sent() && it.take_ipi() && !it.ipi_sent());
         for (mfrr, taken) in [(0xff, false), (0, true)] {
             let mut device = icp(0x1234, mfrr);
             // SAFETY: as above.
-            let it = unsafe { Icp::new(crate::real::address(device.as_mut_ptr())) };
+            let it = unsafe { Icp::new(crate::memory::real::address(device.as_mut_ptr())) };
             assert_eq!(it.take_ipi(), taken);
             assert!(!it.ipi_sent());
             assert_eq!(it.poll(), 0x1234);

@@ -2,8 +2,8 @@
 //!
 //! Each of its sources has an XIVR, which names the thread to interrupt and the priority. All
 //! registers are reached through XSCOM, counted from the bridge's own address.
+use crate::chip::xscom::Xscom;
 use crate::tree::LpcBus;
-use crate::xscom::Xscom;
 use asm::{ibm, ibm_field};
 
 /// Interrupts of the bridge, by number from [`FIRST_ISN`] on.
@@ -104,7 +104,7 @@ mod tests {
 
     /// Registers 0x10 to 0x1f in memory, each where XSCOM's spread addresses put it.
     fn bridge(registers: &mut [u64; 48]) -> Psi {
-        let base = crate::real::address(registers.as_mut_ptr());
+        let base = crate::memory::real::address(registers.as_mut_ptr());
         // SAFETY: `registers` outlives the bridge in each test, and all that is touched lies in it.
         let xscom = unsafe { Xscom::new(base) };
         Psi { xscom, pcba: 0 }

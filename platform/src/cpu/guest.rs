@@ -2,8 +2,8 @@
 //!
 //! All of the guest's state lies in its vcpu page; loading and storing go through one list of
 //! registers, so that none can be saved and not restored.
-use crate::decrementer::{expiry_tb, is_as_set, is_inexact, shown_tb, ticks_until};
-use crate::space::AddressSpace;
+use crate::cpu::decrementer::{expiry_tb, is_as_set, is_inexact, shown_tb, ticks_until};
+use crate::cpu::space::AddressSpace;
 use asm::{ibm, op, spr};
 use hcalls::VcpuPage;
 use hcalls::page::{FLAG_FP, SLB_ENTRIES};
@@ -21,7 +21,7 @@ pub use slb::SavedSlb;
 /// What a partition's threads need in their hypervisor registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Partition {
-    /// Thread 0 switches the core to it ([`crate::world::Host::leave`]).
+    /// Thread 0 switches the core to it ([`crate::cpu::world::Host::leave`]).
     pub space: AddressSpace,
     /// Facilities that its guests may use, but for those that a vcpu has with flag FP.
     pub hfscr: u64,
@@ -38,7 +38,7 @@ const DAWRX_HYP: u64 = ibm(61);
 const CIABR_PRIV: u64 = 3;
 
 /// Registers that are just loaded and stored, and that a host gets back after a run
-/// ([`crate::world`]).
+/// ([`crate::cpu::world`]).
 macro_rules! kept_registers {
     ($with:ident, $at:expr) => {
         $with!(SPRG0, $at.sprg[0]);
@@ -248,7 +248,7 @@ pub unsafe fn load_always(page: *mut VcpuPage, lpcr: u64) -> u64 {
     now_tb
 }
 
-/// Runs the guest; the thread goes on in [`crate::thread::Entries::left`].
+/// Runs the guest; the thread goes on in [`crate::cpu::thread::Entries::left`].
 ///
 /// # Safety
 /// [`load_all`] and [`load_always`] have put the page's guest into this thread; nothing on this

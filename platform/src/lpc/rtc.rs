@@ -1,6 +1,6 @@
 //! The clock on the LPC bus: an MC146818, whose registers hold the time in BCD.
-use crate::console::{self, Bus};
 use crate::lpc::LpcError;
+use crate::lpc::bus::{self, Bus};
 use crate::tree::Machine;
 
 /// Registers.
@@ -121,7 +121,7 @@ pub fn is_there(machine: &Machine) -> bool {
 pub fn read(machine: &Machine) -> Option<Time> {
     let port = machine.lpc?.rtc_port?;
     let mut registers = Registers {
-        bus: &mut console::lock_bus(),
+        bus: &mut bus::lock(),
         port,
     };
     registers.time().ok().flatten().filter(Time::is_valid)
@@ -134,7 +134,7 @@ pub fn write(machine: &Machine, time: &Time) -> bool {
         return false;
     };
     let mut registers = Registers {
-        bus: &mut console::lock_bus(),
+        bus: &mut bus::lock(),
         port,
     };
     registers.set_time(time).is_ok()

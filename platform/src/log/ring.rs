@@ -55,7 +55,7 @@ impl LogRing {
 
     /// Fills in the header; the magic number last, since it makes the rest valid.
     pub fn publish(&'static self) {
-        let text = crate::real::address(&raw const self.text);
+        let text = crate::memory::real::address(&raw const self.text);
         self.memcons
             .obuf_phys
             .store(text.to_be(), Ordering::Relaxed);
@@ -68,7 +68,7 @@ impl LogRing {
     /// Real address of the header, for the host's tree.
     #[must_use]
     pub fn memcons_address(&'static self) -> u64 {
-        crate::real::address(&raw const self.memcons)
+        crate::memory::real::address(&raw const self.memcons)
     }
 
     /// Adds text, over the oldest if need be.

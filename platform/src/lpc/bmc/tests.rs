@@ -1,7 +1,7 @@
 extern crate std;
 use super::*;
+use crate::chip::xscom::Xscom;
 use crate::lpc::Lpc;
-use crate::xscom::Xscom;
 use core::cell::Cell;
 
 /// A clock that goes on by a tenth of a second with each look.
@@ -15,7 +15,7 @@ fn ends_with(byte: u8) -> BmcError {
     // An LPC bridge whose status (its third register) says done, with that byte.
     let mut registers = [0_u64; 16];
     registers[2] = (asm::ibm(52) | u64::from(byte) << 50).to_be();
-    let base = crate::real::address(registers.as_mut_ptr());
+    let base = crate::memory::real::address(registers.as_mut_ptr());
     // SAFETY: `registers` outlives the bus, and the bridge's four registers lie in it.
     let lpc = Lpc::new(unsafe { Xscom::new(base) }, 0);
     chassis_control(&Bt::new(lpc, 0xe4), Power::Off, now_tb).unwrap_err()

@@ -1,6 +1,6 @@
 //! After a machine check in a guest: the caches of translations are made good, before anybody uses them.
 use super::slb;
-use crate::space;
+use crate::cpu::space;
 use asm::op;
 use hcalls::VcpuPage;
 use hcalls::machine_check::Place;

@@ -1,9 +1,6 @@
 //! XSCOM: the chip's internal registers, seen through one window of memory per chip.
 
-use crate::{mmio, real};
-
-/// Bytes of real address space that a chip's window takes.
-pub const WINDOW_LEN: u64 = 8 << 32;
+use crate::memory::{mmio, real};
 
 /// A chip's window.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +46,7 @@ impl Xscom {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::XSCOM_WINDOW_LEN;
 
     #[test]
     fn addresses_are_those_of_power8() {
@@ -57,6 +55,6 @@ mod tests {
         assert_eq!(chip.address(0), 0x3_fc00_0000_0000);
         assert_eq!(chip.address(0xb_0020), 0x3_fc00_00b0_0200);
         assert_eq!(chip.address(0xb_0023), 0x3_fc00_00b0_0218);
-        assert!(chip.address(u32::MAX) < 0x3_fc00_0000_0000 + 2 * WINDOW_LEN);
+        assert!(chip.address(u32::MAX) < 0x3_fc00_0000_0000 + 2 * XSCOM_WINDOW_LEN);
     }
 }

@@ -27,7 +27,7 @@ const INTERRUPTED: u8 = 1 << 1;
 /// Most bytes of a message behind its length, which is one byte.
 pub const MESSAGE_BYTES: usize = 255;
 
-/// The interface. Not locked: who uses it holds [`crate::console::lock_bus`].
+/// The interface. Not locked: who uses it holds [`crate::lpc::bus`].
 #[derive(Clone, Copy, Debug)]
 pub struct Bt {
     lpc: Lpc,

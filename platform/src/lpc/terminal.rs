@@ -1,20 +1,10 @@
-//! The console: the UART, and the lock that orders all use of the LPC bus.
-//!
-//! What is typed is taken out of the UART as soon as somebody looks, into a buffer of ours: a UART
-//! that interrupts goes on doing so until its bytes are taken, whether or not the host wants them.
+//! The console's state: the UART, what was typed and not read yet, and since when nothing goes out.
 
-use crate::lock::{Lock, LockGuard};
-use crate::log_ring::RING;
-use crate::lpc::Lpc;
-use crate::tree::LpcBus;
-use crate::uart::{Uart, UartError};
-use crate::xscom::Xscom;
-use spin::Once;
+use crate::lpc::uart::Uart;
 
-/// What is on the machine's LPC bus.
-pub struct Bus {
-    pub lpc: Option<Lpc>,
-    uart: Option<Uart>,
+/// The console, part of what the bus's lock guards.
+pub struct Terminal {
+    pub(super) uart: Option<Uart>,
     /// The UART took nothing for a long time; nobody waits for it again until it does.
     stuck: bool,
     interrupts: Interrupts,
@@ -89,121 +79,79 @@ struct Typed {
     len: usize,
 }
 
-static BUS: Lock<Bus> = Lock::new(Bus {
-    lpc: None,
-    uart: None,
-    stuck: false,
-    interrupts: Interrupts::new(),
-    typed: Typed {
-        bytes: [0; TYPED_LEN],
-        first: 0,
-        len: 0,
-    },
-    blocked: Blocked::new(),
-});
-/// What [`emergency_write`] needs, without the lock.
-static EMERGENCY: Once<(Lpc, u16)> = Once::new();
-
-/// Finds the bus and sets its UART up. Without a UART the log goes to memory alone.
-///
-/// # Errors
-/// The UART that the tree names does not work; the bus is there all the same.
-///
-/// # Safety
-/// `bus` is what the machine's tree says: its XSCOM base is a chip's XSCOM window.
-pub unsafe fn init(bus: &LpcBus) -> Result<(), UartError> {
-    // SAFETY: the caller's promise.
-    let xscom = unsafe { Xscom::new(bus.xscom_base) };
-    let lpc = Lpc::new(xscom, bus.pcba);
-    let mut shared = BUS.lock();
-    shared.lpc = Some(lpc);
-    if let Some(port) = &bus.uart {
-        shared.uart = Some(Uart::init(lpc, port.first_port, port.baud)?);
-        EMERGENCY.call_once(|| (lpc, port.first_port));
+impl Terminal {
+    pub(super) const fn new() -> Self {
+        Self {
+            uart: None,
+            stuck: false,
+            interrupts: Interrupts::new(),
+            typed: Typed {
+                bytes: [0; TYPED_LEN],
+                first: 0,
+                len: 0,
+            },
+            blocked: Blocked::new(),
+        }
     }
-    Ok(())
-}
 
-/// The bus, for as long as the guard lives. The console is silent meanwhile.
-pub fn lock_bus() -> LockGuard<'static, Bus> {
-    BUS.lock()
-}
-
-/// The bus, even if whoever has it doesn't give it back within a second of the clock `now_tb`.
-///
-/// # Safety
-/// The machine is about to end, and nobody will go on with the bus.
-pub unsafe fn lock_bus_or_break(now_tb: fn() -> u64) -> LockGuard<'static, Bus> {
-    // A second: far more than anybody needs for an access.
-    let limit_tb = now_tb() + hcalls::trace::TB_HZ;
-    // SAFETY: the caller's promise.
-    unsafe { BUS.lock_or_break(|| now_tb() > limit_tb) }
-}
-
-/// Sends what the UART takes without waiting; how many bytes that was. Without a UART, all; with one
-/// that has taken nothing for a second, too: they are dropped, for a host would try for ever.
-pub fn write(bytes: &[u8], now_tb: u64) -> usize {
-    let mut guard = BUS.lock();
-    let bus = &mut *guard;
-    let Some(uart) = &mut bus.uart else {
-        return bytes.len();
-    };
-    let sent = uart.send(bytes);
-    let (taken, dropped) = bus.blocked.taken(sent, bytes.len(), now_tb);
-    drop(guard);
-    if dropped {
-        log::warn!("the console takes nothing: what the host writes is dropped until it does");
+    /// Sends what the UART takes without waiting. How many bytes the host is told, and whether to log
+    /// that output is dropped from here on.
+    pub(super) fn send(&mut self, bytes: &[u8], now_tb: u64) -> (usize, bool) {
+        let Some(uart) = &mut self.uart else {
+            return (bytes.len(), false);
+        };
+        let sent = uart.send(bytes);
+        self.blocked.taken(sent, bytes.len(), now_tb)
     }
-    taken
-}
 
-/// Waits until the UART has sent all that it has taken, but not for long.
-pub fn drain() {
-    if let Some(uart) = &mut BUS.lock().uart {
-        uart.drain();
+    /// Takes what has been typed: how many bytes that was, and whether there are more.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> (usize, bool) {
+        self.listen();
+        let taken = self.typed.take(buffer);
+        // There is room again in a buffer that was full.
+        self.listen();
+        (taken, self.has_input())
     }
-}
 
-/// Takes what has been typed: how many bytes that was, and whether there are more.
-pub fn read(buffer: &mut [u8]) -> (usize, bool) {
-    let mut bus = BUS.lock();
-    bus.listen();
-    let taken = bus.typed.take(buffer);
-    // There is room again in a buffer that was full.
-    bus.listen();
-    (taken, bus.typed.len != 0)
-}
-
-/// Looks whether something has been typed.
-pub fn has_input() -> bool {
-    let mut bus = BUS.lock();
-    bus.listen();
-    bus.typed.len != 0
-}
-
-/// From now on the UART interrupts when something is typed.
-pub fn enable_interrupts() {
-    let mut bus = BUS.lock();
-    bus.interrupts.wanted = true;
-    bus.listen();
-}
-
-/// Writes to console and log from a thread that may hold the lock or is about to die. Bytes of
-/// other threads can come in between.
-pub fn emergency_write(bytes: &[u8]) {
-    RING.append(bytes);
-    if let Some(&(lpc, port)) = EMERGENCY.get()
-        && let Ok(mut uart) = Uart::attach(lpc, port)
-    {
-        send_text(&mut uart, bytes);
+    pub(super) fn has_input(&self) -> bool {
+        self.typed.len != 0
     }
-}
 
-/// Sends all, with a carriage return before a final line feed; false if the UART is stuck.
-fn send_text(uart: &mut Uart, bytes: &[u8]) -> bool {
-    match bytes.strip_suffix(b"\n") {
-        Some(text) => uart.send_all(text) && uart.send_all(b"\r\n"),
-        None => uart.send_all(bytes),
+    pub(super) fn want_interrupts(&mut self) {
+        self.interrupts.wanted = true;
+        self.listen();
+    }
+
+    /// Takes what the UART has received. While there is no room for more it doesn't interrupt.
+    pub(super) fn listen(&mut self) {
+        let Some(uart) = &mut self.uart else {
+            return;
+        };
+        let mut piece = [0; 16];
+        loop {
+            let room = self.typed.room().min(piece.len());
+            let received = uart.receive(&mut piece[..room]);
+            piece[..received]
+                .iter()
+                .for_each(|&byte| self.typed.push(byte));
+            if received == 0 || received < room {
+                break;
+            }
+        }
+        if let Some(on) = self.interrupts.change(self.typed.room() > 0) {
+            uart.interrupt(on);
+        }
+    }
+
+    /// Writes text of the log to the UART, if it can be had.
+    pub(crate) fn log(&mut self, bytes: &[u8]) {
+        if let Some(uart) = &mut self.uart {
+            self.stuck = if self.stuck {
+                uart.send(bytes) == 0
+            } else {
+                !send_text(uart, bytes)
+            };
+        }
     }
 }
 
@@ -228,38 +176,11 @@ impl Typed {
     }
 }
 
-impl Bus {
-    /// Takes what the UART has received. While there is no room for more it doesn't interrupt.
-    fn listen(&mut self) {
-        let Some(uart) = &mut self.uart else {
-            return;
-        };
-        let mut piece = [0; 16];
-        loop {
-            let room = self.typed.room().min(piece.len());
-            let received = uart.receive(&mut piece[..room]);
-            piece[..received]
-                .iter()
-                .for_each(|&byte| self.typed.push(byte));
-            if received == 0 || received < room {
-                break;
-            }
-        }
-        if let Some(on) = self.interrupts.change(self.typed.room() > 0) {
-            uart.interrupt(on);
-        }
-    }
-
-    /// Writes text of the log to the ring and, if it can be had, to the UART.
-    pub(crate) fn log(&mut self, bytes: &[u8]) {
-        RING.append(bytes);
-        if let Some(uart) = &mut self.uart {
-            self.stuck = if self.stuck {
-                uart.send(bytes) == 0
-            } else {
-                !send_text(uart, bytes)
-            };
-        }
+/// Sends all, with a carriage return before a final line feed; false if the UART is stuck.
+pub(super) fn send_text(uart: &mut Uart, bytes: &[u8]) -> bool {
+    match bytes.strip_suffix(b"\n") {
+        Some(text) => uart.send_all(text) && uart.send_all(b"\r\n"),
+        None => uart.send_all(bytes),
     }
 }
 

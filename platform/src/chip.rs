@@ -1,0 +1,4 @@
+//! What each chip has beside its cores.
+pub mod dts;
+pub mod psi;
+pub mod xscom;
