@@ -2,6 +2,7 @@
 pub mod apt;
 pub mod bench;
 pub mod beside;
+pub mod c_header;
 pub mod claims;
 pub mod console;
 pub mod cpio;

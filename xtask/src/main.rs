@@ -43,6 +43,8 @@ enum Command {
     /// Kernel, busybox and kexec come from the Debian archive that this machine's apt uses, for
     /// little-endian POWER; they are kept in target/linux.
     Linux(xtask::linux::LinuxOptions),
+    /// Write linux/include/catnap.h, catnap's calls for hosts in C, out of the crate hcalls.
+    Header,
     /// Check the format and the lints, then run every test, on the build host and in QEMU.
     ///
     /// The last line is `N passed, N failed`.
@@ -101,6 +103,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Image(options) => xtask::image::command(options.verbose),
         Command::Run(options) => xtask::run::run(&options),
         Command::Linux(options) => xtask::linux::linux(&options),
+        Command::Header => xtask::c_header::header(),
         Command::Test(options) => xtask::test::test(&options),
         Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => xtask::bench::bench(&options),
