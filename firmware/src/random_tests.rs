@@ -1,6 +1,21 @@
 //! Random choices for tests, alike in each run.
 
 extern crate std;
+use core::ops::Range;
+
+/// One of so many seeds is tried where [`QUICK`] is set.
+const QUICK_SHARE: u64 = 20;
+/// In the environment: tests run after each of many small changes (`cargo xtask mutants`), where a few
+/// seeds find nearly all that many do.
+const QUICK: &str = "CATNAP_QUICK";
+
+/// The seeds of a test that tries `count`.
+pub fn seeds(count: u64) -> Range<u64> {
+    match std::env::var_os(QUICK) {
+        Some(_) => 0..count / QUICK_SHARE,
+        None => 0..count,
+    }
+}
 
 /// Marsaglia's xorshift with 64 bits. A test that fails tells its seed.
 pub struct Random {

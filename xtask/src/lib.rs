@@ -14,6 +14,7 @@ pub mod flat;
 pub mod gdb;
 pub mod image;
 pub mod linux;
+pub mod mutants;
 pub mod process;
 pub mod project;
 pub mod qemu;

@@ -64,6 +64,12 @@ enum Command {
     /// Boots behaviours of the test host, one after the other, with QEMU's log of instructions. Prints
     /// the table of rules, how often each applied, and every breach.
     Rules(xtask::rules::RulesOptions),
+    /// Change the firmware in one place at a time, and count how many changes the tests catch.
+    ///
+    /// Takes hours for all of it: a second to ten for each of some 1,600 changes, in a copy of the
+    /// repository below target/mutants. Prints which were missed, and a table by file; fails if too
+    /// many were. Installs cargo-mutants into target/tools first, which takes minutes.
+    Mutants(xtask::mutants::MutantsOptions),
     /// Record what each hardware thread does, and draw it.
     ///
     /// Writes trace.svg, a picture, and trace.json, which Perfetto reads.
@@ -108,6 +114,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => xtask::bench::bench(&options),
         Command::Rules(options) => xtask::rules::rules(&options),
+        Command::Mutants(options) => xtask::mutants::mutants(&options),
         Command::Trace(options) => xtask::trace::trace(&options),
         Command::Stats(options) => xtask::stats::stats(&options),
         Command::Debug(options) => xtask::debug::debug(&options),

@@ -4,7 +4,7 @@
 //! of them and leave everything as it was; without a reason the call has to succeed.
 extern crate std;
 use super::*;
-use crate::random::Random;
+use crate::random::{self, Random};
 use crate::smt::machine_tests::{self, FakeMachine, PAGE_BYTES, THREADS};
 use crate::smt::objects::tests::{assert_consistent, counts, fingerprint};
 use crate::vcore::Roster;
@@ -253,7 +253,7 @@ impl Test {
 
 #[test]
 fn any_sequence_is_as_the_model_has_it() {
-    for seed in 0..1_500 {
+    for seed in random::seeds(1_500) {
         let mut test = Test::new(seed);
         for _ in 0..120 {
             match test.random.below(24) {

@@ -2,7 +2,7 @@
 //! entry word or one IPI, and the next thread to step is drawn by lot.
 extern crate std;
 use super::*;
-use crate::random::Random;
+use crate::random::{self, Random};
 use crate::vcore::Slots;
 use std::vec::Vec;
 
@@ -377,7 +377,7 @@ impl Core {
 /// the next.
 #[test]
 fn every_run_ends_and_leaves_nothing_over() {
-    for seed in 0..10_000 {
+    for seed in random::seeds(10_000) {
         let mut random = Random::new(seed);
         let mut core = Core::new(random.pick(&[1, 2, 4, 8]));
         for _ in 0..4 {

@@ -1,0 +1,152 @@
+//! What is mutated, and how much of it has to be caught.
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+/// Files, or folders with all that is in them.
+const MUTATED: [&str; 4] = [
+    "hcalls/src",
+    "firmware/src/vcore",
+    "firmware/src/smt",
+    "firmware/src/opal/cpu.rs",
+];
+
+/// Tests, and models that tests explore: by what a part of the path ends with.
+const TESTS: [&str; 4] = ["_tests.rs", "_tests", "states", "weak"];
+
+/// Mutants that can't matter, by a regular expression over their names, and why.
+pub const LEFT_OUT: [(&str, &str); 1] = [(
+    "impl (core::fmt::)?(Debug|Display) for",
+    "what a log line looks like decides nothing",
+)];
+
+/// The protocol and the run path: files of this name, and folders of it with all that is in them.
+const RUN_PATH: [&str; 13] = [
+    "vcore",
+    "entry",
+    "roster",
+    "seating",
+    "start",
+    "run",
+    "wait",
+    "seat",
+    "leave",
+    "kicked",
+    "hypercall",
+    "inject",
+    "struck",
+];
+
+/// How much of a file's mutants has to be caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    RunPath,
+    Rest,
+}
+
+impl Class {
+    pub const ALL: [Self; 2] = [Self::RunPath, Self::Rest];
+
+    /// The class of a file, whose path begins at the repository's folder.
+    pub fn of(file: &str) -> Self {
+        let parts = file.strip_suffix(".rs").unwrap_or(file).split('/');
+        match parts.into_iter().any(|part| RUN_PATH.contains(&part)) {
+            true => Self::RunPath,
+            false => Self::Rest,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RunPath => "protocol and run path",
+            Self::Rest => "the rest",
+        }
+    }
+
+    /// Per cent of the viable ones.
+    pub fn needed(self) -> u64 {
+        match self {
+            Self::RunPath => 95,
+            Self::Rest => 90,
+        }
+    }
+}
+
+/// The files that are mutated, or those with one of `parts` in their paths; sorted.
+pub fn files(root: &Path, parts: &[String]) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for name in MUTATED {
+        let before = files.len();
+        gather(root, name, &mut files)?;
+        ensure!(files.len() > before, "{name} has no file to be mutated");
+    }
+    files.retain(|file| parts.is_empty() || parts.iter().any(|part| file.contains(part.as_str())));
+    ensure!(
+        !files.is_empty(),
+        "no file that is mutated has {parts:?} in its path"
+    );
+    files.sort();
+    Ok(files)
+}
+
+fn gather(root: &Path, name: &str, files: &mut Vec<String>) -> Result<()> {
+    let is_test = name
+        .split('/')
+        .any(|part| TESTS.iter().any(|end| part.ends_with(end)));
+    let path = root.join(name);
+    if is_test {
+        return Ok(());
+    }
+    if path.is_dir() {
+        for entry in fs::read_dir(&path)? {
+            let child = entry?.file_name();
+            gather(root, &format!("{name}/{}", child.to_string_lossy()), files)?;
+        }
+    } else if name.ends_with(".rs") && path.is_file() {
+        files.push(name.to_string());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project;
+
+    #[test]
+    fn every_place_is_there_and_no_test_is_mutated() {
+        let files = files(&project::root(), &[]).unwrap();
+        for name in MUTATED {
+            assert!(files.iter().any(|file| file.starts_with(name)), "{name}");
+        }
+        for file in &files {
+            let text = fs::read_to_string(project::root().join(file)).unwrap();
+            let is_test = text.contains("\n#[test]") && !text.contains("mod tests {");
+            assert!(!is_test, "{file} is a test");
+        }
+    }
+
+    /// Whoever moves one of them has to say so here.
+    #[test]
+    fn every_name_of_the_run_path_is_a_file_or_a_folder() {
+        let files = files(&project::root(), &[]).unwrap();
+        for name in RUN_PATH {
+            let is_there = |file: &String| {
+                let mut parts = file.strip_suffix(".rs").unwrap_or(file).split('/');
+                parts.any(|part| part == name)
+            };
+            assert!(files.iter().any(is_there), "{name}");
+        }
+    }
+
+    #[test]
+    fn classes_go_by_names_and_folders() {
+        assert_eq!(Class::of("firmware/src/smt/run/wait.rs"), Class::RunPath);
+        assert_eq!(Class::of("firmware/src/smt/seat.rs"), Class::RunPath);
+        assert_eq!(Class::of("firmware/src/vcore/word.rs"), Class::RunPath);
+        assert_eq!(Class::of("firmware/src/smt/calls.rs"), Class::Rest);
+        assert_eq!(Class::of("firmware/src/smt/running.rs"), Class::Rest);
+        assert_eq!(Class::of("hcalls/src/page.rs"), Class::Rest);
+    }
+}
