@@ -4,6 +4,7 @@ pub mod decrementer;
 pub mod guest;
 pub mod hmi;
 pub mod lock;
+mod registers;
 pub mod space;
 pub mod thread;
 pub mod world;

@@ -2,12 +2,13 @@
 //!
 //! All of the guest's state lies in its vcpu page; loading and storing go through one list of
 //! registers, so that none can be saved and not restored.
-use crate::cpu::decrementer::{expiry_tb, is_as_set, is_inexact, shown_tb, ticks_until};
+use crate::cpu::registers::{kept_registers, lost_registers};
 use crate::cpu::space::AddressSpace;
 use asm::{ibm, op, spr};
 use hcalls::VcpuPage;
 use hcalls::page::{FLAG_FP, SLB_ENTRIES};
 
+mod dec;
 mod facility;
 mod left_on;
 pub mod machine_check;
@@ -16,6 +17,7 @@ mod slb;
 #[cfg_attr(not(target_arch = "powerpc64"), path = "guest/no_vsr.rs")]
 mod vsr;
 
+pub use dec::{note_dec, set_dec};
 pub use slb::SavedSlb;
 
 /// What a partition's threads need in their hypervisor registers.
@@ -36,56 +38,6 @@ const HFSCR_FP: u64 = spr::hfscr::FP | spr::hfscr::VECVSX;
 const DAWRX_HYP: u64 = ibm(61);
 /// CIABR\[PRIV\]; 3 is hypervisor state.
 const CIABR_PRIV: u64 = 3;
-
-/// Registers that are just loaded and stored, and that a host gets back after a run
-/// ([`crate::cpu::world`]).
-macro_rules! kept_registers {
-    ($with:ident, $at:expr) => {
-        $with!(SPRG0, $at.sprg[0]);
-        $with!(SPRG1, $at.sprg[1]);
-        $with!(SPRG2, $at.sprg[2]);
-        $with!(SPRG3, $at.sprg[3]);
-        $with!(FSCR, $at.fscr);
-        $with!(DSCR, $at.dscr);
-        $with!(TAR, $at.tar);
-        $with!(PSPB, $at.pspb);
-        $with!(UAMOR, $at.uamor);
-        $with!(AMR, $at.amr);
-        $with!(IAMR, $at.iamr);
-        $with!(PID, $at.pid);
-        $with!(VRSAVE, $at.vrsave);
-    };
-}
-
-/// Registers that are just loaded and stored, and that a host has lost after a run.
-macro_rules! lost_registers {
-    ($with:ident, $at:expr) => {
-        $with!(DAR, $at.dar);
-        $with!(DSISR, $at.dsisr);
-        $with!(ACOP, $at.acop);
-        $with!(TACR, $at.tacr);
-        $with!(TCSCR, $at.tcscr);
-        $with!(CSIGR, $at.csigr);
-        $with!(WORT, $at.wort);
-        $with!(IC, $at.ic);
-        $with!(EBBHR, $at.ebbhr);
-        $with!(EBBRR, $at.ebbrr);
-        $with!(BESCR, $at.bescr);
-        $with!(MMCR1, $at.mmcr1);
-        $with!(MMCRS, $at.mmcrs);
-        $with!(SIAR, $at.siar);
-        $with!(SDAR, $at.sdar);
-        $with!(SIER, $at.sier);
-        $with!(PMC1, $at.pmc[0]);
-        $with!(PMC2, $at.pmc[1]);
-        $with!(PMC3, $at.pmc[2]);
-        $with!(PMC4, $at.pmc[3]);
-        $with!(PMC5, $at.pmc[4]);
-        $with!(PMC6, $at.pmc[5]);
-        $with!(SPMC1, $at.spmc[0]);
-        $with!(SPMC2, $at.spmc[1]);
-    };
-}
 
 /// Whether this thread still holds the registers of the vcpu with that key: so that, if the host
 /// has left its page alone since it was saved, [`load_all`] can be left out.
@@ -132,7 +84,7 @@ pub unsafe fn load_all(
             forget_others();
         }
         macro_rules! load {
-            ($spr:ident, $field:expr) => {
+            ($spr:ident, $field:expr $(, $host:literal)?) => {
                 spr::write::<{ spr::$spr }>($field.get());
             };
         }
@@ -170,7 +122,7 @@ fn forget_others() {
 /// The thread is in real mode with HRMOR at the firmware or past it, and holds no guest any more.
 pub unsafe fn clear() {
     macro_rules! zero {
-        ($spr:ident, $field:expr) => {
+        ($spr:ident, $field:expr $(, $host:literal)?) => {
             spr::write::<{ spr::$spr }>(0);
         };
     }
@@ -210,7 +162,7 @@ pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: 
         }
         let sprs = &(*page).sprs;
         macro_rules! load {
-            ($spr:ident, $field:expr) => {
+            ($spr:ident, $field:expr $(, $host:literal)?) => {
                 spr::write::<{ spr::$spr }>($field.get());
             };
         }
@@ -309,49 +261,6 @@ pub unsafe fn save_more(page: *mut VcpuPage, more: More) {
     }
 }
 
-/// Sets DEC for the guest on this thread, whose page says when it expires. DEC shows that time, as near
-/// as its 32 bits can ([`ticks_until`]).
-///
-/// # Safety
-/// As [`load_always`].
-#[inline(always)]
-pub unsafe fn set_dec(page: *mut VcpuPage, now_tb: u64) {
-    // SAFETY: the caller's promise; DEC is the guest's.
-    unsafe {
-        let expires_tb = (*page).sprs.dec_expires_tb.get();
-        let ticks = ticks_until(expires_tb, now_tb);
-        spr::write::<{ spr::DEC }>(ticks);
-        let mut shows_tb = expires_tb;
-        if is_inexact(ticks) {
-            // An expired one never moves forward, not even by what the write above has taken.
-            let (dec, now_tb) = dec_and_time();
-            shows_tb = shown_tb(dec, now_tb);
-        }
-        (*op::area()).dec_shows_tb = shows_tb;
-    }
-}
-
-/// Notes in the page when the guest's decrementer expires: what the page says already, unless the guest
-/// has set DEC since [`set_dec`].
-///
-/// # Safety
-/// As [`load_always`].
-#[inline(always)]
-pub unsafe fn note_dec(page: *mut VcpuPage) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let set_tb = (*op::area()).dec_shows_tb;
-        let dec = spr::read::<{ spr::DEC }>();
-        if !is_as_set(shown_tb(dec, op::time_tb()), set_tb) {
-            // Not by how long an interruption between the two has taken.
-            let (dec, now_tb) = dec_and_time();
-            let expires_tb = &mut (*page).sprs.dec_expires_tb;
-            let shown_tb = shown_tb(dec, now_tb);
-            expires_tb.set(expiry_tb(expires_tb.get(), set_tb, shown_tb, now_tb));
-        }
-    }
-}
-
 /// Does `work` between leaving the guest and entering it again, or saving it: waiting in the firmware
 /// changes the thread's priority, which is the guest's own.
 #[inline(always)]
@@ -375,20 +284,6 @@ pub fn without_run_latch<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// How long reading DEC twice may take for the time base between to belong to it: 1 µs.
-const TOGETHER_TB: u32 = 512;
-
-/// DEC and the time base, read together.
-#[inline(always)]
-fn dec_and_time() -> (u64, u64) {
-    loop {
-        let (dec, now_tb) = (spr::read::<{ spr::DEC }>(), op::time_tb());
-        if (dec as u32).wrapping_sub(spr::read::<{ spr::DEC }>() as u32) < TOGETHER_TB {
-            return (dec, now_tb);
-        }
-    }
-}
-
 /// # Safety
 /// As [`save`].
 #[inline(always)]
@@ -401,7 +296,7 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         op::unrelax();
         pmu::stop(sprs);
         macro_rules! save {
-            ($spr:ident, $field:expr) => {
+            ($spr:ident, $field:expr $(, $host:literal)?) => {
                 $field.set(spr::read::<{ spr::$spr }>());
             };
         }

@@ -3,6 +3,7 @@
 //! Core-wide registers (HRMOR, HID0, LPIDR, SDR1, RMOR, PCR, HDEC, VTB, time base, DPDES) are the runner's to
 //! switch, before it wakes any sibling and after all of them nap again (L1).
 use crate::cpu::decrementer::{hdec_ticks_until, shown_tb, ticks_until};
+use crate::cpu::registers::{KEPT, kept_registers};
 use crate::cpu::space::AddressSpace;
 use asm::{BASE, op, spr};
 
@@ -26,32 +27,13 @@ pub struct Host {
     ctrl: u64,
     /// `sprs` are the host's, who needs them back.
     keeps_sprs: bool,
-    sprs: [u64; 13],
+    sprs: [u64; KEPT],
 }
 
 impl Default for Host {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Registers of the host that are just stored and loaded, unless it needs none of them.
-macro_rules! host_sprs {
-    ($with:ident) => {
-        $with!(0, FSCR);
-        $with!(1, DSCR);
-        $with!(2, TAR);
-        $with!(3, PSPB);
-        $with!(4, UAMOR);
-        $with!(5, AMR);
-        $with!(6, IAMR);
-        $with!(7, PID);
-        $with!(8, VRSAVE);
-        $with!(9, SPRG0);
-        $with!(10, SPRG1);
-        $with!(11, SPRG2);
-        $with!(12, SPRG3);
-    };
 }
 
 impl Host {
@@ -72,7 +54,7 @@ impl Host {
             pcr: 0,
             ctrl: 0,
             keeps_sprs: false,
-            sprs: [0; 13],
+            sprs: [0; KEPT],
         }
     }
 
@@ -98,13 +80,13 @@ impl Host {
         keeps_sprs: bool,
     ) -> u64 {
         macro_rules! save {
-            ($index:literal, $spr:ident) => {
-                self.sprs[$index] = spr::read::<{ spr::$spr }>();
+            ($spr:ident, $guests:expr, $place:literal) => {
+                self.sprs[$place] = spr::read::<{ spr::$spr }>();
             };
         }
         self.keeps_sprs = keeps_sprs;
         if keeps_sprs {
-            host_sprs!(save);
+            kept_registers!(save, ());
         }
         self.pcr = spr::read::<{ spr::PCR }>();
         self.ctrl = spr::read::<{ spr::CTRL_READ }>();
@@ -152,12 +134,12 @@ impl Host {
             spr::write::<{ spr::DAWRX }>(0);
             spr::write::<{ spr::CIABR }>(0);
             macro_rules! load {
-                ($index:literal, $spr:ident) => {
-                    spr::write::<{ spr::$spr }>(self.sprs[$index]);
+                ($spr:ident, $guests:expr, $place:literal) => {
+                    spr::write::<{ spr::$spr }>(self.sprs[$place]);
                 };
             }
             if self.keeps_sprs {
-                host_sprs!(load);
+                kept_registers!(load, ());
             }
             spr::write::<{ spr::PCR }>(self.pcr);
             spr::write::<{ spr::CTRL_WRITE }>(self.ctrl);

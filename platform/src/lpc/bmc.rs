@@ -2,19 +2,17 @@
 //!
 //! One request is under way at a time. The host's are answered when somebody looks: at its
 //! interrupt, or when it polls.
+mod power;
+
+pub use power::{BmcError, Power, power};
+
 use crate::cpu::lock::Lock;
 use crate::lpc::LpcError;
 use crate::lpc::bt::{Bt, MESSAGE_BYTES};
 use crate::lpc::bus::{self, Bus};
 use crate::tree::Machine;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use thiserror::Error;
 
-/// Network function "chassis" on LUN 0, its response, and the command "chassis control" (IPMI
-/// specification v2.0, section 28.3).
-const CHASSIS_REQUEST: u8 = 0x00 << 2;
-const CHASSIS_RESPONSE: u8 = 0x01 << 2;
-const CHASSIS_CONTROL: u8 = 0x02;
 /// What makes a request's network function its response's.
 const RESPONSE: u8 = 1 << 2;
 /// Network function "application", and the commands that read and set what interrupts (sections 22.2
@@ -27,129 +25,16 @@ const RESPONSES_INTERRUPT: u8 = 1 << 0;
 const BOOT_LOOKS: u32 = 100;
 /// Completion code: the BMC didn't answer in time.
 const TIMED_OUT: u8 = 0xc3;
-/// Completion codes that say "not now" (IPMI specification v2.0, table 5-2): node busy, timeout,
-/// duplicated request, repository or firmware being updated, initialisation under way.
-const PASSING: [u8; 6] = [0xc0, TIMED_OUT, 0xcf, 0xd0, 0xd1, 0xd2];
-/// How long to leave a BMC alone that has said so: 0.1 s.
-const RETRY_TB: u64 = 51_200_000;
-
 /// How long a request may take before the BMC counts as dead: 10 s.
 const PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;
-/// A response: network function, sequence, command, completion code.
-const HEADER_LEN: usize = 4;
-
-/// What the BMC is asked to do with the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Power {
-    Off = 0x00,
-    /// Reset without taking the power away. (QEMU's BMC refuses a power cycle, 0x02.)
-    Reset = 0x03,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum BmcError {
-    #[error("{0}")]
-    Lpc(#[from] LpcError),
-    #[error("BMC is not ready for a request: control {0:#04x}")]
-    Busy(u8),
-    #[error("BMC does not answer: control {0:#04x}")]
-    Silent(u8),
-    #[error("BMC does not answer what it was asked: {0:02x?}")]
-    Answer([u8; HEADER_LEN]),
-    #[error("BMC refuses: completion code {0:#04x}")]
-    Refused(u8),
-}
-
-/// Asks the machine's BMC. False if there is none. The machine goes on for a while after an
-/// answer of true, so the caller should stop its threads and wait. `now_tb` is the time base.
-///
-/// # Errors
-/// The BMC doesn't answer or refuses.
-pub fn power(machine: &Machine, wanted: Power, now_tb: fn() -> u64) -> Result<bool, BmcError> {
-    // The last thing that this machine does: a lock that is never given back doesn't keep it.
-    // SAFETY: nobody goes on with the bus.
-    let bus = unsafe { bus::lock_or_break(now_tb) };
-    match bt(machine, &bus) {
-        Some(bt) => chassis_control(&bt, wanted, now_tb).map(|()| true),
-        None => Ok(false),
-    }
-}
-
 fn bt(machine: &Machine, bus: &Bus) -> Option<Bt> {
     Some(Bt::new(bus.lpc?, machine.lpc?.bt_port?))
-}
-
-/// Asks until it is done, refused for good, or the time is up: nobody can repeat this.
-fn chassis_control(bt: &Bt, wanted: Power, now_tb: fn() -> u64) -> Result<(), BmcError> {
-    let limit_tb = now_tb().wrapping_add(PATIENCE_TB);
-    let is_over = || now_tb().wrapping_sub(limit_tb) as i64 >= 0;
-    loop {
-        let code = ask_once(bt, wanted, now_tb)?;
-        if let Some(verdict) = verdict(code, is_over()) {
-            return verdict;
-        }
-        pause(now_tb);
-    }
-}
-
-/// What a completion code comes to; nothing if it is to be asked once more.
-fn verdict(code: u8, is_over: bool) -> Option<Result<(), BmcError>> {
-    match code {
-        0 => Some(Ok(())),
-        _ if PASSING.contains(&code) && !is_over => None,
-        _ => Some(Err(BmcError::Refused(code))),
-    }
-}
-
-fn pause(now_tb: fn() -> u64) {
-    let until_tb = now_tb().wrapping_add(RETRY_TB);
-    while (now_tb().wrapping_sub(until_tb) as i64) < 0 {}
-}
-
-/// The completion code. Late answers to what was asked before are dropped.
-fn ask_once(bt: &Bt, wanted: Power, now_tb: fn() -> u64) -> Result<u8, BmcError> {
-    let sequence = next_sequence();
-    wait(bt, now_tb, |bt| bt.is_ready())?.map_err(BmcError::Busy)?;
-    bt.send(&[CHASSIS_REQUEST, sequence, CHASSIS_CONTROL, wanted as u8])?;
-    let limit_tb = now_tb().wrapping_add(PATIENCE_TB);
-    loop {
-        wait(bt, now_tb, |bt| bt.has_response())?.map_err(BmcError::Silent)?;
-        let mut response = [0; HEADER_LEN];
-        let len = bt.receive(&mut response)?;
-        match response {
-            [CHASSIS_RESPONSE, answered, CHASSIS_CONTROL, code]
-                if len >= HEADER_LEN && answered == sequence =>
-            {
-                return Ok(code);
-            }
-            other if now_tb().wrapping_sub(limit_tb) as i64 >= 0 => {
-                return Err(BmcError::Answer(other));
-            }
-            _ => {}
-        }
-    }
 }
 
 /// A number for a request, which its response has, too: so that a late one isn't taken for another's.
 fn next_sequence() -> u8 {
     static LAST: AtomicU8 = AtomicU8::new(0);
     LAST.fetch_add(1, Relaxed).wrapping_add(1)
-}
-
-/// Waits for a state; the inner error is what CONTROL was at last.
-fn wait(
-    bt: &Bt,
-    now_tb: fn() -> u64,
-    is_reached: impl Fn(&Bt) -> Result<bool, LpcError>,
-) -> Result<Result<(), u8>, LpcError> {
-    let limit_tb = now_tb() + PATIENCE_TB;
-    while now_tb() < limit_tb {
-        if is_reached(bt)? {
-            return Ok(Ok(()));
-        }
-    }
-    bt.control().map(Err)
 }
 
 /// A message between host and BMC.
