@@ -10,7 +10,8 @@ use asm::{BASE, op};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::run::CoreState;
 use log::{LevelFilter, error, info, warn};
-use platform::chip::psi::Psi;
+use platform::chip::interrupts::{self, Device, Sources};
+use platform::chip::psi::{self, Psi};
 use platform::cpu::space;
 use platform::cpu::thread::{self, HostStart, Thread};
 use platform::cpu::xics::Icp;
@@ -253,7 +254,10 @@ fn enable_interrupts(machine: &Machine) {
     let bridge = machine.lpc.and_then(|bus| unsafe { Psi::of(&bus) });
     if let Some(bridge) = bridge {
         bridge.init(hosts::hosts_first_pir());
-        opal::xive::init(bridge);
+        let mut sources = Sources::new();
+        let is_free = sources.add(psi::FIRST_ISN, psi::SOURCES, Device::Psi(bridge));
+        assert!(is_free, "the first of all");
+        interrupts::publish(sources);
         console::enable_interrupts();
         bmc::enable_interrupts(machine, op::time_tb());
     }

@@ -1,4 +1,5 @@
 //! What each chip has beside its cores.
 pub mod dts;
+pub mod interrupts;
 pub mod psi;
 pub mod xscom;

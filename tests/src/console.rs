@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn faults_are_seen_unless_allowed() {
         let expected = Expected::default();
-        let warning = "[0.1] WARN pir08: call 1105: argument 3 is refused";
+        let warning = "[0.1] WARN pir08: VCPU_CREATE is refused: argument 3 of [0]";
         assert_eq!(faults(&expected, &[warning]), 1);
         assert_eq!(faults(&expected.clone().allow("is refused"), &[warning]), 0);
         assert_eq!(faults(&expected, &["FAILED query: no"]), 1);

@@ -1,62 +1,62 @@
 //! OPAL's console calls: terminal 0 is the machine's UART.
+use super::answer::{Answer, DONE};
 use super::event_bits;
-use super::host_memory::{fetch, slice, store, stored};
+use super::host_memory::{fetch, slice, store};
 use asm::op;
-use hcalls::Status;
 use platform::lpc::console;
 use skiboot_compat::console::{EVENT_CONSOLE_INPUT, TERMINAL};
+use skiboot_compat::status::Status;
 
 /// What OPAL_CONSOLE_WRITE_BUFFER_SPACE answers: a line at a time can be offered.
 const BUFFER_BYTES: u64 = 1024;
 
-/// The buffer of a call with terminal, address of a length, and buffer.
-fn lent<'a>(terminal: u64, len_at: u64, buffer: u64) -> Option<&'a mut [u8]> {
-    if terminal != TERMINAL {
-        return None;
+fn check(terminal: u64) -> Result<(), Status> {
+    match terminal {
+        TERMINAL => Ok(()),
+        _ => Err(Status::Parameter),
     }
-    let len_bytes = u64::from_be_bytes(fetch(len_at)?);
-    slice(buffer, len_bytes)
+}
+
+/// The buffer of a call with terminal, address of a length, and buffer.
+fn lent<'a>(terminal: u64, len_at: u64, buffer: u64) -> Result<&'a mut [u8], Status> {
+    check(terminal)?;
+    slice(buffer, u64::from_be_bytes(fetch(len_at)?))
 }
 
 /// Stores how many bytes were taken or read.
-fn tell(len_at: u64, len_bytes: usize) -> Status {
-    stored(store(len_at, (len_bytes as u64).to_be_bytes()))
+fn store_len(len_at: u64, len_bytes: usize) -> Result<(), Status> {
+    store(len_at, (len_bytes as u64).to_be_bytes())
 }
 
 /// OPAL_CONSOLE_WRITE: terminal, address of a length, buffer; the length becomes what was taken.
-pub fn write(terminal: u64, len_at: u64, buffer: u64) -> Status {
-    let Some(bytes) = lent(terminal, len_at, buffer) else {
-        return Status::Parameter;
-    };
+pub fn write(terminal: u64, len_at: u64, buffer: u64) -> Answer {
+    let bytes = lent(terminal, len_at, buffer)?;
     let taken = console::write(bytes, op::time_tb());
-    match tell(len_at, taken) {
-        Status::Success if taken == 0 && !bytes.is_empty() => Status::BusyEvent,
-        status => status,
+    store_len(len_at, taken)?;
+    match taken == 0 && !bytes.is_empty() {
+        true => Err(Status::BusyEvent),
+        false => DONE,
     }
 }
 
 /// OPAL_CONSOLE_READ: terminal, address of a length, buffer; the length becomes what was read.
-pub fn read(terminal: u64, len_at: u64, buffer: u64) -> Status {
-    let Some(buffer) = lent(terminal, len_at, buffer) else {
-        return Status::Parameter;
-    };
+pub fn read(terminal: u64, len_at: u64, buffer: u64) -> Answer {
+    let buffer = lent(terminal, len_at, buffer)?;
     let (read, more) = console::read(buffer);
     event_bits::update(EVENT_CONSOLE_INPUT, more);
-    tell(len_at, read)
+    store_len(len_at, read)?;
+    DONE
 }
 
 /// OPAL_CONSOLE_WRITE_BUFFER_SPACE: terminal, address of a length.
-pub fn write_buffer_space(terminal: u64, len_at: u64) -> Status {
-    match terminal == TERMINAL && store(len_at, BUFFER_BYTES.to_be_bytes()).is_some() {
-        true => Status::Success,
-        false => Status::Parameter,
-    }
+pub fn write_buffer_space(terminal: u64, len_at: u64) -> Answer {
+    check(terminal)?;
+    store(len_at, BUFFER_BYTES.to_be_bytes())?;
+    DONE
 }
 
 /// OPAL_CONSOLE_FLUSH: terminal. What was taken is with the UART already.
-pub fn flush(terminal: u64) -> Status {
-    match terminal {
-        TERMINAL => Status::Success,
-        _ => Status::Parameter,
-    }
+pub fn flush(terminal: u64) -> Answer {
+    check(terminal)?;
+    DONE
 }

@@ -1,5 +1,6 @@
 //! OPAL's START_CPU, QUERY_CPU_STATUS and RETURN_CPU.
-use super::host_memory::{store, stored};
+use super::answer::{Answer, DONE};
+use super::host_memory::store;
 use crate::call_faults::leaves_no_lock;
 use crate::smt::check;
 use crate::smt::cores::{self, Core};
@@ -7,53 +8,50 @@ use crate::smt::hosts::{START, park};
 use crate::trace::{self, Whom};
 use crate::vcore::full_barrier;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use hcalls::Status;
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
 use platform::cpu::thread;
 use skiboot_compat::calls::Token;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
+use skiboot_compat::status::Status;
 
 /// The core and thread with that server number.
-fn thread_of(server: u64) -> Option<(&'static Core, usize)> {
-    cores::all().iter().find_map(|core| {
+fn thread_of(server: u64) -> Result<(&'static Core, usize), Status> {
+    let found = cores::all().iter().find_map(|core| {
         let ptid = server.wrapping_sub(u64::from(core.pir.load(Relaxed)));
         (ptid < u64::from(core.threads.load(Relaxed))).then_some((core, ptid as usize))
-    })
+    });
+    found.ok_or(Status::Parameter)
 }
 
 /// OPAL_START_CPU: server number, real address. Refused on a secondary that the firmware holds.
-pub fn start(server: u64, address: u64) -> Status {
-    let Some((core, ptid)) = thread_of(server) else {
-        return Status::Parameter;
-    };
-    let Some(pc) = check::host_ram(address, 4, 4) else {
-        return Status::Parameter;
-    };
+pub fn start(server: u64, address: u64) -> Answer {
+    let (core, ptid) = thread_of(server)?;
+    let pc = check::host_ram(address, 4, 4).ok_or(Status::Parameter)?;
     if ptid != 0 && core.state() != CoreState::Released {
-        return Status::WrongState;
+        return Err(Status::WrongState);
     }
     let me = 1 << ptid;
     if core.with_host.fetch_or(me, Acquire) & me != 0 {
-        return Status::WrongState;
+        return Err(Status::WrongState);
     }
     // `take_back` looks for the bit once it has said that it claims: one of the two sees the other.
     full_barrier();
     let claimed = core.claiming.load(Relaxed) != 0 || core.state() != CoreState::Released;
     if ptid != 0 && claimed {
         core.with_host.fetch_and(!me, Release);
-        return Status::WrongState;
+        return Err(Status::WrongState);
     }
     core.host_starts[ptid].store(pc | START, Release);
     // Thread 0 of a held core naps under the firmware's HRMOR; threads of others are parked, awake.
     if core.state() != CoreState::Released {
         core.send_ipi(ptid);
     }
-    Status::Success
+    DONE
 }
 
 /// OPAL_RETURN_CPU: the calling thread comes back to the firmware.
-pub fn give_back() -> Status {
+pub fn give_back() -> Answer {
     let thread = thread::current();
     let core = cores::of(thread);
     let whole_core = core.state() != CoreState::Released;
@@ -71,10 +69,8 @@ pub fn give_back() -> Status {
 }
 
 /// OPAL_QUERY_CPU_STATUS: server number, address of a byte.
-pub fn query_status(server: u64, status_at: u64) -> Status {
-    let Some((core, ptid)) = thread_of(server) else {
-        return Status::Parameter;
-    };
+pub fn query_status(server: u64, status_at: u64) -> Answer {
+    let (core, ptid) = thread_of(server)?;
     let started = core.with_host.load(Acquire) & 1 << ptid != 0;
     let startable = ptid == 0 || core.state() == CoreState::Released;
     let status = match (started, startable) {
@@ -82,5 +78,6 @@ pub fn query_status(server: u64, status_at: u64) -> Status {
         (false, true) => THREAD_INACTIVE,
         (false, false) => THREAD_UNAVAILABLE,
     };
-    stored(store(status_at, [status]))
+    store(status_at, [status])?;
+    DONE
 }

@@ -2,13 +2,15 @@
 //!
 //! An event bit is a level: it is set for as long as there is something to fetch. Whatever the
 //! firmware has to do now and then is done when a host asks for events, or tells of an interrupt.
+use super::answer::{Answer, DONE};
 use super::host_memory::store;
 use super::{event_bits, ipmi, message};
 use crate::smt::exported;
-use hcalls::Status;
-use platform::chip::psi::{self, MASKED};
+use platform::chip::interrupts::{self, Device, MASKED};
+use platform::chip::psi;
 use platform::lpc::console;
 use skiboot_compat::console::{EVENT_CONSOLE_INPUT, EVENT_MESSAGE};
+use skiboot_compat::status::Status;
 
 /// Looks after the devices and answers all events.
 fn look() -> u64 {
@@ -20,27 +22,24 @@ fn look() -> u64 {
 }
 
 /// OPAL_POLL_EVENTS: address of an event mask, or 0.
-pub fn poll(events_at: u64) -> Status {
+pub fn poll(events_at: u64) -> Answer {
     let events = look();
-    match events_at == 0 || store(events_at, events.to_be_bytes()).is_some() {
-        true => Status::Success,
-        false => Status::Parameter,
+    if events_at != 0 {
+        store(events_at, events.to_be_bytes())?;
     }
+    DONE
 }
 
 /// OPAL_HANDLE_INTERRUPT: interrupt, address of an event mask or 0. An interrupt that stays on
 /// and has nobody who could end it is masked.
-pub fn handle_interrupt(isn: u64, events_at: u64) -> Status {
-    let Some(source) = psi::source(isn) else {
-        return Status::Parameter;
-    };
-    if source != psi::EXTERNAL
-        && let Some(bridge) = super::xive::bridge()
-    {
-        let mut xive = bridge.xive(source);
-        if xive.priority != MASKED {
-            xive.priority = MASKED;
-            bridge.set_xive(source, xive);
+pub fn handle_interrupt(isn: u64, events_at: u64) -> Answer {
+    let source = interrupts::find(isn).ok_or(Status::Parameter)?;
+    let Device::Psi(_) = source.device;
+    if source.number != psi::EXTERNAL {
+        let mut route = source.route();
+        if route.priority != MASKED {
+            route.priority = MASKED;
+            source.set_route(route);
             log::info!("interrupt {isn:#x} is masked: nobody knows it");
         }
     }

@@ -1,24 +1,25 @@
 //! Hypervisor maintenance interrupts, which the host takes and passes on.
-use super::host_memory::{store, stored};
+use super::answer::{Answer, DONE};
+use super::host_memory::store;
 use super::message;
 use asm::spr;
-use hcalls::Status;
 use platform::cpu::hmi;
 use skiboot_compat::hmi as format;
 
 /// OPAL_HANDLE_HMI: a message for each condition, which is then cleared.
-pub fn handle() -> Status {
+pub fn handle() -> Answer {
     look();
-    Status::Success
+    DONE
 }
 
 /// OPAL_HANDLE_HMI2: as above; address of flags.
-pub fn handle2(flags_at: u64) -> Status {
+pub fn handle2(flags_at: u64) -> Answer {
     let flags = match look() {
         0 => 0,
         _ => format::FLAG_NEW_EVENT,
     };
-    stored(store(flags_at, flags.to_be_bytes()))
+    store(flags_at, flags.to_be_bytes())?;
+    DONE
 }
 
 /// How many conditions there were.

@@ -1,26 +1,27 @@
 //! A host begins, and a host ends: how its interrupts are taken, and what becomes of its guests.
+use super::answer::{Answer, DONE};
 use super::{event_bits, message, quiesce};
 use crate::smt::calls;
 use crate::smt::cores;
 use crate::smt::objects::{self, PARTITIONS};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
-use hcalls::Status;
 use platform::cpu::thread;
 use platform::lpc::bmc;
 use skiboot_compat::cpu::{REINIT_HILE_BIG_ENDIAN, REINIT_HILE_LITTLE_ENDIAN, REINIT_MMU_HASH};
+use skiboot_compat::status::Status;
 
 /// OPAL_REINIT_CPUS: what to set up differently. WRONG_STATE: another thread is the host's, and
 /// can have interrupts at any time.
-pub fn reinit_cpus(flags: u64) -> Status {
+pub fn reinit_cpus(flags: u64) -> Answer {
     let hile = flags & (REINIT_HILE_BIG_ENDIAN | REINIT_HILE_LITTLE_ENDIAN);
     if hile.count_ones() > 1 {
-        return Status::Parameter;
+        return Err(Status::Parameter);
     }
     if flags & !(hile | REINIT_MMU_HASH) != 0 {
-        return Status::Unsupported;
+        return Err(Status::Unsupported);
     }
     if !is_alone() {
-        return Status::WrongState;
+        return Err(Status::WrongState);
     }
     // A host that begins has no guests. What an earlier one, which went down without a word, has
     // left behind is nobody's.
@@ -29,7 +30,7 @@ pub fn reinit_cpus(flags: u64) -> Status {
     if hile != 0 {
         thread::set_host_hile(hile == REINIT_HILE_LITTLE_ENDIAN);
     }
-    Status::Success
+    DONE
 }
 
 /// What an earlier host has asked for and not fetched, or has forbidden, isn't the next one's.
@@ -50,10 +51,10 @@ fn is_alone() -> bool {
 
 /// OPAL_SYNC_HOST_REBOOT: the host is about to start another kernel, or to go down. BUSY: a vcore
 /// is on its way out; ask again.
-pub fn sync_reboot() -> Status {
+pub fn sync_reboot() -> Answer {
     match end_guests() {
-        true => Status::Success,
-        false => Status::Busy,
+        true => DONE,
+        false => Err(Status::Busy),
     }
 }
 

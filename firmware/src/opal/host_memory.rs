@@ -1,41 +1,39 @@
-//! What a call answers into the host's memory.
+//! The host's memory, where calls find and leave what doesn't fit into registers.
+//!
+//! What isn't the host's RAM is refused with PARAMETER, and nothing is changed.
 use crate::smt::check;
-use hcalls::Status;
 use platform::memory::real;
+use skiboot_compat::status::Status;
 
-/// Stores a value's big-endian bytes at an address that the host has given. `None`: the address
-/// isn't the host's RAM, and nothing is changed.
+/// The real address of `len_bytes` of the host's RAM.
 #[inline]
-pub fn store<const N: usize>(address: u64, bytes: [u8; N]) -> Option<()> {
-    let real = check::host_ram(address, N as u64, 1)?;
+fn hosts(address: u64, len_bytes: u64) -> Result<u64, Status> {
+    check::host_ram(address, len_bytes, 1).ok_or(Status::Parameter)
+}
+
+/// Stores a value's big-endian bytes.
+#[inline]
+pub fn store<const N: usize>(address: u64, bytes: [u8; N]) -> Result<(), Status> {
+    let real = hosts(address, N as u64)?;
     // SAFETY: the host's RAM, that long; an array of bytes has no alignment.
     unsafe { real::ptr(real).cast::<[u8; N]>().write_unaligned(bytes) };
-    Some(())
+    Ok(())
 }
 
-/// The status of a call whose last step was to store its answer.
+/// Fetches bytes.
 #[inline]
-pub fn stored(stored: Option<()>) -> Status {
-    match stored {
-        Some(()) => Status::Success,
-        None => Status::Parameter,
-    }
-}
-
-/// Fetches bytes from an address that the host has given. `None`: it isn't the host's RAM.
-#[inline]
-pub fn fetch<const N: usize>(address: u64) -> Option<[u8; N]> {
-    let real = check::host_ram(address, N as u64, 1)?;
+pub fn fetch<const N: usize>(address: u64) -> Result<[u8; N], Status> {
+    let real = hosts(address, N as u64)?;
     // SAFETY: the host's RAM, that long; any bytes will do. Copied once, so that they can't
     // change under a check.
-    Some(unsafe { real::ptr(real).cast::<[u8; N]>().read_volatile() })
+    Ok(unsafe { real::ptr(real).cast::<[u8; N]>().read_volatile() })
 }
 
-/// `len_bytes` of the host's memory, lent for the call. `None`: it isn't the host's RAM.
+/// Lends `len_bytes` for the call.
 #[inline]
-pub fn slice<'a>(address: u64, len_bytes: u64) -> Option<&'a mut [u8]> {
-    let real = check::host_ram(address, len_bytes.max(1), 1)?;
+pub fn slice<'a>(address: u64, len_bytes: u64) -> Result<&'a mut [u8], Status> {
+    let real = hosts(address, len_bytes.max(1))?;
     // SAFETY: the host's RAM, that long. Only this call's caller uses it, or what it reads there
     // may be anything.
-    Some(unsafe { core::slice::from_raw_parts_mut(real::ptr(real), len_bytes as usize) })
+    Ok(unsafe { core::slice::from_raw_parts_mut(real::ptr(real), len_bytes as usize) })
 }

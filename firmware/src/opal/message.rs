@@ -1,8 +1,9 @@
 //! Messages for the host, first in, first out (OPAL API "opal-messages").
+use super::answer::{Answer, DONE};
 use super::host_memory::store;
-use hcalls::Status;
 use platform::cpu::lock::Lock;
 use skiboot_compat::message::{MESSAGE_LEN, Message};
+use skiboot_compat::status::Status;
 
 /// Messages kept until the host fetches them; when there is no room the newest is dropped.
 const CAPACITY: usize = 16;
@@ -46,19 +47,17 @@ pub fn is_pending() -> bool {
 }
 
 /// OPAL_GET_MSG: buffer, its length. RESOURCE: there is none.
-pub fn get(buffer: u64, len_bytes: u64) -> Status {
+pub fn get(buffer: u64, len_bytes: u64) -> Answer {
     if len_bytes < MESSAGE_LEN as u64 {
-        return Status::Parameter;
+        return Err(Status::Parameter);
     }
     let mut queue = QUEUE.lock();
     if queue.len == 0 {
-        return Status::Resource;
+        return Err(Status::Resource);
     }
     let bytes = queue.messages[queue.first].to_bytes();
-    if store(buffer, bytes).is_none() {
-        return Status::Parameter;
-    }
+    store(buffer, bytes)?;
     queue.first = (queue.first + 1) % CAPACITY;
     queue.len -= 1;
-    Status::Success
+    DONE
 }

@@ -1,6 +1,7 @@
 //! OPAL calls: from the token to the function that serves it.
 //!
 //! VCORE_RUN has an entry of its own; all other calls go by one table, with checks around each.
+mod answer;
 pub mod console;
 pub mod cpu;
 pub mod event;
@@ -8,6 +9,7 @@ mod event_bits;
 pub mod hmi;
 pub mod host;
 mod host_memory;
+pub mod interrupt;
 pub mod ipmi;
 pub mod message;
 pub mod nvram;
@@ -17,14 +19,13 @@ pub mod rtc;
 pub mod sensor;
 pub mod stats;
 mod table;
-pub mod xive;
 
 use crate::args::Args;
 use crate::call_faults::{Ended, complain};
 use asm::op;
-use hcalls::Status;
 use platform::cpu::thread;
-use table::{Function, Served};
+use skiboot_compat::status::Status;
+use table::Served;
 
 /// From assembly, on the thread's own stack: `args` are r3–r10, and r4–r9 on return.
 pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
@@ -38,9 +39,12 @@ pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
         return Status::Busy as i64;
     }
     let began_tb = op::time_tb();
-    let status = carry_out(served, args);
+    let status = (served.carry_out)(args);
     let took_tb = op::time_tb().wrapping_sub(began_tb);
     stats::count(served, status, began_tb, took_tb);
+    if status == Status::Parameter as i64 {
+        refused(served, args);
+    }
     let ended = Ended {
         locks: thread::locks_held(),
         took_tb,
@@ -48,31 +52,23 @@ pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
     if ended.is_fault() {
         complain(served.token, ended);
     }
-    status as i64
-}
-
-#[inline(always)]
-fn carry_out(served: &Served, args: &mut Args) -> Status {
-    match served.function {
-        Function::Of0(function) => function(),
-        Function::Of1(function) => function(args[0]),
-        Function::Of2(function) => function(args[0], args[1]),
-        Function::Of3(function) => function(args[0], args[1], args[2]),
-        Function::Registers(function) => refusals_told(served.token, function, args),
-    }
+    status
 }
 
 /// A call of [`hcalls`]: whoever passes a wrong argument can read on the log what it was.
-#[inline(never)]
-fn refusals_told(token: u64, function: fn(&mut Args) -> Status, args: &mut Args) -> Status {
+fn own_call(name: &str, function: fn(&mut Args) -> hcalls::Status, args: &mut Args) -> i64 {
     let asked = *args;
     let status = function(args);
-    if status == Status::Parameter {
-        log::warn!(
-            "call {token}: argument {} is refused: {:x?}",
-            args[1],
-            &asked[..5]
-        );
+    if status == hcalls::Status::Parameter {
+        let number = args[1];
+        log::warn!("{name} is refused: argument {number} of {:x?}", &asked[..5]);
     }
-    status
+    status as i64
+}
+
+#[cold]
+fn refused(served: &Served, args: &Args) {
+    if served.logged {
+        log::warn!("{} is refused: {:x?}", served.name, &args[..7]);
+    }
 }

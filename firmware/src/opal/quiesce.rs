@@ -1,14 +1,15 @@
 //! Keeping other threads out of the firmware, for a host that is about to do something drastic.
+use super::answer::{Answer, DONE};
 use crate::smt::cores;
 use asm::op;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicU64, fence};
-use hcalls::Status;
 use platform::cpu::thread;
 use skiboot_compat::cpu::{
     QUIESCE_ALL, QUIESCE_HOLD, QUIESCE_LOCK_BREAK, QUIESCE_REJECT, QUIESCE_RESUME,
     QUIESCE_RESUME_FAST_REBOOT,
 };
+use skiboot_compat::status::Status;
 
 /// How long threads may take to leave the firmware: 1 s.
 const PATIENCE_TB: u64 = hcalls::trace::TB_HZ;
@@ -45,10 +46,10 @@ fn admits_late() -> bool {
 
 /// OPAL_QUIESCE: what to do, and with whom: a server number, or all ones for all other threads.
 /// PARTIAL: a thread didn't leave the firmware in time. BUSY: another thread has asked before.
-pub fn quiesce(kind: u64, server: u64) -> Status {
+pub fn quiesce(kind: u64, server: u64) -> Answer {
     let me = u64::from(thread::pir());
     if server != QUIESCE_ALL && !cores::exists(server) {
-        return Status::Parameter;
+        return Err(Status::Parameter);
     }
     match kind {
         QUIESCE_HOLD | QUIESCE_REJECT | QUIESCE_LOCK_BREAK => {
@@ -61,14 +62,14 @@ pub fn quiesce(kind: u64, server: u64) -> Status {
             match begun {
                 Ok(_) => wait_for_others(server),
                 Err(other) if other >> PIR_SHIFT == me => wait_for_others(server),
-                Err(_) => Status::Busy,
+                Err(_) => Err(Status::Busy),
             }
         }
         QUIESCE_RESUME | QUIESCE_RESUME_FAST_REBOOT => {
             resume();
-            Status::Success
+            DONE
         }
-        _ => Status::Parameter,
+        _ => Err(Status::Parameter),
     }
 }
 
@@ -78,7 +79,7 @@ pub fn resume() {
 }
 
 /// Waits until the others have left; those that come are held back by now.
-fn wait_for_others(server: u64) -> Status {
+fn wait_for_others(server: u64) -> Answer {
     fence(SeqCst);
     let me = thread::pir();
     let others = cores::pirs().filter(|&pir| pir != me);
@@ -95,7 +96,7 @@ fn wait_for_others(server: u64) -> Status {
     });
     op::unrelax();
     match left {
-        true => Status::Success,
-        false => Status::Partial,
+        true => DONE,
+        false => Err(Status::Partial),
     }
 }

@@ -1,24 +1,21 @@
 //! Sensors: the temperature of each core.
-use super::host_memory::{store, stored};
+use super::answer::{Answer, DONE};
+use super::host_memory::store;
 use crate::machine;
-use hcalls::Status;
 use platform::chip::dts;
 use platform::chip::xscom::Xscom;
+use skiboot_compat::status::Status;
 
 /// OPAL_SENSOR_READ: sensor, token of a call that takes longer (none does), address of a value.
-pub fn read(sensor: u64, _token: u64, value_at: u64) -> Status {
-    match celsius(sensor) {
-        Ok(celsius) => stored(store(value_at, u32::from(celsius).to_be_bytes())),
-        Err(status) => status,
-    }
+pub fn read(sensor: u64, _token: u64, value_at: u64) -> Answer {
+    store(value_at, u32::from(celsius(sensor)?).to_be_bytes())?;
+    DONE
 }
 
 /// OPAL_SENSOR_READ_U64: the same with a value of 64 bits.
-pub fn read_u64(sensor: u64, _token: u64, value_at: u64) -> Status {
-    match celsius(sensor) {
-        Ok(celsius) => stored(store(value_at, u64::from(celsius).to_be_bytes())),
-        Err(status) => status,
-    }
+pub fn read_u64(sensor: u64, _token: u64, value_at: u64) -> Answer {
+    store(value_at, u64::from(celsius(sensor)?).to_be_bytes())?;
+    DONE
 }
 
 /// A sensor is named by the PIR of its core's thread 0.

@@ -3,7 +3,6 @@
 use super::table;
 use alloc::vec::Vec;
 use asm::op;
-use hcalls::Status;
 use hcalls::call_log::{Count, Header, MAGIC, ThreadLog, Traced, VERSION};
 use platform::memory::real;
 use platform::memory::region::Region;
@@ -45,7 +44,7 @@ pub fn init(pirs: impl ExactSizeIterator<Item = u32>) -> Option<Region> {
 
 /// Counts a call of this thread's.
 #[inline(always)]
-pub fn count(served: &table::Served, status: Status, began_tb: u64, took_tb: u64) {
+pub fn count(served: &table::Served, status: i64, began_tb: u64, took_tb: u64) {
     // SAFETY: the area is this thread's; its log, if it has one, is a part that `init` has made,
     // which this thread alone writes. A call's place is below the number of calls, and what is
     // traced below `TRACED`, so that all lies within the part.
@@ -62,7 +61,7 @@ pub fn count(served: &table::Served, status: Status, began_tb: u64, took_tb: u64
         *part.add(1) = traced + 1;
         let entry = part.add(TRACE + traced as usize % TRACED * TRACED_WORDS);
         *entry = began_tb;
-        let status = status as i64 as u64 & 0xffff;
+        let status = status as u64 & 0xffff;
         *entry.add(1) = took_tb.min(u64::from(u32::MAX)) << 32 | served.token << 16 | status;
     }
 }

@@ -1,7 +1,10 @@
-//! The table of calls that catnap serves. Tokens, names and numbers of arguments are those of
-//! [`skiboot_compat::calls`] and [`hcalls::Token`]; the compiler checks that functions agree.
+//! The table of calls that catnap serves: all that there is to say of a call is in its row.
+//!
+//! A new call is a function and a row, in the order of tokens. OPAL's tokens, names and numbers of
+//! arguments come from [`skiboot_compat::calls`]; what doesn't agree doesn't compile.
+use super::answer::{Answer, DONE};
 use super::{
-    console, cpu, event, hmi, host, ipmi, message, nvram, power, quiesce, rtc, sensor, xive,
+    console, cpu, event, hmi, host, interrupt, ipmi, message, nvram, power, quiesce, rtc, sensor,
 };
 use crate::args::Args;
 use crate::smt::{calls, claim};
@@ -9,100 +12,175 @@ use crate::trace::switch;
 use hcalls::{Status, Token};
 use skiboot_compat::calls::{CALLS, Token as Opal};
 
-/// What serves a call. OPAL's calls take their arguments and answer in the host's memory; those of
-/// [`hcalls`] take and give registers.
+/// A call that is served.
 #[derive(Clone, Copy)]
-pub enum Function {
-    Of0(fn() -> Status),
-    Of1(fn(u64) -> Status),
-    Of2(fn(u64, u64) -> Status),
-    Of3(fn(u64, u64, u64) -> Status),
-    Registers(fn(&mut Args) -> Status),
-}
-
-/// A call in the table.
 pub struct Served {
     pub token: u64,
-    pub function: Function,
+    pub name: &'static str,
+    /// From r3–r10 to what r3 holds on return.
+    pub carry_out: fn(&mut Args) -> i64,
+    /// Whether a line on the log says which arguments were refused. Not of calls that the log itself
+    /// may be behind.
+    pub logged: bool,
     /// Its place in the table, by which it is counted.
     pub place: usize,
 }
 
-use Function::{Of0, Of1, Of2, Of3, Registers};
+/// A row of OPAL's: token, function, and how many arguments it takes, from r3 on.
+macro_rules! opal {
+    ($token:ident, $function:path, $arguments:tt) => {
+        opal(Opal::$token, $arguments, |args| {
+            r3(passed!($function, args, $arguments))
+        })
+    };
+}
+
+macro_rules! passed {
+    ($f:path, $a:ident, 0) => {{
+        let _ = $a;
+        $f()
+    }};
+    ($f:path, $a:ident, 1) => {
+        $f($a[0])
+    };
+    ($f:path, $a:ident, 2) => {
+        $f($a[0], $a[1])
+    };
+    ($f:path, $a:ident, 3) => {
+        $f($a[0], $a[1], $a[2])
+    };
+    ($f:path, $a:ident, 4) => {
+        $f($a[0], $a[1], $a[2], $a[3])
+    };
+    ($f:path, $a:ident, 5) => {
+        $f($a[0], $a[1], $a[2], $a[3], $a[4])
+    };
+    ($f:path, $a:ident, 6) => {
+        $f($a[0], $a[1], $a[2], $a[3], $a[4], $a[5])
+    };
+    ($f:path, $a:ident, 7) => {
+        $f($a[0], $a[1], $a[2], $a[3], $a[4], $a[5], $a[6])
+    };
+}
+
+/// A row of catnap's own: token, name, function.
+macro_rules! own {
+    ($token:ident, $name:literal, $function:path) => {
+        own(Token::$token, $name, |args| {
+            super::own_call($name, $function, args)
+        })
+    };
+}
 
 /// How many calls there are.
 pub const COUNT: usize = ROWS.len();
 
-const ROWS: &[(u64, Function)] = &[
-    (Opal::Test as u64, Of1(test)),
-    (Opal::ConsoleWrite as u64, Of3(console::write)),
-    (Opal::ConsoleRead as u64, Of3(console::read)),
-    (Opal::RtcRead as u64, Of2(rtc::read)),
-    (Opal::RtcWrite as u64, Of2(rtc::write)),
-    (Opal::CecPowerDown as u64, Of1(power::down)),
-    (Opal::CecReboot as u64, Of0(power::reboot)),
-    (Opal::ReadNvram as u64, Of3(nvram::read)),
-    (Opal::WriteNvram as u64, Of3(nvram::write)),
-    (Opal::HandleInterrupt as u64, Of2(event::handle_interrupt)),
-    (Opal::PollEvents as u64, Of1(event::poll)),
-    (Opal::SetXive as u64, Of3(xive::set)),
-    (Opal::GetXive as u64, Of3(xive::get)),
-    (
-        Opal::ConsoleWriteBufferSpace as u64,
-        Of2(console::write_buffer_space),
+static SERVED: [Served; COUNT] = {
+    let mut served = *ROWS;
+    let mut place = 0;
+    while place < COUNT {
+        served[place].place = place;
+        place += 1;
+    }
+    served
+};
+
+const ROWS: &[Served; 41] = &[
+    opal!(Test, test, 1),
+    opal!(ConsoleWrite, console::write, 3).quiet(),
+    opal!(ConsoleRead, console::read, 3).quiet(),
+    opal!(RtcRead, rtc::read, 2),
+    opal!(RtcWrite, rtc::write, 2),
+    opal!(CecPowerDown, power::down, 1),
+    opal!(CecReboot, power::reboot, 0),
+    opal!(ReadNvram, nvram::read, 3),
+    opal!(WriteNvram, nvram::write, 3),
+    opal!(HandleInterrupt, event::handle_interrupt, 2),
+    opal!(PollEvents, event::poll, 1),
+    opal!(SetXive, interrupt::set, 3),
+    opal!(GetXive, interrupt::get, 3),
+    opal!(ConsoleWriteBufferSpace, console::write_buffer_space, 2).quiet(),
+    opal!(StartCpu, cpu::start, 2),
+    opal!(QueryCpuStatus, cpu::query_status, 2),
+    opal!(ReturnCpu, cpu::give_back, 0),
+    opal!(ReinitCpus, host::reinit_cpus, 1),
+    opal!(CheckToken, check_token, 1),
+    opal!(GetMsg, message::get, 2),
+    opal!(SyncHostReboot, host::sync_reboot, 0),
+    opal!(SensorRead, sensor::read, 3),
+    opal!(HandleHmi, hmi::handle, 0),
+    opal!(IpmiSend, ipmi::send, 3),
+    opal!(IpmiRecv, ipmi::receive, 3),
+    opal!(CecReboot2, power::reboot2, 2),
+    opal!(ConsoleFlush, console::flush, 1).quiet(),
+    opal!(Quiesce, quiesce::quiesce, 2),
+    opal!(SensorReadU64, sensor::read_u64, 3),
+    opal!(HandleHmi2, hmi::handle2, 1),
+    own!(SmtQuery, "SMT_QUERY", calls::smt_query),
+    own!(CoreClaim, "CORE_CLAIM", claim::claim),
+    own!(PartitionCreate, "PARTITION_CREATE", calls::partition_create),
+    own!(
+        PartitionDestroy,
+        "PARTITION_DESTROY",
+        calls::partition_destroy
     ),
-    (Opal::StartCpu as u64, Of2(cpu::start)),
-    (Opal::QueryCpuStatus as u64, Of2(cpu::query_status)),
-    (Opal::ReturnCpu as u64, Of0(cpu::give_back)),
-    (Opal::ReinitCpus as u64, Of1(host::reinit_cpus)),
-    (Opal::CheckToken as u64, Of1(check_token)),
-    (Opal::GetMsg as u64, Of2(message::get)),
-    (Opal::SyncHostReboot as u64, Of0(host::sync_reboot)),
-    (Opal::SensorRead as u64, Of3(sensor::read)),
-    (Opal::HandleHmi as u64, Of0(hmi::handle)),
-    (Opal::IpmiSend as u64, Of3(ipmi::send)),
-    (Opal::IpmiRecv as u64, Of3(ipmi::receive)),
-    (Opal::CecReboot2 as u64, Of2(power::reboot2)),
-    (Opal::ConsoleFlush as u64, Of1(console::flush)),
-    (Opal::Quiesce as u64, Of2(quiesce::quiesce)),
-    (Opal::SensorReadU64 as u64, Of3(sensor::read_u64)),
-    (Opal::HandleHmi2 as u64, Of1(hmi::handle2)),
-    (Token::SmtQuery as u64, Registers(calls::smt_query)),
-    (Token::CoreClaim as u64, Registers(claim::claim)),
-    (
-        Token::PartitionCreate as u64,
-        Registers(calls::partition_create),
-    ),
-    (
-        Token::PartitionDestroy as u64,
-        Registers(calls::partition_destroy),
-    ),
-    (Token::VcpuCreate as u64, Registers(calls::vcpu_create)),
-    (Token::VcpuDestroy as u64, Registers(calls::vcpu_destroy)),
+    own!(VcpuCreate, "VCPU_CREATE", calls::vcpu_create),
+    own!(VcpuDestroy, "VCPU_DESTROY", calls::vcpu_destroy),
     // Has an entry of its own in assembly, and is here to be found.
-    (Token::VcoreRun as u64, Registers(nowhere)),
-    (Token::VcpuSetState as u64, Registers(calls::vcpu_set_state)),
-    (Token::VcoreKick as u64, Registers(calls::vcore_kick)),
-    (Token::SmtStats as u64, Registers(calls::smt_stats)),
-    (Token::SmtTrace as u64, Registers(switch::smt_trace)),
+    own!(VcoreRun, "VCORE_RUN", nowhere),
+    own!(VcpuSetState, "VCPU_SET_STATE", calls::vcpu_set_state),
+    own!(VcoreKick, "VCORE_KICK", calls::vcore_kick),
+    own!(SmtStats, "SMT_STATS", calls::smt_stats),
+    own!(SmtTrace, "SMT_TRACE", switch::smt_trace),
 ];
+
+/// Its name is looked up, and its number of arguments compared.
+const fn opal(token: Opal, arguments: u8, carry_out: fn(&mut Args) -> i64) -> Served {
+    let mut at = 0;
+    while CALLS[at].token as u64 != token as u64 {
+        at += 1;
+    }
+    assert!(CALLS[at].arguments == arguments);
+    row(token as u64, CALLS[at].name, carry_out)
+}
+
+/// Its refusals are logged by [`super::own_call`], which knows the argument.
+const fn own(token: Token, name: &'static str, carry_out: fn(&mut Args) -> i64) -> Served {
+    row(token as u64, name, carry_out).quiet()
+}
+
+const fn row(token: u64, name: &'static str, carry_out: fn(&mut Args) -> i64) -> Served {
+    Served {
+        token,
+        name,
+        carry_out,
+        logged: true,
+        place: 0,
+    }
+}
+
+impl Served {
+    const fn quiet(self) -> Self {
+        Self {
+            logged: false,
+            ..self
+        }
+    }
+}
 
 /// Highest token of OPAL's own that is served.
 const LAST_OPAL: usize = 200;
 const VENDOR_COUNT: usize = (hcalls::token::LAST - hcalls::token::FIRST + 1) as usize;
 
-/// A place that no call has.
-const NONE: u8 = u8::MAX;
-
-/// Places in [`SERVED`] by token: OPAL's, then from [`hcalls::token::FIRST`] on.
-static PLACES: [u8; LAST_OPAL + 1 + VENDOR_COUNT] = {
-    let mut places = [NONE; LAST_OPAL + 1 + VENDOR_COUNT];
+/// Calls by token: OPAL's, then from [`hcalls::token::FIRST`] on.
+static BY_TOKEN: [Option<&Served>; LAST_OPAL + 1 + VENDOR_COUNT] = {
+    let mut by_token = [None; LAST_OPAL + 1 + VENDOR_COUNT];
     let mut place = 0;
     while place < COUNT {
-        places[index(ROWS[place].0)] = place as u8;
+        by_token[index(ROWS[place].token)] = Some(&SERVED[place]);
         place += 1;
     }
-    places
+    by_token
 };
 
 /// Where a token is looked up; past the end for those that can't be served.
@@ -117,44 +195,10 @@ const fn index(token: u64) -> usize {
     }
 }
 
-static SERVED: [Served; COUNT] = {
-    let mut served = [const {
-        Served {
-            token: 0,
-            function: Of0(nothing),
-            place: 0,
-        }
-    }; COUNT];
-    let mut place = 0;
-    while place < COUNT {
-        let (token, function) = ROWS[place];
-        served[place] = Served {
-            token,
-            function,
-            place,
-        };
-        place += 1;
-    }
-    served
-};
-
-fn nothing() -> Status {
-    Status::Unsupported
-}
-
-fn nowhere(_args: &mut Args) -> Status {
-    Status::Unsupported
-}
-
 /// The call with a token, if it is served.
 #[inline(always)]
 pub fn find(token: u64) -> Option<&'static Served> {
-    let place = *PLACES.get(index(token))?;
-    if place == NONE {
-        return None;
-    }
-    // SAFETY: places are those of calls in the table, or none.
-    Some(unsafe { SERVED.get_unchecked(usize::from(place)) })
+    *BY_TOKEN.get(index(token))?
 }
 
 /// All calls, in order of token.
@@ -162,42 +206,34 @@ pub fn all() -> &'static [Served] {
     &SERVED
 }
 
-const _: () = assert!(COUNT < NONE as usize);
-
-/// Tokens are in order, and functions of OPAL's calls have as many arguments as those.
+/// Tokens are in order.
 const _: () = {
-    let mut place = 0;
+    let mut place = 1;
     while place < COUNT {
-        let (token, function) = ROWS[place];
-        assert!(place == 0 || ROWS[place - 1].0 < token);
-        match function {
-            Of0(_) => assert!(arguments(token) == 0),
-            Of1(_) => assert!(arguments(token) == 1),
-            Of2(_) => assert!(arguments(token) == 2),
-            Of3(_) => assert!(arguments(token) == 3),
-            Registers(_) => assert!(token >= hcalls::token::FIRST),
-        }
+        assert!(ROWS[place - 1].token < ROWS[place].token);
         place += 1;
     }
 };
 
-const fn arguments(token: u64) -> u8 {
-    let mut at = 0;
-    while CALLS[at].token as u64 != token {
-        at += 1;
+/// What r3 holds after a call of OPAL's.
+#[inline(always)]
+fn r3(answer: Answer) -> i64 {
+    match answer {
+        Ok(number) => number,
+        Err(status) => status as i64,
     }
-    CALLS[at].arguments
 }
 
 /// OPAL_TEST: nothing; shows that calls work.
-fn test(_anything: u64) -> Status {
-    Status::Success
+fn test(_anything: u64) -> Answer {
+    DONE
 }
 
 /// OPAL_CHECK_TOKEN: token → 1 if it is served.
-fn check_token(token: u64) -> Status {
-    match find(token).is_some() {
-        true => Status::Present,
-        false => Status::Success,
-    }
+fn check_token(token: u64) -> Answer {
+    Ok(i64::from(find(token).is_some()))
+}
+
+fn nowhere(_args: &mut Args) -> Status {
+    Status::Unsupported
 }

@@ -149,7 +149,7 @@ const TESTS: &[Test] = &[
     ("soak", soak::soak),
     ("opal_addresses", addresses::opal_addresses),
     ("nvram", opal::nvram),
-    ("xive", opal::xive),
+    ("interrupt_routes", opal::routes),
     ("device", opal::device),
     ("sync_reboot", opal::sync_reboot),
     ("quiesce", opal::quiesce),

@@ -2,7 +2,8 @@
 //!
 //! Each of its sources has an XIVR, which names the thread to interrupt and the priority. All
 //! registers are reached through XSCOM, counted from the bridge's own address.
-use crate::chip::xscom::Xscom;
+use super::interrupts::{MASKED, Route};
+use super::xscom::Xscom;
 use crate::tree::LpcBus;
 use asm::{ibm, ibm_field};
 
@@ -15,9 +16,6 @@ pub const FIRST_ISN: u32 = 0x10;
 /// The source of everything that hangs on the LPC bus: the UART, the BMC.
 pub const EXTERNAL: usize = 5;
 
-/// Priority of an interrupt that is off.
-pub const MASKED: u8 = 0xff;
-
 /// XIVRs by source.
 const XIVRS: [u32; SOURCES] = [0x10, 0x16, 0x17, 0x18, 0x19, 0x1a];
 const SERVER_SHIFT: u32 = 40;
@@ -29,15 +27,6 @@ const IRSN_COMPARE_SHIFT: u32 = 45;
 /// All bits of a number but those of the source within the bridge.
 const IRSN_MASK: u64 = ibm_field(32, 47);
 const IRSN_ENABLE: u64 = ibm(30) | ibm(31);
-
-/// Whom a source interrupts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Xive {
-    /// Interrupt server number, shifted left by two: the low bits are a link that nobody uses.
-    pub server: u16,
-    /// 0 is the most favoured; [`MASKED`] is none.
-    pub priority: u8,
-}
 
 /// The bridge.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +44,11 @@ impl Psi {
     pub unsafe fn of(bus: &LpcBus) -> Option<Self> {
         // SAFETY: the caller's promise.
         let xscom = unsafe { Xscom::new(bus.xscom_base) };
-        bus.psi_pcba.map(|pcba| Self { xscom, pcba })
+        bus.psi_pcba.map(|pcba| Self::at(xscom, pcba))
+    }
+
+    pub(crate) const fn at(xscom: Xscom, pcba: u32) -> Self {
+        Self { xscom, pcba }
     }
 
     /// Gives the sources their numbers and masks them all; `server` is a thread that exists.
@@ -65,15 +58,15 @@ impl Psi {
         for source in 0..SOURCES {
             let server = (server << 2) as u16;
             let priority = MASKED;
-            self.set_xive(source, Xive { server, priority });
+            self.set_route(source, Route { server, priority });
         }
     }
 
     /// Says whom a source interrupts.
     #[inline]
-    pub fn set_xive(&self, source: usize, xive: Xive) {
-        let value = u64::from(xive.server) << SERVER_SHIFT
-            | u64::from(xive.priority) << PRIORITY_SHIFT
+    pub fn set_route(&self, source: usize, route: Route) {
+        let value = u64::from(route.server) << SERVER_SHIFT
+            | u64::from(route.priority) << PRIORITY_SHIFT
             | (source as u64) << SOURCE_SHIFT;
         self.xscom.write(self.pcba + XIVRS[source], value);
     }
@@ -81,21 +74,13 @@ impl Psi {
     /// Whom a source interrupts.
     #[inline]
     #[must_use]
-    pub fn xive(&self, source: usize) -> Xive {
+    pub fn route(&self, source: usize) -> Route {
         let value = self.xscom.read(self.pcba + XIVRS[source]);
-        Xive {
+        Route {
             server: (value >> SERVER_SHIFT) as u16,
             priority: (value >> PRIORITY_SHIFT) as u8,
         }
     }
-}
-
-/// The source with a global number.
-#[inline]
-#[must_use]
-pub fn source(isn: u64) -> Option<usize> {
-    let source = isn.wrapping_sub(u64::from(FIRST_ISN));
-    (source < SOURCES as u64).then_some(source as usize)
 }
 
 #[cfg(test)]
@@ -120,11 +105,11 @@ mod tests {
         let mut registers = [0; 48];
         let psi = bridge(&mut registers);
         psi.init(8);
-        let xive = Xive {
+        let route = Route {
             server: 8 << 2,
             priority: MASKED,
         };
-        assert!((0..SOURCES).all(|source| psi.xive(source) == xive));
+        assert!((0..SOURCES).all(|source| psi.route(source) == route));
         let at = |register| u64::from_be(registers[place(register)]);
         assert_eq!(at(IRSN), 0x0002_0003_ffff_0000);
         assert_eq!(at(0x1a), 0x0000_20ff_a000_0000);
@@ -134,20 +119,11 @@ mod tests {
     fn a_server_and_a_priority_come_back() {
         let mut registers = [0; 48];
         let psi = bridge(&mut registers);
-        let xive = Xive {
+        let route = Route {
             server: 0x88 << 2,
             priority: 5,
         };
-        psi.set_xive(EXTERNAL, xive);
-        assert_eq!(psi.xive(EXTERNAL), xive);
-    }
-
-    #[test]
-    fn numbers_lead_to_sources() {
-        assert_eq!(source(0x10), Some(0));
-        assert_eq!(source(0x15), Some(EXTERNAL));
-        for other in [0, 0xf, 0x16, u64::MAX] {
-            assert_eq!(source(other), None);
-        }
+        psi.set_route(EXTERNAL, route);
+        assert_eq!(psi.route(EXTERNAL), route);
     }
 }
