@@ -4,6 +4,7 @@ extern crate alloc;
 
 pub mod chip;
 pub mod cpu;
+pub mod flash;
 pub mod log;
 pub mod lpc;
 pub mod memory;

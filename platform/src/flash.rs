@@ -1,0 +1,6 @@
+//! A POWER8's flash: its partition table, its error-correcting code, and the containers that signed
+//! partitions begin with. Nothing here touches the machine.
+
+pub mod container;
+pub mod ecc;
+pub mod table;
