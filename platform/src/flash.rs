@@ -2,5 +2,8 @@
 //! partitions begin with. Nothing here touches the machine.
 
 pub mod container;
+pub mod data;
+pub mod device;
 pub mod ecc;
+pub mod image;
 pub mod table;

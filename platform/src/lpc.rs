@@ -1,5 +1,5 @@
-//! The LPC bus, which carries UART, BMC interface and clock. POWER8 reaches it through the ECCB, a
-//! bridge of four XSCOM registers, one byte at a time.
+//! The LPC bus, which carries UART, BMC interface and clock, and the flash behind the BMC. POWER8 reaches
+//! it through the ECCB, a bridge of four XSCOM registers: I/O ports one byte at a time, flash four.
 
 pub mod bmc;
 pub mod bt;
@@ -20,25 +20,39 @@ const CONTROL: u32 = 0;
 const STATUS: u32 = 2;
 const DATA: u32 = 3;
 
-/// CONTROL: the bridge's key, a size of one byte, and the read flag; the address is the low half.
-const CONTROL_BYTE: u64 = 0xd << 60 | 1 << 56;
+/// CONTROL: the bridge's key, a size, and the read flag; the address is the low half.
+const CONTROL_KEY: u64 = 0xd << 60;
+const CONTROL_BYTE: u64 = CONTROL_KEY | 1 << 56;
+const CONTROL_WORD: u64 = CONTROL_KEY | 4 << 56;
 const CONTROL_READ: u64 = ibm(15);
-/// STATUS: the access is over; whether the chip's inner bus refused it; the byte read.
+/// STATUS: the access is over; whether the chip's inner bus refused it; what was read, in bits 6 to 37,
+/// a single byte in the highest of them.
 const STATUS_DONE: u64 = ibm(52);
 const STATUS_BUS_ERROR: u64 = asm::ibm_field(0, 5);
 const STATUS_BYTE_SHIFT: u32 = 50;
+const STATUS_WORD_SHIFT: u32 = 26;
 
-/// Where LPC's I/O ports begin in the bridge's address space.
-const IO_SPACE: u64 = 0xd001_0000;
+/// Where LPC's I/O ports begin in the bridge's address space, its controller's registers, and the firmware
+/// space.
+const IO_SPACE: u32 = 0xd001_0000;
+const CONTROLLER: u32 = 0xc001_2000;
+const FIRMWARE_SPACE: u32 = 0xf000_0000;
+/// Bytes of the firmware space.
+pub const FIRMWARE_SPACE_BYTES: u64 = 1 << 28;
+/// The controller's registers for the firmware space: which 256 MiB of it are seen, and how many bytes a
+/// read takes (4, by this code).
+const FIRMWARE_SELECT: u32 = CONTROLLER + 0x24;
+const FIRMWARE_READ_SIZE: u32 = CONTROLLER + 0x28;
+const READ_WORDS: u32 = 2 << 24;
 /// Looks at STATUS before an access counts as lost. An access takes about a microsecond.
 const MAX_POLLS: u32 = 10_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LpcError {
-    #[error("LPC bridge never finished an access to port {0:#x}")]
-    Timeout(u16),
-    #[error("LPC bridge refused an access to port {0:#x}")]
-    Refused(u16),
+    #[error("LPC bridge never finished an access to {0:#x}")]
+    Timeout(u32),
+    #[error("LPC bridge refused an access to {0:#x}")]
+    Refused(u32),
 }
 
 /// The bus of one chip. Not locked: see [`crate::lpc::bus`].
@@ -71,7 +85,7 @@ impl Lpc {
     /// The bridge does not answer, or refuses.
     #[inline]
     pub fn read_io(&self, port: u16) -> Result<u8, LpcError> {
-        let status = self.access(port, CONTROL_READ)?;
+        let status = self.access(CONTROL_BYTE | CONTROL_READ, io(port))?;
         Ok((status >> STATUS_BYTE_SHIFT) as u8)
     }
 
@@ -82,25 +96,67 @@ impl Lpc {
     #[inline]
     pub fn write_io(&self, port: u16, value: u8) -> Result<(), LpcError> {
         self.xscom.write(self.pcba + DATA, u64::from(value) << 56);
-        self.access(port, 0).map(|_| ())
+        self.access(CONTROL_BYTE, io(port)).map(|_| ())
+    }
+
+    /// Makes the firmware space's first 256 MiB readable by words.
+    ///
+    /// # Errors
+    /// The bridge does not answer, or refuses.
+    pub fn open_firmware_space(&self) -> Result<(), LpcError> {
+        self.write_word(FIRMWARE_SELECT, 0)?;
+        self.write_word(FIRMWARE_READ_SIZE, READ_WORDS)
+    }
+
+    /// Reads four bytes of the firmware space. The offset is a multiple of 4, and counts modulo
+    /// [`FIRMWARE_SPACE_BYTES`].
+    ///
+    /// # Errors
+    /// The bridge does not answer, or refuses.
+    #[inline]
+    pub fn read_firmware(&self, offset_bytes: u64) -> Result<[u8; 4], LpcError> {
+        let status = self.access(CONTROL_WORD | CONTROL_READ, firmware(offset_bytes))?;
+        Ok(((status >> STATUS_WORD_SHIFT) as u32).to_be_bytes())
+    }
+
+    /// Writes four bytes of the firmware space, as [`Lpc::read_firmware`] reads them.
+    ///
+    /// # Errors
+    /// The bridge does not answer, or refuses.
+    #[inline]
+    pub fn write_firmware(&self, offset_bytes: u64, bytes: [u8; 4]) -> Result<(), LpcError> {
+        self.write_word(firmware(offset_bytes), u32::from_be_bytes(bytes))
     }
 
     #[inline]
-    fn access(&self, port: u16, direction: u64) -> Result<u64, LpcError> {
-        let address = IO_SPACE + u64::from(port);
+    fn write_word(&self, address: u32, value: u32) -> Result<(), LpcError> {
+        self.xscom.write(self.pcba + DATA, u64::from(value) << 32);
+        self.access(CONTROL_WORD, address).map(|_| ())
+    }
+
+    #[inline]
+    fn access(&self, control: u64, address: u32) -> Result<u64, LpcError> {
         self.xscom
-            .write(self.pcba + CONTROL, CONTROL_BYTE | direction | address);
+            .write(self.pcba + CONTROL, control | u64::from(address));
         for _ in 0..MAX_POLLS {
             let status = self.xscom.read(self.pcba + STATUS);
             if status & STATUS_DONE != 0 {
                 return match status & STATUS_BUS_ERROR {
                     0 => Ok(status),
-                    _ => Err(LpcError::Refused(port)),
+                    _ => Err(LpcError::Refused(address)),
                 };
             }
         }
-        Err(LpcError::Timeout(port))
+        Err(LpcError::Timeout(address))
     }
+}
+
+const fn io(port: u16) -> u32 {
+    IO_SPACE + port as u32
+}
+
+const fn firmware(offset_bytes: u64) -> u32 {
+    FIRMWARE_SPACE + (offset_bytes % FIRMWARE_SPACE_BYTES) as u32
 }
 
 #[cfg(test)]
@@ -138,16 +194,34 @@ mod tests {
     }
 
     #[test]
+    fn flash_is_read_and_written_by_words() {
+        let mut registers = [0; 16];
+        let control = CONTROL as usize;
+        registers[STATUS as usize] = (STATUS_DONE | 0x5041_5254 << STATUS_WORD_SHIFT).to_be();
+        assert_eq!(bridge(&mut registers).read_firmware(0), Ok(*b"PART"));
+        assert_eq!(u64::from_be(registers[control]), 0xd401_0000_f000_0000);
+        let last = FIRMWARE_SPACE_BYTES - 4;
+        bridge(&mut registers)
+            .write_firmware(last, *b"abcd")
+            .unwrap();
+        assert_eq!(u64::from_be(registers[control]), 0xd400_0000_ffff_fffc);
+        assert_eq!(u64::from_be(registers[DATA as usize]), 0x6162_6364 << 32);
+        bridge(&mut registers).open_firmware_space().unwrap();
+        assert_eq!(u64::from_be(registers[control]), 0xd400_0000_c001_2028);
+        assert_eq!(u64::from_be(registers[DATA as usize]), 0x0200_0000 << 32);
+    }
+
+    #[test]
     fn a_dead_bridge_is_given_up() {
         let mut registers = [0; 16];
         assert_eq!(
             bridge(&mut registers).read_io(0xe4),
-            Err(LpcError::Timeout(0xe4))
+            Err(LpcError::Timeout(0xd001_00e4))
         );
         registers[STATUS as usize] = (STATUS_DONE | ibm(3)).to_be();
         assert_eq!(
             bridge(&mut registers).write_io(0xe4, 1),
-            Err(LpcError::Refused(0xe4))
+            Err(LpcError::Refused(0xd001_00e4))
         );
     }
 }

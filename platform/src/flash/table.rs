@@ -2,7 +2,7 @@
 //!
 //! A header of 48 bytes is followed by entries of 128; all numbers are big-endian words. Each has a sum
 //! at its end, so that all its words together are 0 by exclusive or. A flash with two sides has a
-//! table on each; the entry [`OTHER_SIDE`] says where the other one is.
+//! table on each.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,8 +10,6 @@ use thiserror::Error;
 
 pub const HEADER_BYTES: usize = 48;
 pub const ENTRY_BYTES: usize = 128;
-/// The partition that is the other side's, with a table at its beginning.
-pub const OTHER_SIDE: &str = "OTHER_SIDE";
 
 const MAGIC: u32 = u32::from_be_bytes(*b"PART");
 const VERSION: u32 = 1;

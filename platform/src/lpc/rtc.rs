@@ -148,13 +148,13 @@ struct Registers<'a> {
 
 impl Registers<'_> {
     fn read(&mut self, register: u8) -> Result<u8, LpcError> {
-        let lpc = self.bus.lpc.ok_or(LpcError::Refused(self.port))?;
+        let lpc = self.bus.lpc.ok_or(LpcError::Refused(self.port.into()))?;
         lpc.write_io(self.port, register)?;
         lpc.read_io(self.port + 1)
     }
 
     fn write(&mut self, register: u8, value: u8) -> Result<(), LpcError> {
-        let lpc = self.bus.lpc.ok_or(LpcError::Refused(self.port))?;
+        let lpc = self.bus.lpc.ok_or(LpcError::Refused(self.port.into()))?;
         lpc.write_io(self.port, register)?;
         lpc.write_io(self.port + 1, value)
     }
