@@ -1,8 +1,8 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::entries::{FIRST, ORDINARY, TRACED};
-use crate::host_tree::{self, HostTreeParams, SmtParams};
+use crate::host_tree::{self, Chosen, HostTreeParams, SmtParams};
 use crate::smt::{calls, check, cores, exported, hosts, inject, seat};
-use crate::{end, heap, layout, machine, nvram, opal, settings, symbol_map, trace};
+use crate::{end, flash_boot, heap, layout, machine, nvram, opal, settings, symbol_map, trace};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -21,7 +21,7 @@ use platform::lpc::console;
 use platform::memory::real;
 use platform::memory::region::Region;
 use platform::memory::{MemoryMap, Owner};
-use platform::payload;
+use platform::payload::{self, Payload, PayloadError};
 use platform::tree::{self, LpcBus, Machine, TreeError, UartPort};
 use skiboot_compat::entry::{KERNEL_BASE, R6};
 
@@ -183,11 +183,7 @@ fn call_others(boot_thread: &Thread) {
 
 /// Finds the payload, builds its tree, and notes what calls are checked against.
 fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<HostStart, String> {
-    let window = payload::window(&memory, KERNEL_BASE).map_err(|why| why.to_string())?;
-    // SAFETY: RAM that nothing else has; whatever `-kernel` or a loader has put there.
-    let file =
-        unsafe { core::slice::from_raw_parts(real::ptr(KERNEL_BASE), window.len_bytes() as usize) };
-    let payload = payload::examine(file, KERNEL_BASE, &memory).map_err(|why| why.to_string())?;
+    let (payload, chosen) = find_payload(machine, &mut memory)?;
     // SAFETY: the file lies where `examine` has seen it; no thread but this one runs.
     unsafe { payload.place() };
     for image in &payload.images {
@@ -206,7 +202,7 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
         info!("catnap: the host has all threads");
         hosts::release_all(thread::current());
     }
-    let tree = host_tree(machine, fdt, threads_per_core)?;
+    let tree = host_tree(machine, fdt, threads_per_core, &chosen)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
     if settings::choice(&machine.bootargs, "trace").as_deref() == Some(b"on") {
         trace::switch::start();
@@ -215,6 +211,34 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
         pc: payload.entry,
         args: [tree, 0, 0, R6, PAYLOAD_BYTES, BASE, asm::opal::entry_real()],
     })
+}
+
+/// The payload and what the host is told of what came along with it: from flash if that has a kernel, else
+/// from memory, or from where the owner has chosen. Memory comes last because a reset leaves in it what the
+/// last kernel has made of it.
+fn find_payload(machine: &Machine, memory: &mut MemoryMap) -> Result<(Payload, Chosen), String> {
+    let choice = settings::choice(&machine.bootargs, "boot");
+    let choice = choice.as_deref().unwrap_or_default();
+    let mut chosen = Chosen::default();
+    if choice != b"memory" {
+        let must = choice == b"flash";
+        if let Some(loaded) = flash_boot::load(memory, must)? {
+            chosen.initrd = loaded.initrd;
+            let bootargs = settings::choice("", "bootargs").filter(|_| machine.bootargs.is_empty());
+            chosen.bootargs = bootargs.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        }
+    }
+    let payload = loaded_payload(memory).map_err(|why| why.to_string())?;
+    Ok((payload, chosen))
+}
+
+/// What lies where payloads do.
+fn loaded_payload(memory: &MemoryMap) -> Result<Payload, PayloadError> {
+    let window = payload::window(memory, KERNEL_BASE)?;
+    // SAFETY: RAM that nothing else has; whatever `-kernel` or a loader has put there.
+    let file =
+        unsafe { core::slice::from_raw_parts(real::ptr(KERNEL_BASE), window.len_bytes() as usize) };
+    payload::examine(file, KERNEL_BASE, memory)
 }
 
 /// Whose the secondary threads are.
@@ -268,7 +292,12 @@ fn core_pirs(core: &tree::Core) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// Builds the host's tree in the firmware's own memory; answers its real address.
-fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, String> {
+fn host_tree(
+    machine: &Machine,
+    fdt: &[u8],
+    threads: usize,
+    chosen: &Chosen,
+) -> Result<u64, String> {
     let firmware = Region::new(BASE, layout::REGION_BYTES).ok_or("the region wraps around")?;
     let symbols = symbol_map::keep();
     let pirs: Vec<u32> = machine.cores.iter().flat_map(core_pirs).collect();
@@ -298,6 +327,7 @@ fn host_tree(machine: &Machine, fdt: &[u8], threads: usize) -> Result<u64, Strin
         reserved: &[("catnap-firmware", firmware)],
         symbol_map: symbols,
         exports: &exports,
+        chosen,
         smt: SmtParams {
             versions: [hcalls::VERSION; 2],
             tokens: [hcalls::token::FIRST as u32, hcalls::token::LAST as u32],

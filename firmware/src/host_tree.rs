@@ -48,7 +48,15 @@ pub struct HostTreeParams<'a> {
     pub symbol_map: Option<Region>,
     /// Memory that a host can read as files.
     pub exports: &'a [(&'a str, Region)],
+    pub chosen: &'a Chosen,
     pub smt: SmtParams<'a>,
+}
+
+/// What the firmware has chosen for the host, where the machine's tree doesn't say it.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    pub initrd: Option<Region>,
+    pub bootargs: Option<String>,
 }
 
 /// What `/ibm,opal/smt` says.
@@ -82,6 +90,7 @@ pub fn build(
     say_where(&mut tree);
     reserve_uart(&mut tree, machine);
     point_to_console(&mut tree);
+    choose(&mut tree, params.chosen);
     let handles = Handles::free_in(&tree.root);
     tree.root.add_child(xics(handles.xics));
     tree.root.add_child(opal::node(machine, params, &handles));
@@ -190,6 +199,20 @@ fn point_to_console(tree: &mut DeviceTree) {
     if let Some(chosen) = tree.find_node_mut(node::CHOSEN) {
         set(chosen, property::STDOUT_PATH, node::CONSOLE);
         set(chosen, property::LINUX_STDOUT_PATH, node::CONSOLE);
+    }
+}
+
+/// For [`point_to_console`] has made sure that there is `/chosen`.
+fn choose(tree: &mut DeviceTree, choice: &Chosen) {
+    let Some(chosen) = tree.find_node_mut(node::CHOSEN) else {
+        return;
+    };
+    if let Some(initrd) = &choice.initrd {
+        set(chosen, "linux,initrd-start", initrd.start());
+        set(chosen, "linux,initrd-end", initrd.end());
+    }
+    if let Some(bootargs) = &choice.bootargs {
+        set(chosen, "bootargs", bootargs.as_str());
     }
 }
 

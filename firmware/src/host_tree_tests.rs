@@ -19,10 +19,15 @@ fn host_tree(fdt: &[u8]) -> Vec<u8> {
 }
 
 fn built(fdt: &[u8], machine: &Machine) -> Result<Vec<u8>, HostTreeError> {
-    built_for(fdt, machine, false)
+    built_for(fdt, machine, false, false)
 }
 
-fn built_for(fdt: &[u8], machine: &Machine, all_threads: bool) -> Result<Vec<u8>, HostTreeError> {
+fn built_for(
+    fdt: &[u8],
+    machine: &Machine,
+    all_threads: bool,
+    flash_booted: bool,
+) -> Result<Vec<u8>, HostTreeError> {
     let params = HostTreeParams {
         boot_pir: machine.cores[0].pir,
         all_threads,
@@ -39,6 +44,10 @@ fn built_for(fdt: &[u8], machine: &Machine, all_threads: bool) -> Result<Vec<u8>
         ],
         symbol_map: Some(region(0x3030_0000, 0x6543)),
         exports: &[("smt_stats", region(0x3020_0000, 0x2000))],
+        chosen: &Chosen {
+            initrd: flash_booted.then(|| region(0x2800_0000, 5000)),
+            bootargs: flash_booted.then(|| "quiet".to_string()),
+        },
         smt: SmtParams {
             versions: [1, 1],
             tokens: [1100, 1109],
@@ -102,9 +111,18 @@ fn the_host_has_one_thread_of_each_core_by_pir() {
 }
 
 #[test]
+fn what_came_from_flash_is_told_as_a_loader_would() {
+    let machine = tree::read(ONE_THREAD).unwrap();
+    let bytes = built_for(ONE_THREAD, &machine, false, true).unwrap();
+    let host = read_back(&bytes);
+    assert_eq!(host.initrd, Some(region(0x2800_0000, 5000)));
+    assert_eq!(host.bootargs, "quiet");
+}
+
+#[test]
 fn the_host_can_have_all_threads() {
     let machine = tree::read(TWO_CORES).unwrap();
-    let bytes = built_for(TWO_CORES, &machine, true).unwrap();
+    let bytes = built_for(TWO_CORES, &machine, true, false).unwrap();
     assert_eq!(read_back(&bytes).cores, machine.cores);
 }
 

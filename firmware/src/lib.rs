@@ -32,6 +32,8 @@ pub mod entries;
 #[cfg(target_arch = "powerpc64")]
 pub mod epitaph;
 #[cfg(target_arch = "powerpc64")]
+mod flash_boot;
+#[cfg(target_arch = "powerpc64")]
 pub mod heap;
 #[cfg(target_arch = "powerpc64")]
 pub mod layout;

@@ -15,6 +15,9 @@ use thiserror::Error;
 pub const BASE: u64 = 0x2000_0000;
 /// Longest file, in bytes: the initial RAM disk begins behind.
 pub const MAX_LEN: u64 = 0x0800_0000;
+/// Where the initial RAM disk goes, and how long it may be.
+pub const INITRD_BASE: u64 = BASE + MAX_LEN;
+pub const MAX_INITRD_LEN: u64 = 0x1000_0000;
 /// Most segments to load.
 pub const MAX_SEGMENTS: usize = 64;
 
