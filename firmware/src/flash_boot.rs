@@ -12,10 +12,10 @@ use log::{info, warn};
 use platform::flash::device::{Flash, FlashError};
 use platform::flash::image::{self, Image};
 use platform::flash::table::{self, Partition, TableError};
+use platform::memory::real;
+use platform::memory::region::Region;
 use platform::memory::{MemoryMap, Owner};
 use platform::payload::{INITRD_BASE, MAX_INITRD_LEN, MAX_LEN};
-use platform::real;
-use platform::region::Region;
 use skiboot_compat::entry::KERNEL_BASE;
 
 const KERNEL: &str = "BOOTKERNEL";

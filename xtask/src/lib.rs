@@ -15,6 +15,7 @@ pub mod gdb;
 pub mod image;
 pub mod linux;
 pub mod mutants;
+pub mod pnor;
 pub mod process;
 pub mod project;
 pub mod qemu;

@@ -45,6 +45,10 @@ enum Command {
     Linux(xtask::linux::LinuxOptions),
     /// Write linux/include/catnap.h, catnap's calls for hosts in C, out of the crate hcalls.
     Header,
+    /// Write a flash image with the firmware, a kernel and a RAM disk, and print its partitions.
+    ///
+    /// The same inputs make the same bytes.
+    Pnor(xtask::pnor::PnorOptions),
     /// Check the format and the lints, then run every test, on the build host and in QEMU.
     ///
     /// The last line is `N passed, N failed`.
@@ -110,6 +114,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(options) => xtask::run::run(&options),
         Command::Linux(options) => xtask::linux::linux(&options),
         Command::Header => xtask::c_header::header(),
+        Command::Pnor(options) => xtask::pnor::pnor(&options),
         Command::Test(options) => xtask::test::test(&options),
         Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => xtask::bench::bench(&options),

@@ -1,7 +1,7 @@
 //! The machine's flash, as its LPC bus shows it: the BMC has it, and lets the firmware space lead there.
 
 use super::table::{HEADER_BYTES, Header, Partition, TableError};
-use crate::console;
+use crate::lpc::bus;
 use crate::lpc::{FIRMWARE_SPACE_BYTES, LpcError};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ impl Flash {
     /// # Errors
     /// There is no LPC bus, or it fails.
     pub fn open() -> Result<Self, FlashError> {
-        let bus = console::lock_bus();
+        let bus = bus::lock();
         bus.lpc.ok_or(FlashError::NoBus)?.open_firmware_space()?;
         Ok(Self {
             len_bytes: FIRMWARE_SPACE_BYTES,
@@ -55,7 +55,7 @@ impl Flash {
             at_bytes += head.len() as u64;
         }
         for slice in rest.chunks_mut(SLICE_BYTES) {
-            let bus = console::lock_bus();
+            let bus = bus::lock();
             let lpc = bus.lpc.ok_or(FlashError::NoBus)?;
             for (index, to) in slice.chunks_mut(4).enumerate() {
                 let word = lpc.read_firmware(at_bytes + 4 * index as u64)?;
@@ -67,7 +67,7 @@ impl Flash {
     }
 
     fn word(&self, at_bytes: u64) -> Result<[u8; 4], FlashError> {
-        let bus = console::lock_bus();
+        let bus = bus::lock();
         let lpc = bus.lpc.ok_or(FlashError::NoBus)?;
         Ok(lpc.read_firmware(at_bytes)?)
     }

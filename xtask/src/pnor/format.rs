@@ -1,0 +1,176 @@
+//! Forms of what lies in flash: the partition table, coded words, and containers.
+use platform::flash::ecc;
+use sha2::{Digest, Sha512};
+
+/// Of this flash's partitions.
+pub const BLOCK_BYTES: usize = 4096;
+const HEADER_BYTES: usize = 48;
+const ENTRY_BYTES: usize = 128;
+const CONTAINER_BYTES: usize = 4096;
+
+/// What a partition is and may be used for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flags {
+    /// Eight bytes are followed by one of error-correcting code.
+    pub ecc: bool,
+    pub read_only: bool,
+    /// Kept when the flash is written anew.
+    pub preserved: bool,
+}
+
+/// A partition, and what is written into it. The rest of it is erased.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    pub name: &'static str,
+    pub offset_bytes: usize,
+    pub len_bytes: usize,
+    pub flags: Flags,
+    pub content: Vec<u8>,
+}
+
+impl Partition {
+    /// As it lies in flash.
+    pub fn raw(&self) -> Vec<u8> {
+        match self.flags.ecc {
+            false => self.content.clone(),
+            true => coded(&self.content),
+        }
+    }
+
+    /// The table's entry, the `number`th.
+    fn entry(&self, number: u32) -> Vec<u8> {
+        let mut entry = self.name.as_bytes().to_vec();
+        entry.resize(16, 0);
+        let table = self.offset_bytes == 0;
+        let words = [
+            blocks(self.offset_bytes),
+            blocks(self.len_bytes),
+            u32::MAX,
+            number,
+            if table { 3 } else { 1 },
+            0,
+            self.raw().len() as u32,
+        ];
+        entry.extend(words.into_iter().flat_map(u32::to_be_bytes));
+        entry.extend([0; 16]);
+        let Flags {
+            ecc,
+            read_only,
+            preserved,
+        } = self.flags;
+        let misc = u8::from(preserved) << 7 | u8::from(read_only) << 6;
+        entry.extend([0, 0, u8::from(ecc) << 7, 0, 0, misc]);
+        entry.resize(ENTRY_BYTES - 4, 0);
+        sealed(entry)
+    }
+}
+
+fn blocks(bytes: usize) -> u32 {
+    (bytes / BLOCK_BYTES) as u32
+}
+
+/// A flash of that length with those partitions, of which the first is the table's own.
+pub fn flash(partitions: &[Partition], flash_bytes: usize) -> Vec<u8> {
+    let table_bytes = partitions[0].len_bytes;
+    let words = [
+        u32::from_be_bytes(*b"PART"),
+        1,
+        blocks(table_bytes),
+        ENTRY_BYTES as u32,
+        partitions.len() as u32,
+        BLOCK_BYTES as u32,
+        blocks(flash_bytes),
+    ];
+    let mut header: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
+    header.resize(HEADER_BYTES - 4, 0);
+    let mut table = sealed(header);
+    for (partition, number) in partitions.iter().zip(1..) {
+        table.extend(partition.entry(number));
+    }
+    let mut flash = vec![0xff; flash_bytes];
+    flash[..table.len()].copy_from_slice(&table);
+    for partition in &partitions[1..] {
+        let raw = partition.raw();
+        flash[partition.offset_bytes..][..raw.len()].copy_from_slice(&raw);
+    }
+    flash
+}
+
+/// With the exclusive or of all words at the end.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let (words, _) = bytes.as_chunks();
+    let sum = words
+        .iter()
+        .fold(0, |sum, &word| sum ^ u32::from_be_bytes(word));
+    bytes.extend(sum.to_be_bytes());
+    bytes
+}
+
+/// With a byte of code behind each eight.
+fn coded(data: &[u8]) -> Vec<u8> {
+    let words = data.chunks(ecc::DATA_BYTES).map(|chunk| {
+        let mut word = [0; ecc::DATA_BYTES];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_be_bytes(word)
+    });
+    words.flat_map(ecc::encode).collect()
+}
+
+/// A payload behind a container that is not signed: its hash alone vouches for it.
+pub fn contained(payload: &[u8]) -> Vec<u8> {
+    const PREFIX_AT: usize = 426;
+    /// Behind the prefix and three signatures, as there are no software keys.
+    const SOFTWARE_AT: usize = PREFIX_AT + 98 + 3 * 132;
+    const ALGORITHMS: [u8; 4] = [0, 1, 1, 1];
+    let mut bytes = vec![0; CONTAINER_BYTES];
+    let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
+    put(0, &0x1708_2011_u32.to_be_bytes());
+    put(4, &1_u16.to_be_bytes());
+    let all_bytes = (CONTAINER_BYTES + payload.len()) as u64;
+    put(6, &all_bytes.to_be_bytes());
+    put(PREFIX_AT, &ALGORITHMS);
+    put(SOFTWARE_AT, &ALGORITHMS);
+    put(SOFTWARE_AT + 25, &(payload.len() as u64).to_be_bytes());
+    put(SOFTWARE_AT + 33, &Sha512::digest(payload));
+    bytes.extend(payload);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `ffspart` of OPAL's tools writes for these partitions.
+    #[test]
+    fn a_table_is_as_others_write_it() {
+        let part = |name, offset_bytes, len_bytes, flags, content: &[u8]| Partition {
+            name,
+            offset_bytes,
+            len_bytes,
+            flags,
+            content: content.to_vec(),
+        };
+        let version = Flags {
+            ecc: true,
+            read_only: true,
+            preserved: false,
+        };
+        let partitions = [
+            part("part", 0, 0x1000, Flags::default(), &[]),
+            part("VERSION", 0x10000, 0x2000, version, b"test 1.0"),
+        ];
+        let flash = flash(&partitions, 0x20000);
+        let word = |at: usize| u32::from_be_bytes(flash[at..at + 4].try_into().unwrap());
+        let header: Vec<u32> = (0..12).map(|index| word(4 * index)).collect();
+        assert_eq!(header[..7], [0x5041_5254, 1, 1, 128, 2, 0x1000, 0x20]);
+        assert_eq!(header.iter().fold(0, |sum, word| sum ^ word), 0);
+        let entry = HEADER_BYTES + ENTRY_BYTES;
+        assert_eq!(flash[entry..entry + 16], *b"VERSION\0\0\0\0\0\0\0\0\0");
+        let words: Vec<u32> = (4..11).map(|index| word(entry + 4 * index)).collect();
+        assert_eq!(words, [0x10, 2, u32::MAX, 2, 1, 0, 9]);
+        assert_eq!(flash[entry + 60..entry + 66], [0, 0, 0x80, 0, 0, 0x40]);
+        let sum = (0..32).fold(0, |sum, index| sum ^ word(entry + 4 * index));
+        assert_eq!(sum, 0);
+        assert_eq!(flash[0x10000..0x1000a], *b"test 1.0\x76\xff");
+    }
+}
