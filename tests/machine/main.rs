@@ -6,6 +6,7 @@ mod behaviours;
 mod boot;
 mod budgets;
 mod checks;
+mod flash;
 mod instructions;
 mod job;
 mod linux;
@@ -37,6 +38,7 @@ fn main() {
         job::trials(),
         behaviours::trials(),
         payloads::trials(),
+        flash::trials(),
         setup::trials(),
         trees::trials(),
         budgets::trials(),

@@ -26,9 +26,9 @@ const X86_64: u16 = 62;
 const FIRST_BYTES: u64 = 64 + 2 * 56;
 
 /// What the firmware says before it gives up.
-const REFUSAL: &str = "catnap: can't boot: ";
+pub const REFUSAL: &str = "catnap: can't boot: ";
 
-fn code() -> Vec<u8> {
+pub fn code() -> Vec<u8> {
     SWITCH_OFF
         .iter()
         .flat_map(|word| word.to_be_bytes())
@@ -36,7 +36,7 @@ fn code() -> Vec<u8> {
 }
 
 /// A file that can be run.
-fn good() -> Elf {
+pub fn good() -> Elf {
     Elf::new(&[Segment::new(FREE, &code())])
 }
 

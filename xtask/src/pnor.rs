@@ -184,7 +184,7 @@ fn layout(lid: &[u8], kernel: &[u8], initrd: Option<&[u8]>) -> Result<Vec<Partit
 }
 
 /// By xz, with the sum that Linux's kernel checks as well.
-fn packed(bytes: &[u8]) -> Result<Vec<u8>> {
+pub fn packed(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut options = XzOptions::with_preset(XZ_PRESET);
     options.set_check_sum_type(CheckType::Crc32);
     let mut writer = XzWriter::new(Vec::new(), options)?;

@@ -88,11 +88,11 @@ impl Flash {
         while let Ok(word) = self.word(at_bytes)
             && at_bytes < self.len_bytes
         {
-            if word == *b"PART" {
-                if let Ok(partitions) = self.table(at_bytes) {
-                    log::warn!("catnap: {why}: the table at {at_bytes:#x} is used instead");
-                    return Ok(partitions);
-                }
+            if word == *b"PART"
+                && let Ok(partitions) = self.table(at_bytes)
+            {
+                log::warn!("catnap: {why}: the table at {at_bytes:#x} is used instead");
+                return Ok(partitions);
             }
             at_bytes += TABLE_ALIGN_BYTES;
         }

@@ -124,9 +124,11 @@ pub fn unpack(packed: &[u8], to: &mut [u8], dictionary: &mut [u8]) -> Result<usi
     let (mut taken, mut made) = (0, 0);
     loop {
         let step = decoder.decode(&packed[taken..], &mut to[made..]);
-        let (consumed, produced, is_over) = match step.map_err(UnpackError::Xz)? {
-            XzNextBlockResult::NeedMoreData(consumed, produced) => (consumed, produced, false),
-            XzNextBlockResult::EndOfStream(consumed, produced) => (consumed, produced, true),
+        let (consumed, produced, is_over) = match step {
+            Ok(XzNextBlockResult::NeedMoreData(consumed, produced)) => (consumed, produced, false),
+            Ok(XzNextBlockResult::EndOfStream(consumed, produced)) => (consumed, produced, true),
+            Err(XzError::NeedsLargerInputBuffer) => return Err(UnpackError::Truncated),
+            Err(why) => return Err(UnpackError::Xz(why)),
         };
         taken += consumed;
         made += produced;
