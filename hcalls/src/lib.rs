@@ -31,3 +31,16 @@ pub use token::Token;
 pub const VERSION: u32 = 1;
 /// A core has at most this many hardware threads, a vcore at most this many vcpus.
 pub const MAX_THREADS: usize = 8;
+
+/// Bit `n` of a doubleword: 0 is the least significant.
+const fn bit(n: u32) -> u64 {
+    1 << n
+}
+
+/// IBM bit `n` of a 64-bit register: 0 is the most significant.
+const fn ibm(n: u32) -> u64 {
+    1 << (63 - n)
+}
+
+#[cfg(test)]
+mod numbers_tests;

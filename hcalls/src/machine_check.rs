@@ -1,20 +1,17 @@
 //! What a machine check of a guest was about: SRR1 and DSISR as POWER8 sets them (POWER8 User's Manual,
 //! "Machine Check Interrupt").
 
-/// IBM bit `n` of a doubleword.
-const fn bit(n: u32) -> u64 {
-    1 << (63 - n)
-}
+use crate::ibm;
 
 /// SRR1: a load or store has failed, and DSISR tells why. Otherwise SRR1\[43:45\] tells of a fetch.
-const LOAD_OR_STORE: u64 = bit(42);
+const LOAD_OR_STORE: u64 = ibm(42);
 const FETCH_SHIFT: u32 = 63 - 45;
 /// DSISR.
-const MEMORY: u64 = bit(48);
-const TABLE_WALK: u64 = bit(49);
-const ERAT: u64 = bit(52) | bit(54);
-const TLB: u64 = bit(53);
-const SLB: u64 = bit(55) | bit(56) | bit(57);
+const MEMORY: u64 = ibm(48);
+const TABLE_WALK: u64 = ibm(49);
+const ERAT: u64 = ibm(52) | ibm(54);
+const TLB: u64 = ibm(53);
+const SLB: u64 = ibm(55) | ibm(56) | ibm(57);
 
 /// Where the error was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

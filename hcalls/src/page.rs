@@ -3,6 +3,7 @@
 //! While the vcpu isn't running (`owner` is 0) the host reads and writes all of it but the firmware
 //! line. A run copies nothing: registers are loaded from here and stored here. All fields are
 //! big-endian, whatever the guest's byte order.
+use crate::bit;
 use zerocopy::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -13,13 +14,13 @@ pub const PAGE_BYTES: usize = 4096;
 
 /// `flags`: the guest uses FP, VMX and VSX; they are kept in `vsr`. Without it they are cleared
 /// at entry and unavailable, so that a first use comes out with FacilityUnavailable.
-pub const FLAG_FP: u64 = 1 << 0;
+pub const FLAG_FP: u64 = bit(0);
 /// All flags of this version; VCPU_CREATE and VCORE_RUN ignore none: others are refused.
 pub const FLAGS: u64 = FLAG_FP;
 
 /// `pending`: an external interrupt (0x500) is to reach the guest as soon as MSR\[EE\] allows. A
 /// level: the host clears it when the guest has taken the interrupt.
-pub const PENDING_EXTERNAL: u64 = 1 << 0;
+pub const PENDING_EXTERNAL: u64 = bit(0);
 
 /// What the host writes (128 bytes: one cache line).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -72,7 +73,7 @@ pub struct FirmwareLine {
 }
 
 /// Set in `owner` while the firmware has the page.
-pub const OWNED: u64 = 1 << 63;
+pub const OWNED: u64 = bit(63);
 
 /// The special-purpose registers of a guest thread (Power ISA 2.07 Book III-S, appendix of SPRs).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -135,7 +136,7 @@ pub struct SlbEntry {
 }
 
 /// MMCR0\[FC\] alone: no counter counts. The cheapest value for a guest without a performance monitor.
-pub const MMCR0_FROZEN: u64 = 1 << 31;
+pub const MMCR0_FROZEN: u64 = bit(31);
 
 /// SLB entries of POWER8.
 pub const SLB_ENTRIES: usize = 32;

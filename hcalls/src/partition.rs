@@ -1,4 +1,5 @@
 //! PARTITION_CREATE's configuration.
+use crate::ibm;
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 use zerocopy::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -64,11 +65,6 @@ pub struct PartitionConfig {
 }
 
 const _: () = assert!(size_of::<PartitionConfig>() == 56);
-
-/// IBM bit `n` of a 64-bit register.
-const fn ibm(n: u32) -> u64 {
-    1 << (63 - n)
-}
 
 /// LPCR\[ILE\]: interrupts are taken little-endian.
 pub const LPCR_ILE: u64 = ibm(38);

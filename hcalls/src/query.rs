@@ -1,4 +1,5 @@
 //! SMT_QUERY: r3 = index, r4 = answer.
+use crate::bit;
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 
 /// What SMT_QUERY is asked for.
@@ -29,16 +30,16 @@ pub enum Query {
     RealModeSizes = 10,
 }
 
-pub const FEATURE_RMOR: u64 = 1 << 0;
-pub const FEATURE_VRMA: u64 = 1 << 1;
-pub const FEATURE_LITTLE_ENDIAN: u64 = 1 << 2;
-pub const FEATURE_PTID_ALIGNED: u64 = 1 << 3;
-pub const FEATURE_EAGER: u64 = 1 << 4;
-pub const FEATURE_CEDE: u64 = 1 << 5;
-pub const FEATURE_STATS: u64 = 1 << 6;
+pub const FEATURE_RMOR: u64 = bit(0);
+pub const FEATURE_VRMA: u64 = bit(1);
+pub const FEATURE_LITTLE_ENDIAN: u64 = bit(2);
+pub const FEATURE_PTID_ALIGNED: u64 = bit(3);
+pub const FEATURE_EAGER: u64 = bit(4);
+pub const FEATURE_CEDE: u64 = bit(5);
+pub const FEATURE_STATS: u64 = bit(6);
 /// SMT_TRACE, and memory for the trace.
-pub const FEATURE_TRACE: u64 = 1 << 7;
+pub const FEATURE_TRACE: u64 = bit(7);
 /// An L1D flush and a store barrier are owed and done on each guest entry (L9).
-pub const FEATURE_L1D_FLUSH: u64 = 1 << 8;
+pub const FEATURE_L1D_FLUSH: u64 = bit(8);
 /// The link stack is flushed on each guest exit (L9).
-pub const FEATURE_LINK_STACK_FLUSH: u64 = 1 << 9;
+pub const FEATURE_LINK_STACK_FLUSH: u64 = bit(9);
