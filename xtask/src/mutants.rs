@@ -107,6 +107,8 @@ fn carry_out(
         HANGS_S,
     ]);
     if let Some(shard) = options.shard {
+        // By turns, so that a shard is a sample of all files.
+        run.args(["--sharding", "round-robin"]);
         run.args(["--shard", &shard.counted_from_0()]);
     }
     // Built for its tests, quickly: what takes time is the compiler.

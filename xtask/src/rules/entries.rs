@@ -89,6 +89,72 @@ impl Rule for Served {
     }
 }
 
+/// What is true only while nothing counts.
+const COUNTED: [u16; 9] = [
+    spr::PMC1,
+    spr::PMC2,
+    spr::PMC3,
+    spr::PMC4,
+    spr::PMC5,
+    spr::PMC6,
+    spr::SIAR,
+    spr::SDAR,
+    spr::SIER,
+];
+
+/// How far a thread is that saves its guest's performance monitor.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Counting {
+    /// There is no guest whose counters could count.
+    #[default]
+    No,
+    Maybe,
+    /// MMCR0 was read: the thread knows. The log doesn't.
+    Known,
+    /// MMCR0 or MMCR2 was written.
+    Stopping,
+    Stopped,
+}
+
+/// Counters are read when they stand still.
+#[derive(Default)]
+pub struct Counters([Counting; THREADS]);
+
+impl Rule for Counters {
+    fn step(&mut self, step: &Step, _: &[World; THREADS]) -> Verdict {
+        let counting = &mut self.0[step.thread];
+        if step.from == Some(World::Guest) {
+            *counting = Counting::Maybe;
+        }
+        let verdict = match (step.op, *counting) {
+            (_, Counting::No) => Verdict::Silent,
+            (Op::ReadSpr(read), now) if COUNTED.contains(&read) => match now {
+                Counting::Maybe => Verdict::Broken("nobody has looked whether they count"),
+                Counting::Stopping => Verdict::Broken("no isync since they were stopped"),
+                Counting::Stopped => Verdict::Kept,
+                Counting::No | Counting::Known => Verdict::Silent,
+            },
+            (Op::ReadSpr(spr::MMCR0), Counting::Maybe) => {
+                *counting = Counting::Known;
+                Verdict::Silent
+            }
+            (Op::WriteSpr(spr::MMCR0 | spr::MMCR2), _) => {
+                *counting = Counting::Stopping;
+                Verdict::Silent
+            }
+            (op, Counting::Stopping) if op.synchronizes() => {
+                *counting = Counting::Stopped;
+                Verdict::Silent
+            }
+            _ => Verdict::Silent,
+        };
+        if matches!(step.to, Some(World::Guest | World::Host)) {
+            *counting = Counting::No;
+        }
+        verdict
+    }
+}
+
 /// A condition that comes between a look at HMER and its clearing is lost if it wasn't read.
 #[derive(Default)]
 pub struct Hmer([bool; THREADS]);
@@ -137,6 +203,17 @@ mod tests {
         keeps::<Served>("0 < guest; 0 mfspr MMCR0; 0 nap > nap; 0 < nap; 0 hrfid > guest");
         breaks::<Served>("0 < guest; 0 hrfid > guest");
         breaks::<Served>("0 < guest; 1 mfspr MMCR0; 0 nap > nap; 0 < nap; 0 hrfid > guest");
+    }
+
+    #[test]
+    fn counters() {
+        let stop = "0 < guest; 0 mfspr MMCR0; 0 mtspr MMCR2; 0 isync; 0 mtspr MMCR0; ";
+        keeps::<Counters>(&format!("{stop} 0 isync; 0 mfspr PMC1"));
+        keeps::<Counters>("0 mfspr PMC1; 0 < guest; 0 mtspr MMCR0; 0 isync; 0 mfspr SIER");
+        breaks::<Counters>(&format!("{stop} 0 mfspr PMC1"));
+        breaks::<Counters>(&format!("{stop} 1 isync; 0 mfspr PMC6"));
+        breaks::<Counters>("0 < guest; 0 mfspr PMC1");
+        breaks::<Counters>("0 < guest; 0 mfspr SIER; 0 mfspr MMCR0");
     }
 
     #[test]

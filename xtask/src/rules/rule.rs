@@ -136,6 +136,13 @@ pub const ALL: &[About] = &[
         start: boxed::<entries::Served>,
     },
     About {
+        name: "counters",
+        source: "ISA III-S ch. 9, ch. 12",
+        demand: "PMCs, SIAR, SDAR and SIER are read after a look at MMCR0; if it is written, isync between",
+        forgiven: "each mtspr counts at once",
+        start: boxed::<entries::Counters>,
+    },
+    About {
         name: "hmer",
         source: "UM, \"HMER\"",
         demand: "HMER is read before it is cleared",

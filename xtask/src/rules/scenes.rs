@@ -53,6 +53,7 @@ pub const SCENES: &[Scene] = &[
             "external",
             "doorbell",
             "doorbell_kept",
+            "counting",
         ],
         arguments: "",
     },
