@@ -126,3 +126,7 @@ impl Seating {
         (0..THREADS).find(|&ptid| self.seat(ptid) == letter && taken & 1 << ptid != 0)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+#[path = "seating_tests.rs"]
+mod tests;
