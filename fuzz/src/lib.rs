@@ -1,5 +1,10 @@
 //! What the fuzz targets do with their bytes. Whatever they are, nothing may panic, overflow or
 //! reach beyond what it was given.
+mod guests;
+mod other_core;
+pub mod runs;
+mod threads;
+
 use std::sync::OnceLock;
 
 use firmware::args::Args;
@@ -114,6 +119,9 @@ mod tests {
         (0..len_bytes).map(|_| draw()).collect()
     }
 
+    /// Inputs with whole runs in them, each of eight threads.
+    const RUNS: u64 = 200;
+
     fn all(target: fn(&[u8]), start: &[u8]) {
         for seed in 0..2000 {
             let mut data = start.to_vec();
@@ -138,5 +146,16 @@ mod tests {
     #[test]
     fn calls_of_every_kind() {
         all(calls, &[]);
+    }
+
+    #[test]
+    fn sequences_with_runs_in_them() {
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/runs");
+        for seed in std::fs::read_dir(seeds).unwrap() {
+            runs::runs(&std::fs::read(seed.unwrap().path()).unwrap());
+        }
+        for seed in 0..RUNS {
+            runs::runs(&bytes(seed, 20 + seed as usize % 300));
+        }
     }
 }

@@ -1,0 +1,49 @@
+//! What another core calls while a run goes on.
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::thread;
+
+use firmware::smt::calls;
+use hcalls::Status;
+use hcalls::run::KICK_GUEST;
+
+/// The calls, in turn.
+pub struct Other {
+    pub calls: Vec<[u8; 3]>,
+    /// Slots whose vcpus it has named.
+    pub named: AtomicU8,
+}
+
+impl Other {
+    pub fn carry_out(&self, vcore: u64) {
+        for &[which, mask, waits] in &self.calls {
+            (0..waits).for_each(|_| thread::yield_now());
+            let mut args = [vcore, mask.into(), 0, 0, 0, 0, 0, 0];
+            let named = match which % 5 {
+                4 => 1 << (mask % 8),
+                _ if mask == 0 => 0xff,
+                _ => mask,
+            };
+            self.named.fetch_or(named, SeqCst);
+            let (status, allowed) = match which % 5 {
+                0 => (calls::vcore_kick(&mut args), None),
+                1 => {
+                    args[2] = KICK_GUEST;
+                    (calls::vcore_kick(&mut args), None)
+                }
+                2 | 3 => {
+                    args[2] = u64::from(which / 5 % 3);
+                    (calls::vcpu_set_state(&mut args), Some(Status::Busy))
+                }
+                _ => {
+                    args[1] = u64::from(mask % 8);
+                    (calls::vcpu_destroy(&mut args), Some(Status::Busy))
+                }
+            };
+            let allowed = [Some(Status::Success), Some(Status::Parameter), allowed];
+            assert!(
+                allowed.contains(&Some(status)),
+                "{which} {mask:#x}: {status:?}"
+            );
+        }
+    }
+}
