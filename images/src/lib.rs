@@ -14,6 +14,7 @@ pub mod cpio;
 pub mod guest_calls;
 pub mod guest_image;
 pub mod guest_runtime;
+pub mod hex;
 pub mod host_runtime;
 pub mod machine;
 pub mod placement;

@@ -5,11 +5,11 @@
 //! machine's threads in turn, and its clock advances by a nanosecond with each instruction of any of
 //! them, as long as one is awake. Counts are alike in each run, so they can be judged.
 use libtest_mimic::Trial;
+use measure::bench::rounds::{self, Files, Measured, Row};
+use measure::bench::{self, boot, page, vcore};
 use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End, Tcg};
-use xtask::bench::rounds::{self, Files, Measured, Row};
-use xtask::bench::{self, boot, page, vcore};
 
 use crate::{Outcome, behaviours, trial};
 

@@ -7,9 +7,9 @@ use libtest_mimic::Trial;
 use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End, Tcg};
-use xtask::debian::{Files, Release};
 use xtask::linux;
 use xtask::qemu::MAX_CHIPS;
+use xtask::setup::debian::{Files, Release};
 
 use crate::{Outcome, trial};
 

@@ -9,8 +9,8 @@ use std::fs;
 use libtest_mimic::Trial;
 use skiboot_compat::calls::CALLS;
 use tests::{constants, headers};
-use xtask::debian::{Files, HEADERS_OF};
 use xtask::project;
+use xtask::setup::debian::{Files, HEADERS_OF};
 
 use crate::{Outcome, trial};
 

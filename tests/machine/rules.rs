@@ -1,6 +1,6 @@
 //! What POWER8 asks for and no emulator enforces: `cargo xtask rules`.
 use libtest_mimic::Trial;
-use xtask::rules;
+use measure::rules;
 
 use crate::{Outcome, budgets, trial};
 

@@ -1,11 +1,11 @@
 //! What `cargo xtask trace` draws: two runs of eight threads, as behaviours say.
 use hcalls::trace::Event;
 use libtest_mimic::Trial;
+use measure::stats;
+use measure::told::Told;
+use measure::trace::timeline::{State, Timeline, Track};
+use measure::trace::{self, perfetto, svg};
 use tests::qemu::{End, Tcg};
-use xtask::stats;
-use xtask::told::Told;
-use xtask::trace::timeline::{State, Timeline, Track};
-use xtask::trace::{self, perfetto, svg};
 
 use crate::{Outcome, behaviours, trial};
 

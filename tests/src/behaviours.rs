@@ -3,7 +3,7 @@ use std::fs;
 
 use xtask::project;
 
-const SOURCE: &str = "images/src/testhost/main.rs";
+const SOURCE: &str = "images/src/hosts/test/main.rs";
 const TABLE_BEGINS: &str = "const TESTS: &[Test] = &[";
 const TABLE_ENDS: &str = "];";
 

@@ -2,8 +2,8 @@
 use std::fs;
 use std::process::Command;
 
-use xtask::debian::Files;
 use xtask::process;
+use xtask::setup::debian::Files;
 
 use crate::images;
 

@@ -12,6 +12,8 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
+use crate::hex;
+
 type Hash = [u8; 32];
 
 struct Slice {
@@ -199,13 +201,8 @@ fn range(offset: &str, len: &str) -> Result<Range<usize>> {
 }
 
 fn hash(digits: &str) -> Result<Hash> {
-    let right = digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    ensure!(right, "a digest has 64 hexadecimal digits");
-    let mut hash = [0; 32];
-    for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(pair)?, 16).context("digest")?;
-    }
-    Ok(hash)
+    let hash = hex::decode(digits).and_then(|bytes| Hash::try_from(bytes).ok());
+    hash.context("a digest has 64 hexadecimal digits")
 }
 
 /// Do the parts, in whatever order, make up the whole without gap or overlap?

@@ -2,10 +2,6 @@ use super::*;
 
 const INPUT: &[u8] = b"catnap naps";
 
-fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// What an honest host prints for a guest whose vcpus hash from the one offset to the other.
 fn lines(guest: &str, slices: &[(usize, usize)]) -> Vec<String> {
     let whole = slices[0].0..slices[slices.len() - 1].1;
@@ -17,10 +13,13 @@ fn lines(guest: &str, slices: &[(usize, usize)]) -> Vec<String> {
         let len = end - offset;
         lines.push(format!(
             "slice {guest} {vcpu} {offset} {len} {}",
-            hex(&digest)
+            hex::encode(&digest)
         ));
     }
-    lines.push(format!("digest {guest} {}", hex(&Sha256::digest(digests))));
+    lines.push(format!(
+        "digest {guest} {}",
+        hex::encode(&Sha256::digest(digests))
+    ));
     lines
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::socket;
+use crate::{hex, socket};
 
 /// Bytes of memory in one packet.
 const CHUNK_BYTES: usize = 1024;
@@ -53,7 +53,7 @@ impl Debugger {
     /// QEMU refuses.
     pub fn write(&mut self, real: u64, bytes: &[u8]) -> Result<(), String> {
         for (chunk, at) in bytes.chunks(CHUNK_BYTES).zip((real..).step_by(CHUNK_BYTES)) {
-            self.ask_ok(&format!("M{at:x},{:x}:{}", chunk.len(), to_hex(chunk)))?;
+            self.ask_ok(&format!("M{at:x},{:x}:{}", chunk.len(), hex::encode(chunk)))?;
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Debugger {
     /// # Errors
     /// QEMU refuses.
     pub fn monitor(&mut self, command: &str) -> Result<String, String> {
-        self.send(&format!("qRcmd,{}", to_hex(command.as_bytes())))?;
+        self.send(&format!("qRcmd,{}", hex::encode(command.as_bytes())))?;
         let mut said = Vec::new();
         loop {
             let answer = self.receive()?;
@@ -160,14 +160,8 @@ fn checksum(body: &[u8]) -> u8 {
     body.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
 }
 
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn from_hex(digits: &str) -> Result<Vec<u8>, String> {
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(pair).collect();
-    bytes.ok_or_else(|| format!("debugger: {digits}"))
+    hex::decode(digits).ok_or_else(|| format!("debugger: {digits}"))
 }
 
 #[cfg(test)]
@@ -178,12 +172,5 @@ mod tests {
     fn packets_are_summed_up() {
         assert_eq!(checksum(b"OK"), 0x9a);
         assert_eq!(checksum(b""), 0);
-    }
-
-    #[test]
-    fn memory_travels_as_digits() {
-        assert_eq!(to_hex(&[0, 0x1f, 0xff]), "001fff");
-        assert_eq!(from_hex("001fff").unwrap(), [0, 0x1f, 0xff]);
-        assert!(from_hex("E0x").is_err());
     }
 }

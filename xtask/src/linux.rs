@@ -10,10 +10,10 @@ use clap::Args;
 
 use crate::console::{self, End, Limits};
 use crate::cpio::{self, Content};
-use crate::debian::{Files, MODULES, Release};
 use crate::image;
 use crate::qemu::{self, Boot, Machine};
 use crate::setup;
+use crate::setup::debian::{Files, MODULES, Release};
 
 const INIT: &str = include_str!("linux/init.sh");
 const CHECK: &str = include_str!("linux/check.sh");

@@ -9,9 +9,9 @@ use clap::Args;
 use lzma_rust2::{CheckType, XzOptions, XzWriter};
 use sha2::{Digest, Sha256};
 
-use crate::debian::{Files, Release};
 use crate::image::{self, Images};
 use crate::project::write_if_changed;
+use crate::setup::debian::{Files, Release};
 use crate::{linux, setup};
 
 pub mod format;

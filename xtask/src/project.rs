@@ -10,11 +10,12 @@ use crate::process;
 
 /// The repository's folder.
 pub fn root() -> PathBuf {
-    let xtask = std::env::var("CARGO_MANIFEST_DIR")
+    let package = std::env::var("CARGO_MANIFEST_DIR")
         .unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_string());
-    Path::new(&xtask)
-        .parent()
-        .expect("xtask lies in the repository")
+    Path::new(&package)
+        .ancestors()
+        .find(|folder| folder.join("rust-toolchain.toml").is_file())
+        .expect("each package lies in the repository")
         .to_path_buf()
 }
 

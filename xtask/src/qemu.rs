@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{beside, process};
+use crate::process;
+use crate::setup::beside;
 
 /// The program.
 pub const PROGRAM: &str = "qemu-system-ppc64";

@@ -1,4 +1,10 @@
 //! `cargo xtask setup`: bring what is missing, and say what and why.
+
+pub mod apt;
+pub mod beside;
+pub mod debian;
+pub mod toolchain;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -6,9 +12,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::apt::{Apt, Candidate};
 use crate::project::Workspace;
-use crate::{beside, process, qemu, toolchain};
+use crate::setup::apt::{Apt, Candidate};
+use crate::{process, qemu};
 
 const QEMU_PACKAGE: &str = "qemu-system-ppc";
 /// The debugger that knows big-endian PowerPC.

@@ -8,11 +8,12 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cross::{self, Endian};
-use crate::debian::Files;
-use crate::{image, process, project, setup, toolchain};
+use crate::setup::debian::Files;
+use crate::setup::toolchain;
+use crate::{image, process, project, setup};
 
 /// Packages whose tests run on the build host.
-const HOST_PACKAGES: [&str; 7] = [
+const HOST_PACKAGES: [&str; 8] = [
     "hcalls",
     "asm",
     "platform",
@@ -20,6 +21,7 @@ const HOST_PACKAGES: [&str; 7] = [
     "skiboot-compat",
     "images",
     "xtask",
+    "measure",
 ];
 /// Tests that go through all states of the vcore protocol.
 const STATES: &str = "vcore::states";
@@ -112,10 +114,7 @@ fn everyday_tests(filter: Option<&str>) -> Result<Count> {
 
 fn lints_of_host() -> Command {
     let mut cargo = project::cargo();
-    cargo.args(["clippy", "--locked", "--all-targets"]);
-    for package in HOST_PACKAGES.into_iter().chain([QEMU_PACKAGE]) {
-        cargo.args(["--package", package]);
-    }
+    cargo.args(["clippy", "--locked", "--workspace", "--all-targets"]);
     cargo.args(["--", "--deny", "warnings"]);
     cargo
 }

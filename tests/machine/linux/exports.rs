@@ -1,10 +1,10 @@
 //! What Linux shows of the firmware's memory is what `cargo xtask stats` reads.
 use libtest_mimic::Trial;
+use measure::stats;
+use measure::told::Told;
 use tests::console::Expected;
 use tests::qemu::{Boot, End};
-use xtask::debian::Release;
-use xtask::stats;
-use xtask::told::Told;
+use xtask::setup::debian::Release;
 
 use super::{PROMPT, faultless, with_kernel};
 use crate::{Outcome, trial};

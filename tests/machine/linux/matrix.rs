@@ -4,8 +4,8 @@ use libtest_mimic::Trial;
 use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End};
-use xtask::debian::Release;
 use xtask::linux;
+use xtask::setup::debian::Release;
 
 use super::{checks, files, with_kernel};
 use crate::{Outcome, trial};

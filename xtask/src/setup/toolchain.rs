@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::apt::{Apt, Source};
 use crate::process;
 use crate::project::Workspace;
+use crate::setup::apt::{Apt, Source};
 
 const RUSTUP_TIME: Duration = Duration::from_secs(60);
 const UNPACK_TIME: Duration = Duration::from_secs(120);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::process;
+use xtask::process;
 
 /// The bit of QEMU's translation flags that says that a thread is in hypervisor state.
 const FLAG_HYPERVISOR: u64 = 1 << 1;

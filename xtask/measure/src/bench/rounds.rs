@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::code::{BASE, Code, VECTOR_PAGE_BYTES};
 use super::exec_log;
 use super::stretch::{Cutter, From, Places, Round, Stretch, To};
-use crate::qemu::{Boot, Machine};
+use xtask::qemu::{Boot, Machine};
 
 /// How the test host announces a row.
 const ROW: &str = "bench row ";

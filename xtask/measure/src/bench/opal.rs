@@ -10,8 +10,8 @@ use anyhow::{Result, bail, ensure};
 
 use super::report::{Row, Table};
 use super::rounds::{self, Files};
-use crate::console::{self, Limits};
-use crate::qemu::Boot;
+use xtask::console::{self, Limits};
+use xtask::qemu::Boot;
 
 /// The payload that makes the calls.
 pub const PAYLOAD: &str = "callbench";

@@ -82,12 +82,7 @@ fn piece(text: &str) -> Option<(usize, Vec<u8>)> {
     let (at, digits) = text.split_once(' ')?;
     let at = usize::from_str_radix(at, 16).ok();
     let at = at.filter(|at| *at < MOST_BYTES)?;
-    let bytes = digits.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok();
-        let pair = pair.filter(|pair| pair.len() == 2)?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    Some((at, bytes.collect::<Option<_>>()?))
+    Some((at, xtask::hex::decode(digits)?))
 }
 
 #[cfg(test)]

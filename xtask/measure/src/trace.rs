@@ -8,10 +8,10 @@ use clap::Args;
 use hcalls::trace::Trace;
 
 use self::timeline::Timeline;
-use crate::project::Workspace;
-use crate::qemu::Machine;
-use crate::run::{self, RunOptions};
 use crate::told::Told;
+use xtask::project::Workspace;
+use xtask::qemu::Machine;
+use xtask::run::{self, RunOptions};
 
 pub mod names;
 pub mod perfetto;

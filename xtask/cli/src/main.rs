@@ -62,12 +62,12 @@ enum Command {
     /// Count instructions: of boot, runs, hypercalls, IPIs and OPAL's calls, beside other firmware.
     ///
     /// QEMU's time counts instructions then, so numbers are exact, and alike from run to run.
-    Bench(xtask::bench::BenchOptions),
+    Bench(measure::bench::BenchOptions),
     /// Hold the instructions that the firmware executes against rules that no emulator enforces.
     ///
     /// Boots behaviours of the test host, one after the other, with QEMU's log of instructions. Prints
     /// the table of rules, how often each applied, and every breach.
-    Rules(xtask::rules::RulesOptions),
+    Rules(measure::rules::RulesOptions),
     /// Change the firmware in one place at a time, and count how many changes the tests catch.
     ///
     /// Takes hours for all of it: a second to ten for each of some 1,600 changes, in a copy of the
@@ -77,11 +77,11 @@ enum Command {
     /// Record what each hardware thread does, and draw it.
     ///
     /// Writes trace.svg, a picture, and trace.json, which Perfetto reads.
-    Trace(xtask::trace::TraceOptions),
+    Trace(measure::trace::TraceOptions),
     /// Show what the firmware exports of vcores, vcpus and calls, as tables.
     ///
     /// Linux has the files below /sys/firmware/opal/exports.
-    Stats(xtask::stats::StatsOptions),
+    Stats(measure::stats::StatsOptions),
     /// Boot as `run` does, but stopped and waiting for a debugger.
     Debug(xtask::debug::DebugOptions),
     /// Check the dependencies' licences, sources and advisories with cargo-deny.
@@ -117,11 +117,11 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Pnor(options) => xtask::pnor::pnor(&options),
         Command::Test(options) => xtask::test::test(&options),
         Command::Soak(options) => xtask::soak::soak(&options),
-        Command::Bench(options) => xtask::bench::bench(&options),
-        Command::Rules(options) => xtask::rules::rules(&options),
+        Command::Bench(options) => measure::bench::bench(&options),
+        Command::Rules(options) => measure::rules::rules(&options),
         Command::Mutants(options) => xtask::mutants::mutants(&options),
-        Command::Trace(options) => xtask::trace::trace(&options),
-        Command::Stats(options) => xtask::stats::stats(&options),
+        Command::Trace(options) => measure::trace::trace(&options),
+        Command::Stats(options) => measure::stats::stats(&options),
         Command::Debug(options) => xtask::debug::debug(&options),
         Command::Deny => xtask::deny::deny(),
     }

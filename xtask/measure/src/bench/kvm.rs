@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use super::report::{Peer, Row, Table};
 use super::rounds::{self, Files, Measured};
-use crate::console::{self, Limits};
-use crate::debian::{self, Release};
-use crate::linux;
-use crate::qemu::Boot;
+use xtask::console::{self, Limits};
+use xtask::linux;
+use xtask::qemu::Boot;
+use xtask::setup::debian::{self, Release};
 
 /// As catnap has it by default.
 const WORDS: &str = "console=hvc0 quiet mitigations=off catnap.kvm";

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use hcalls::trace::{Header, Record, RingHeader, TraceAction};
 use images::host_runtime::real_memory;
-use images::println;
+use images::{hex, println};
 
 use crate::check::Outcome;
 use crate::lab::Lab;
@@ -60,10 +60,7 @@ fn records(bytes: &[u8]) -> Outcome {
 
 fn piece(bytes: &[u8], range: Range<usize>) {
     for (number, line) in bytes[range.clone()].chunks(LINE_BYTES).enumerate() {
-        let digits: alloc::string::String = line
-            .iter()
-            .map(|byte| alloc::format!("{byte:02x}"))
-            .collect();
+        let digits = hex::encode(line);
         println!("told {:06x} {digits}", range.start + number * LINE_BYTES);
     }
 }

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
+use crate::bench;
 use crate::bench::rounds::Files;
-use crate::{bench, setup};
 use tally::Tally;
+use xtask::setup;
 
 pub mod core_wide;
 pub mod decode;

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
 use crate::project::{Workspace, find};
+use crate::setup::apt::Apt;
 use crate::{process, qemu};
 
 const PACKAGE: &str = "qemu-system-ppc";

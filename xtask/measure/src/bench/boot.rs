@@ -15,8 +15,8 @@ use super::exec_log::progress;
 use super::report::{Row, Table};
 use super::rounds::{self, Files, Measured};
 use super::stretch::Round;
-use crate::qemu::{Boot, Machine};
-use crate::{gdb, process, socket};
+use xtask::qemu::{Boot, Machine};
+use xtask::{gdb, process, socket};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// The host's first label.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use self::report::{Peer, Table};
 use self::rounds::{Files, Measured};
-use crate::{image, qemu, run, setup};
+use xtask::{image, qemu, run, setup};
 
 pub mod boot;
 pub mod code;

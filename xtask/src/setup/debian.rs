@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::apt::{Apt, Source};
 use crate::process;
 use crate::project::Workspace;
 use crate::project::find;
+use crate::setup::apt::{Apt, Source};
 
 const ARCHITECTURE: &str = "ppc64el";
 /// The package that depends on a suite's newest kernel.

@@ -9,7 +9,7 @@ use images::boot_args::HostOptions;
 use images::guest_calls::DIGEST_BYTES;
 use images::host_runtime::cpu::TB_HZ;
 use images::table::Table;
-use images::{print, println, share};
+use images::{hex, print, println, share};
 use sha2::{Digest, Sha256};
 
 use crate::job::Job;
@@ -48,20 +48,12 @@ fn print_digests(job: &Job) {
         println!(
             "slice {} {vcpu} {offset} {len_bytes} {}",
             job.name,
-            hex(digest)
+            hex::encode(digest)
         );
     }
     if let Some(digest) = whole_digest(job) {
-        println!("digest {} {}", job.name, hex(&digest));
+        println!("digest {} {}", job.name, hex::encode(&digest));
     }
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn table(jobs: &[Job], options: &HostOptions) -> Table {
@@ -117,7 +109,7 @@ fn round_trip(job: &Job) -> String {
 /// The beginning of the guest's digest.
 fn digest(job: &Job) -> String {
     match whole_digest(job) {
-        Some(digest) => hex(&digest[..4]),
+        Some(digest) => hex::encode(&digest[..4]),
         None => "none".into(),
     }
 }

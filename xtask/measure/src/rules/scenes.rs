@@ -11,8 +11,8 @@ use super::tally::{Tally, Watch};
 use crate::bench::code::{BASE, Code, VECTOR_PAGE_BYTES};
 use crate::bench::exec_log;
 use crate::bench::rounds::{self, CODE_BYTES, Files};
-use crate::qemu::Boot;
-use crate::socket;
+use xtask::qemu::Boot;
+use xtask::socket;
 
 const LIMIT: Duration = Duration::from_secs(240);
 const CORES: u32 = 2;

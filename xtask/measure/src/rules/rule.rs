@@ -171,7 +171,7 @@ pub fn page() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project;
+    use xtask::project;
 
     #[test]
     fn the_page_has_this_table() {
