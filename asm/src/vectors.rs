@@ -77,11 +77,13 @@ global_asm!(
     "short_stub 0xf40, took_srr_short",
     "short_stub 0xf60, took_srr_short",
     "short_stub 0xf80, took_hsrr_short",
+    "stub 0x1200, took_hsrr",
     "stub 0x1300, took_srr",
     "stub 0x1500, took_hsrr",
     "stub 0x1600, took_hsrr",
     "stub 0x1700, took_srr",
-    ".org image_start + 0x1800",
+    "stub 0x1800, took_hsrr",
+    ".org image_start + 0x1900",
     //
     // r11 = vector, r12 = page, r13 = area; r11 to r13 are saved. Saves all that a call may change, and
     // goes to guest_left or, when the interrupt struck in the hypervisor, to firmware_fault.
@@ -215,7 +217,7 @@ global_asm!(
     "    cmpldi 12, safe - image_start",
     "    bge go_on",
     "    rlwinm 12, 12, 0, 0, 28",
-    ".irp vector, 0x500,0x980,0xe00,0xe20,0xe40,0xe60,0xe80,0xf80",
+    ".irp vector, 0x500,0x980,0xe00,0xe20,0xe40,0xe60,0xe80,0xf80,0x1200,0x1500,0x1600,0x1800",
     "    cmpldi 12, \\vector",
     "    beq go_on",
     ".endr",

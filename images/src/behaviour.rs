@@ -60,6 +60,11 @@ pub mod calls {
     pub const CONFER: u64 = 9;
     /// H_PROD of vcpu 1, which is in the guest.
     pub const PROD_OTHER: u64 = 10;
+    /// Sets its priority to [`PRIORITY_LOW`], then H_PROD of itself, H_CEDE, and H_CONFER to anyone. H_REPORT of
+    /// STEP and what PPR is after each.
+    pub const PRIORITY: u64 = 15;
+    /// In PPR: low.
+    pub const PRIORITY_LOW: u64 = 2 << (63 - 13);
     /// H_REPORT of STEP, the index and the hardware thread (TIR) once, then spin.
     pub const REPORT_THEN_SPIN: u64 = 5;
     /// Vcpu 0 does as [`REPORT_FOR_EVER`], the others spin.

@@ -10,7 +10,7 @@ pub mod rtc;
 mod terminal;
 pub mod uart;
 
-use crate::chip::xscom::Xscom;
+use crate::chip::xscom::{Xscom, XscomError};
 use crate::tree::LpcBus;
 use asm::ibm;
 use thiserror::Error;
@@ -49,6 +49,8 @@ const MAX_POLLS: u32 = 10_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LpcError {
+    #[error("LPC bridge: {0}")]
+    Bridge(#[from] XscomError),
     #[error("LPC bridge never finished an access to {0:#x}")]
     Timeout(u32),
     #[error("LPC bridge refused an access to {0:#x}")]
@@ -79,13 +81,19 @@ impl Lpc {
         Self { xscom, pcba }
     }
 
+    /// The same for a thread's last words ([`Xscom::without_lock`]).
+    #[must_use]
+    pub const fn without_lock(self) -> Self {
+        Self::new(self.xscom.without_lock(), self.pcba)
+    }
+
     /// Reads a byte from an I/O port.
     ///
     /// # Errors
     /// The bridge does not answer, or refuses.
     #[inline]
     pub fn read_io(&self, port: u16) -> Result<u8, LpcError> {
-        let status = self.access(CONTROL_BYTE | CONTROL_READ, io(port))?;
+        let status = self.access(CONTROL_BYTE | CONTROL_READ, io(port), None)?;
         Ok((status >> STATUS_BYTE_SHIFT) as u8)
     }
 
@@ -95,8 +103,8 @@ impl Lpc {
     /// The bridge does not answer, or refuses.
     #[inline]
     pub fn write_io(&self, port: u16, value: u8) -> Result<(), LpcError> {
-        self.xscom.write(self.pcba + DATA, u64::from(value) << 56);
-        self.access(CONTROL_BYTE, io(port)).map(|_| ())
+        let data = Some(u64::from(value) << 56);
+        self.access(CONTROL_BYTE, io(port), data).map(|_| ())
     }
 
     /// Makes the firmware space's first 256 MiB readable by words.
@@ -115,7 +123,7 @@ impl Lpc {
     /// The bridge does not answer, or refuses.
     #[inline]
     pub fn read_firmware(&self, offset_bytes: u64) -> Result<[u8; 4], LpcError> {
-        let status = self.access(CONTROL_WORD | CONTROL_READ, firmware(offset_bytes))?;
+        let status = self.access(CONTROL_WORD | CONTROL_READ, firmware(offset_bytes), None)?;
         Ok(((status >> STATUS_WORD_SHIFT) as u32).to_be_bytes())
     }
 
@@ -130,16 +138,20 @@ impl Lpc {
 
     #[inline]
     fn write_word(&self, address: u32, value: u32) -> Result<(), LpcError> {
-        self.xscom.write(self.pcba + DATA, u64::from(value) << 32);
-        self.access(CONTROL_WORD, address).map(|_| ())
+        let data = Some(u64::from(value) << 32);
+        self.access(CONTROL_WORD, address, data).map(|_| ())
     }
 
+    /// A write has `data`.
     #[inline]
-    fn access(&self, control: u64, address: u32) -> Result<u64, LpcError> {
-        self.xscom
-            .write(self.pcba + CONTROL, control | u64::from(address));
+    fn access(&self, control: u64, address: u32, data: Option<u64>) -> Result<u64, LpcError> {
+        let bridge = self.xscom.begin();
+        if let Some(data) = data {
+            bridge.write(self.pcba + DATA, data)?;
+        }
+        bridge.write(self.pcba + CONTROL, control | u64::from(address))?;
         for _ in 0..MAX_POLLS {
-            let status = self.xscom.read(self.pcba + STATUS);
+            let status = bridge.read(self.pcba + STATUS)?;
             if status & STATUS_DONE != 0 {
                 return match status & STATUS_BUS_ERROR {
                     0 => Ok(status),

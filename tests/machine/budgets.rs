@@ -42,13 +42,13 @@ const BUDGETS: [Budget; 12] = [
 /// this order, 24490, 2869, 4700, 4073, 5600, 388, 407, 341, 299, 11270, 156, 342, 364
 /// (`cargo xtask bench opal`).
 const CALLS: [(&str, u64); 13] = [
-    ("CONSOLE_WRITE", 1_000),
-    ("CONSOLE_READ", 850),
-    ("RTC_READ", 2_300),
-    ("HANDLE_INTERRUPT", 600),
-    ("POLL_EVENTS", 550),
-    ("SET_XIVE", 205),
-    ("GET_XIVE", 380),
+    ("CONSOLE_WRITE", 3_500),
+    ("CONSOLE_READ", 1_070),
+    ("RTC_READ", 6_750),
+    ("HANDLE_INTERRUPT", 770),
+    ("POLL_EVENTS", 675),
+    ("SET_XIVE", 302),
+    ("GET_XIVE", 463),
     ("CONSOLE_WRITE_BUFFER_SPACE", 235),
     ("QUERY_CPU_STATUS", 270),
     ("REINIT_CPUS", 5_000),

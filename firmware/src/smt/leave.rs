@@ -17,7 +17,7 @@ use hcalls::machine_check::Place;
 use hcalls::page::FirmwareLine;
 use hcalls::run::FIRST_SLOT_SHIFT;
 use hcalls::trace::Event;
-use platform::cpu::guest::{self, More, machine_check};
+use platform::cpu::guest::{self, More, denormal, machine_check};
 use platform::cpu::thread::{self, Thread};
 use platform::cpu::world;
 use platform::cpu::xics::XISR_IPI;
@@ -27,6 +27,8 @@ const HDEC: u64 = 0x980;
 const SYSTEM_RESET: u64 = 0x100;
 const MACHINE_CHECK: u64 = 0x200;
 const EXTERNAL: u64 = 0x500;
+/// An instruction that POWER8 leaves to the hypervisor.
+const SOFT_PATCH: u64 = 0x1500;
 /// The vector of `sc 1`.
 const HYPERCALL: u64 = 0xc00;
 
@@ -147,6 +149,7 @@ impl Seat {
             HYPERCALL => ExitReason::try_from(told(page)).unwrap_or(ExitReason::Unexpected),
             EXTERNAL => return self.external(),
             0xe80 => return None,
+            SOFT_PATCH => return assist(page),
             0xe00 => ExitReason::DataStorage,
             0xe20 => ExitReason::InstructionStorage,
             0xe40 => ExitReason::EmulationAssist,
@@ -262,6 +265,16 @@ impl Seat {
     fn note_first(&self, reason: ExitReason) {
         let first = (self.slot as u64) << FIRST_SLOT_SHIFT | reason as u64;
         self.core.first.store(first, Relaxed);
+    }
+}
+
+/// Back into the guest, if a denormal operand was all.
+#[inline(never)]
+fn assist(page: *mut VcpuPage) -> Option<ExitReason> {
+    // SAFETY: this thread's page, just out of the guest, whose registers are still in the thread.
+    match unsafe { denormal::assist(page) } {
+        true => None,
+        false => Some(ExitReason::Unexpected),
     }
 }
 

@@ -243,3 +243,75 @@ fn a_prod_wakes_a_vcpu_that_has_ceded() {
     assert_eq!(args[1..4], [1, 0, 0]);
     test.end(2);
 }
+
+/// Each interrupt that comes to the hypervisor, and the reason with which the vcpu comes out.
+#[test]
+fn every_vector_has_its_reason() {
+    static VECTOR: AtomicU64 = AtomicU64::new(0);
+    let named = [
+        (0x100, ExitReason::SystemReset),
+        (0x200, ExitReason::MachineCheck),
+        (0x700, ExitReason::Program),
+        (0xe00, ExitReason::DataStorage),
+        (0xe20, ExitReason::InstructionStorage),
+        (0xe40, ExitReason::EmulationAssist),
+        (0xe60, ExitReason::Maintenance),
+        (0xf80, ExitReason::FacilityUnavailable),
+    ];
+    let guests_own = [
+        0x300, 0x380, 0x400, 0x480, 0x600, 0x800, 0x900, 0xa00, 0xb00, 0xd00, 0xf00, 0xf20, 0xf40,
+        0xf60, 0x1200, 0x1300, 0x1500, 0x1600, 0x1700, 0x1800,
+    ];
+    let others = guests_own.map(|vector| (vector, ExitReason::Unexpected));
+    for (vector, reason) in named.into_iter().chain(others) {
+        VECTOR.store(vector, SeqCst);
+        let test = Test::new(1);
+        let (status, args) = test.run(1, |_, _| VECTOR.load(SeqCst));
+        assert_eq!(status, Status::Success as i64);
+        assert_eq!(args[4], reason as u64, "{vector:#x}");
+        assert_eq!(test.page(0).firmware.trap.get(), vector as u32);
+        test.end(1);
+    }
+}
+
+/// HSRR1 of a soft patch for a denormal operand.
+const DENORMAL: u64 = asm::ibm(43);
+
+/// A vcpu whose registers hold a denormal number; `has_registers`: it may use them. It comes by 0x1500 the
+/// first time, by a hypercall the second. Where it was then, and why it came out.
+fn after_denormal(has_registers: bool) -> (u64, u64) {
+    static ENTRIES: AtomicU64 = AtomicU64::new(0);
+    ENTRIES.store(0, SeqCst);
+    let test = Test::new(1);
+    let mut page = test.page(0);
+    page.pc.set(0x1000);
+    page.host.flags.set(if has_registers {
+        hcalls::page::FLAG_FP
+    } else {
+        0
+    });
+    test.machine.write(test.machine.page(0), page);
+    let (status, args) = test.run(1, |_, page| {
+        if ENTRIES.fetch_add(1, SeqCst) > 0 {
+            return hypercall(page, FOR_HOST);
+        }
+        // As the vector's stub stores them.
+        page.msr.set(page.msr.get() | DENORMAL);
+        page.pc.set(page.pc.get() + 4);
+        0x1500
+    });
+    assert_eq!(status, Status::Success as i64);
+    let pc = test.page(0).pc.get();
+    test.end(1);
+    (pc, args[4])
+}
+
+#[test]
+fn a_denormal_operand_is_no_reason_to_come_out() {
+    assert_eq!(after_denormal(true), (0x1000, ExitReason::Hypercall as u64));
+    // One that can't have had any.
+    assert_eq!(
+        after_denormal(false),
+        (0x1004, ExitReason::Unexpected as u64)
+    );
+}

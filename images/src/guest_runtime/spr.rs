@@ -9,6 +9,7 @@ pub const TB: u32 = 268;
 pub const SPRG2: u32 = 274;
 pub const SPRG3: u32 = 275;
 pub const TIR: u32 = 446;
+pub const PPR: u32 = 896;
 
 /// MSR\[EE\]: external, decrementer and doorbell interrupts are taken.
 pub const MSR_EE: u64 = 1 << (63 - 48);

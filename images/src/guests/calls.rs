@@ -25,6 +25,7 @@ fn calls(vcpu: Vcpu) -> ! {
         },
         PING_PONG if index < 2 => ping_pong(index, vcpu.args[1]),
         ANSWERS => answers(index),
+        PRIORITY => priority(index),
         PROD if index == 0 => repeat(vcpu.args[1], || hcall::prod(0)),
         PROD_CEDE if index == 0 => repeat(vcpu.args[1], prod_cede),
         CONFER if index == 0 => repeat(vcpu.args[1], || hcall::confer(ANYONE, 0)),
@@ -108,6 +109,19 @@ fn answers(index: u64) -> ! {
     let anyone = hcall::confer(ANYONE, 0);
     let nobody = hcall::confer(99, 1);
     hcall::report(STEP, &[prod, absent, anyone, nobody]);
+    done()
+}
+
+fn priority(index: u64) -> ! {
+    // SAFETY: no code depends on it.
+    unsafe { spr::write::<{ spr::PPR }>(PRIORITY_LOW) };
+    hcall::prod(index);
+    let after_prod = spr::read::<{ spr::PPR }>();
+    hcall::cede();
+    let after_cede = spr::read::<{ spr::PPR }>();
+    hcall::confer(ANYONE, 0);
+    let after_confer = spr::read::<{ spr::PPR }>();
+    hcall::report(STEP, &[after_prod, after_cede, after_confer]);
     done()
 }
 

@@ -16,12 +16,13 @@ pub struct CallRegisters {
 }
 
 /// How many registers [`FOUND`] names.
-const FOUND_LEN: usize = 34;
+const FOUND_LEN: usize = 35;
 /// Registers that a thread notes in its first instructions; the MSR is the last.
 pub const FOUND: [&str; FOUND_LEN] = [
     "LPCR", "HRMOR", "LPIDR", "PCR", "HFSCR", "DEC", "HDEC", "DAWRX", "CIABR", "MMCR0", "AMOR",
     "PPR", "CTRL", "HMEER", "DPDES", "HSPRG0", "SPRG0", "SPRG1", "SPRG2", "SPRG3", "FSCR", "DSCR",
-    "TAR", "PID", "UAMOR", "AMR", "IAMR", "VRSAVE", "SRR0", "SRR1", "DAR", "DSISR", "XER", "MSR",
+    "TAR", "PID", "UAMOR", "AMR", "IAMR", "VRSAVE", "SRR0", "SRR1", "DAR", "DSISR", "XER", "HMER",
+    "MSR",
 ];
 
 #[cfg_attr(not(target_arch = "powerpc64"), path = "entry/elsewhere.rs")]

@@ -35,6 +35,13 @@ pub fn ipi_waits(pir: u32) -> bool {
     unsafe { cpu::read_device_u8(page_of(pir) + MFRR) != 0xff }
 }
 
+/// What priority an interrupt of this thread has to beat, and that of its own inter-processor interrupt:
+/// CPPR and MFRR.
+pub fn priorities() -> [u8; 2] {
+    // SAFETY: this thread's own registers; a read of CPPR's byte at +4 accepts nothing.
+    unsafe { [XIRR, MFRR].map(|register| cpu::read_device_u8(page() + register)) }
+}
+
 /// Real address of the calling thread's page.
 fn page() -> u64 {
     page_of(cpu::pir())

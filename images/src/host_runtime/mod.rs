@@ -17,6 +17,7 @@ pub mod icp;
 pub mod marks;
 pub mod mmu;
 pub mod opal;
+pub mod slb;
 pub mod sync;
 pub mod xscom;
 

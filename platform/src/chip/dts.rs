@@ -9,8 +9,8 @@ const CORE_SHIFT: u32 = 24;
 /// degrees Celsius.
 #[must_use]
 pub fn core_celsius(xscom: Xscom, core: u32) -> Option<u8> {
-    let results = RESULTS.map(|result| xscom.read(result | core << CORE_SHIFT));
-    hottest(results)
+    let result = |register: u32| xscom.begin().read(register | core << CORE_SHIFT).ok();
+    hottest([result(RESULTS[0])?, result(RESULTS[1])?])
 }
 
 /// Each result has up to four sensors of 16 bits: bits 4 to 11 the temperature, bit 15 "valid".

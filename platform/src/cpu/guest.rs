@@ -9,6 +9,7 @@ use hcalls::VcpuPage;
 use hcalls::page::{FLAG_FP, SLB_ENTRIES};
 
 mod dec;
+pub mod denormal;
 mod facility;
 mod left_on;
 pub mod machine_check;

@@ -1,5 +1,5 @@
 //! Hypervisor maintenance: what HMER says (POWER8 User's Manual, "HMER").
-use asm::ibm;
+use asm::{ibm, ibm_field};
 
 /// One condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,14 @@ const fn lost(bit: u32, kind: u8) -> Condition {
     }
 }
 
-/// Every condition that interrupts. (HMER also tells of accesses to the chip's registers, but whoever
-/// makes one looks.)
+/// HMER: the thread's access to a chip's register has failed, has ended, and how. No interrupt: whoever makes
+/// an access looks ([`crate::chip::xscom`]).
+pub const XSCOM_FAILED: u64 = ibm(8);
+pub const XSCOM_DONE: u64 = ibm(9);
+pub const XSCOM_STATUS: u64 = ibm_field(21, 23);
+pub const XSCOM: u64 = XSCOM_FAILED | XSCOM_DONE | XSCOM_STATUS;
+
+/// Every condition that interrupts.
 const CONDITIONS: [Condition; 9] = [
     // Another core has stopped for good.
     lost(0, 0),
@@ -78,6 +84,7 @@ mod tests {
         let two: Vec<_> = conditions(ibm(2) | ibm(4)).collect();
         assert!(two[0].recovered && !two[1].recovered);
         assert_eq!(ENABLED, 0xbc10_c800_0000_0000);
+        assert_eq!((XSCOM, ENABLED & XSCOM), (0x00c0_0700_0000_0000, 0));
     }
 
     #[test]

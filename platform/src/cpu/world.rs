@@ -274,13 +274,14 @@ pub fn expire_hdec() {
     }
 }
 
-/// Does `work` while this core's interrupts reach the firmware's vectors.
+/// Does `work` while this core's interrupts reach the firmware's vectors. It may have HDEC expire.
 ///
 /// # Safety
 /// This is thread 0 of a core whose other threads are the firmware's, and r13 is its area.
 pub unsafe fn with_firmware_vectors<T>(work: impl FnOnce() -> T) -> T {
     let (hid0, hrmor) = (spr::read::<{ spr::HID0 }>(), spr::read::<{ spr::HRMOR }>());
     let hsprg0 = spr::read::<{ spr::HSPRG0 }>();
+    let hdec_expires_tb = shown_tb(spr::read::<{ spr::HDEC }>(), op::time_tb());
     // SAFETY: the caller's promise; everything is put back below.
     unsafe {
         if hid0 & spr::HID0_HILE != 0 {
@@ -293,6 +294,7 @@ pub unsafe fn with_firmware_vectors<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: as above.
     unsafe {
         set_hrmor(hrmor);
+        spr::write::<{ spr::HDEC }>(ticks_until(hdec_expires_tb, op::time_tb()));
         spr::write::<{ spr::HSPRG0 }>(hsprg0);
         if hid0 & spr::HID0_HILE != 0 {
             write_hid0(hid0);

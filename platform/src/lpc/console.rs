@@ -26,7 +26,7 @@ pub unsafe fn init(found: &LpcBus) -> Result<(), UartError> {
     bus.lpc = Some(lpc);
     if let Some(port) = &found.uart {
         bus.terminal.uart = Some(Uart::init(lpc, port.first_port, port.baud)?);
-        EMERGENCY.call_once(|| (lpc, port.first_port));
+        EMERGENCY.call_once(|| (lpc.without_lock(), port.first_port));
     }
     Ok(())
 }

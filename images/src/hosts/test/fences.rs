@@ -11,7 +11,7 @@ use hcalls::run::{ClaimAction, CoreState, RUN_FP_CLEAN, VcpuState};
 use images::behaviour::calls as case;
 use images::host_runtime::calls::{self, Run, Vcore};
 use images::host_runtime::guest::Guest;
-use images::host_runtime::{cpu, icp};
+use images::host_runtime::{cpu, decrementers, icp};
 use images::println;
 
 use crate::check::{Outcome, accepted, refused, same};
@@ -78,7 +78,8 @@ pub fn fence(lab: &mut Lab) -> Outcome {
 }
 
 /// A vcpu makes its hypercall while a thread is missing: the core is fenced, but the hypercall isn't lost.
-/// The claim that ends the fence tells of it, and the vcpu waits for its answer (B31, B35).
+/// The claim that ends the fence tells of it, and the vcpu waits for its answer (B31, B35). The host's
+/// HDEC is as it was (L4).
 pub fn fence_exit(lab: &mut Lab) -> Outcome {
     const LOST: usize = 3;
     let mut guest = lab.guest(&Wanted::new("calls", 4))?;
@@ -87,8 +88,11 @@ pub fn fence_exit(lab: &mut Lab) -> Outcome {
     let run = guest.run(0xf, 0, cpu::time_base() + LONG_TB, RUN_FP_CLEAN);
     is_lost(run, LOST)?;
     hears_again(&guest, LOST)?;
+    decrementers::set(i32::MAX);
     let ended = accepted("CORE_CLAIM", calls::end_fence(cpu::pir().into()))?;
     let ended = ended.ok_or("no fence was ended")?;
+    let [_, hdec] = decrementers::read();
+    ensure!(hdec > 0, "the host's HDEC is {hdec:#x} now");
     let told = (ended.vcore, ended.exited, ended.ceded);
     same("vcore, exited, ceded", told, (guest.vcore, 1, 0))?;
     let none = accepted("CORE_CLAIM", calls::end_fence(cpu::pir().into()))?;

@@ -1,11 +1,11 @@
 //! What a host finds in a thread that it is given.
 use alloc::string::String;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use images::host_runtime::entry::{self, FOUND};
-use images::host_runtime::{calls, cores, cpu, decrementers};
+use images::host_runtime::{calls, cores, cpu, decrementers, icp, slb};
 
-use crate::check::Outcome;
+use crate::check::{Outcome, same};
 use crate::lab::{Lab, PATIENCE_TB};
 
 /// What is neither 0 nor the decrementers: the register, and what it has to be.
@@ -23,6 +23,8 @@ const OTHERS: [(&str, u64); 8] = [
     ("MSR", 0x9000_0000_0000_1000),
     ("CTRL", 1),
 ];
+/// CPPR and MFRR: everything may interrupt, and nobody has asked for it.
+const OPEN: [u8; 2] = [0xff; 2];
 /// What `platform::cpu::hmi` lets through.
 const HMEER: u64 = 0xbc10_c800_0000_0000;
 
@@ -31,12 +33,16 @@ const HMEER: u64 = 0xbc10_c800_0000_0000;
 /// H6.
 pub fn handed_over(lab: &mut Lab) -> Outcome {
     check(entry::first_found()).map_err(|why| alloc::format!("first thread: {why}"))?;
+    same("the first thread's CPPR, MFRR", icp::priorities(), OPEN)?;
+    same("its SLB", slb::valid_entries(), 0)?;
     decrementers::let_through();
     let first = cpu::pir();
     let others = lab.machine.cores.iter().copied();
     for pir in others.filter(|&pir| pir != first) {
         CALM.store(false, Ordering::Release);
         cores::start(pir, |_| {
+            PRIORITIES.store(u16::from_be_bytes(icp::priorities()), Ordering::Relaxed);
+            SEGMENTS.store(slb::valid_entries(), Ordering::Relaxed);
             decrementers::let_through();
             CALM.store(true, Ordering::Release);
             // SAFETY: nothing on this thread's stack is needed any more.
@@ -48,6 +54,9 @@ pub fn handed_over(lab: &mut Lab) -> Outcome {
             ensure!(cpu::time_base() < limit_tb, "thread {pir:#x} never comes");
             cpu::relax();
         }
+        let priorities = PRIORITIES.load(Ordering::Relaxed).to_be_bytes();
+        same("CPPR, MFRR", (pir, priorities), (pir, OPEN))?;
+        same("SLB", (pir, SEGMENTS.load(Ordering::Relaxed)), (pir, 0))?;
         check(entry::secondary_found()).map_err(|why| alloc::format!("thread {pir:#x}: {why}"))?;
     }
     Ok(())
@@ -56,6 +65,9 @@ pub fn handed_over(lab: &mut Lab) -> Outcome {
 const RETURN_CPU: u64 = 69;
 /// A thread that was started has let interrupts in, and none came.
 static CALM: AtomicBool = AtomicBool::new(false);
+/// Its CPPR and MFRR, and how many entries its SLB had.
+static PRIORITIES: AtomicU16 = AtomicU16::new(0);
+static SEGMENTS: AtomicU64 = AtomicU64::new(u64::MAX);
 
 fn check(found: [u64; FOUND.len()]) -> Outcome {
     let mut wrong = String::new();

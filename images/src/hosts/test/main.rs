@@ -29,6 +29,7 @@ mod memory;
 mod napping;
 mod objects;
 mod opal;
+mod own_state;
 mod query;
 mod race;
 mod races;
@@ -95,6 +96,8 @@ const TESTS: &[Test] = &[
     ("late10000", cycles::late10000),
     ("cede_prod", waiting::cede_prod),
     ("answers", waiting::answers),
+    ("priority", own_state::priority),
+    ("run_latch", own_state::run_latch),
     ("prod_kept", waiting::prod_kept),
     ("all_ceded", waiting::all_ceded),
     ("decrementer", waiting::decrementer),

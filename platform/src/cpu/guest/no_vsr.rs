@@ -12,3 +12,7 @@ pub unsafe fn save(_page: *mut VcpuPage) {}
 /// # Safety
 /// None is needed.
 pub unsafe fn clear() {}
+
+/// # Safety
+/// None is needed.
+pub unsafe fn normalize() {}
