@@ -387,3 +387,6 @@ const _: () = assert!(GENERATION_SHIFT + GENERATION_BITS == 64);
 #[cfg(all(test, not(loom)))]
 #[path = "entry_tests.rs"]
 mod tests;
+#[cfg(all(test, not(loom)))]
+#[path = "entry_word_tests.rs"]
+mod word_tests;
