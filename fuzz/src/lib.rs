@@ -2,8 +2,11 @@
 //! reach beyond what it was given.
 mod guests;
 mod other_core;
+mod pci;
 pub mod runs;
 mod threads;
+
+pub use pci::pci;
 
 use std::sync::OnceLock;
 
@@ -141,6 +144,12 @@ mod tests {
         all(payload, b"\x7fELF\x02\x02\x01");
         all(payload, b"\x7fELF\x02\x01\x01");
         all(payload, &[]);
+    }
+
+    #[test]
+    fn devices() {
+        all(pci, &[0; 6]);
+        all(pci, &[0, 0, 0x40, 0, 0, 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What each chip has beside its cores.
 pub mod dts;
 pub mod interrupts;
+pub mod pci;
 pub mod psi;
 pub mod xscom;

@@ -7,6 +7,7 @@ mod depth;
 mod error;
 mod lpc;
 mod nodes;
+mod pci;
 
 pub use error::TreeError;
 
@@ -25,6 +26,8 @@ pub const MAX_DEPTH: u32 = 16;
 pub const MAX_PIR: u32 = 2048;
 pub const MAX_CORES: usize = 128;
 pub const MAX_CHIPS: usize = 16;
+/// PCI host bridges of a chip: its interrupt numbers have room for no more.
+pub const MAX_PCI_BRIDGES: u32 = 3;
 pub const MAX_RAM_REGIONS: usize = 64;
 /// Hardware threads of a core.
 pub const MAX_THREADS: usize = 8;
@@ -50,6 +53,8 @@ pub struct Machine {
     pub chips: Vec<Chip>,
     /// The LPC bus of the chip that has the machine's UART and BMC.
     pub lpc: Option<LpcBus>,
+    /// PCI host bridges, in order of chip and index.
+    pub pci_bridges: Vec<PciBridge>,
     /// Ticks of the time base in a second.
     pub timebase_hz: u32,
     /// The machine is QEMU's.
@@ -79,6 +84,19 @@ pub struct Chip {
     pub xscom_base: u64,
     /// The machine's LPC bus is this chip's.
     pub has_primary_lpc: bool,
+}
+
+/// A PCI host bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PciBridge {
+    /// Id of its chip, which is one of [`Machine::chips`].
+    pub chip: u32,
+    /// Which of the chip's it is.
+    pub index: u32,
+    /// Real address of its chip's XSCOM window.
+    pub xscom_base: u64,
+    /// XSCOM address of its registers in the nest.
+    pub nest_pcba: u32,
 }
 
 /// The machine's LPC bus and what is on it.

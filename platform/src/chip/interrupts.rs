@@ -3,6 +3,7 @@
 //! A device is added once, while the machine boots: a range of numbers in [`Sources`], and a variant
 //! of [`Device`] that says how one of its sources is routed.
 use super::psi::Psi;
+use crate::chip::pci::Phb3;
 use alloc::vec::Vec;
 use spin::Once;
 
@@ -22,6 +23,7 @@ pub struct Route {
 #[derive(Clone, Copy, Debug)]
 pub enum Device {
     Psi(Psi),
+    Phb3(&'static Phb3),
 }
 
 /// One interrupt source.
@@ -39,6 +41,7 @@ impl Source {
     pub fn route(&self) -> Route {
         match self.device {
             Device::Psi(bridge) => bridge.route(self.number),
+            Device::Phb3(bridge) => bridge.route(self.number as u32),
         }
     }
 
@@ -47,6 +50,7 @@ impl Source {
     pub fn set_route(&self, route: Route) {
         match self.device {
             Device::Psi(bridge) => bridge.set_route(self.number, route),
+            Device::Phb3(bridge) => bridge.set_route(self.number as u32, route),
         }
     }
 }

@@ -98,6 +98,7 @@ ordered!(u8, read8, "lbzcix", write8, "stbcix");
 ordered!(u32, read32, "lwzcix", write32, "stwcix");
 ordered!(u64, read64, "ldcix", write64, "stdcix");
 access!(u8, next_read8, "lbzcix", next_write8, "stbcix", "", "");
+access!(u16, next_read16, "lhzcix", next_write16, "sthcix", "", "");
 access!(u32, next_read32, "lwzcix", next_write32, "stwcix", "", "");
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub enum TreeError {
     XscomBase { chip: u32, base: u64 },
     #[error("device tree: two chips have id {chip:#x}")]
     DuplicateChip { chip: u32 },
+    #[error("device tree: chip {chip:#x} has two PCI host bridges {index}")]
+    DuplicatePci { chip: u32, index: u32 },
     #[error("device tree: core with PIR {pir:#x} is on chip {chip:#x}, which has no XSCOM")]
     UnknownChip { pir: u32, chip: u32 },
     #[error("device tree: initrd from {start:#x} to {end:#x} is not in RAM")]

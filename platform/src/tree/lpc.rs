@@ -42,7 +42,7 @@ pub fn lpc_bus(node: &FdtNode, xscom_base: u64) -> Result<Option<LpcBus>, TreeEr
 }
 
 /// XSCOM addresses below this lie in a chip's window, with those of a device's further registers.
-const MAX_PCBA: u32 = 0x7fff_ff00;
+pub const MAX_PCBA: u32 = 0x7fff_ff00;
 
 /// The bridge to the interrupts of the processor's service interface, LPC's among them.
 pub fn psi_pcba(node: &FdtNode) -> Option<u32> {

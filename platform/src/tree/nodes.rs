@@ -1,9 +1,10 @@
 //! What the nodes of the tree say, and putting it together.
 use super::cells::{address, cell, missing, names, pair, push, value_of, wide_pair};
 use super::lpc::{lpc_bus, psi_pcba};
+use super::pci::pci_bridge;
 use super::{
     Chip, Core, LpcBus, MAX_CHIPS, MAX_CORES, MAX_PIR, MAX_RAM_REGIONS, MAX_REAL, MAX_THREADS,
-    Machine, TreeError, XSCOM_WINDOW_LEN,
+    Machine, PciBridge, TreeError, XSCOM_WINDOW_LEN,
 };
 use crate::memory::MemoryMap;
 use crate::memory::region::Region;
@@ -24,6 +25,7 @@ pub struct Found<'a> {
     ram: Vec<Region>,
     chips: Vec<Chip>,
     lpc: Option<LpcBus>,
+    pci_bridges: Vec<PciBridge>,
     bootargs: String,
     initrd_start: Option<u64>,
     initrd_end: Option<u64>,
@@ -201,6 +203,10 @@ impl<'a> Found<'a> {
                     has_primary_lpc = self.lpc.is_some();
                 }
                 "psihb" => psi = psi.or(psi_pcba(&child)),
+                "pbcq" => {
+                    let bridge = pci_bridge(&child, id, xscom_base)?;
+                    self.pci_bridges.extend(bridge);
+                }
                 _ => {}
             }
         }
@@ -219,6 +225,7 @@ impl<'a> Found<'a> {
     pub fn into_machine(mut self) -> Result<Machine, TreeError> {
         self.check_ram()?;
         self.check_chips()?;
+        self.check_pci()?;
         self.check_cores()?;
         let unreachable = self.leave_out_unreachable()?;
         let initrd = self.initrd()?;
@@ -231,6 +238,7 @@ impl<'a> Found<'a> {
             bootargs: self.bootargs,
             chips: self.chips,
             lpc: self.lpc,
+            pci_bridges: self.pci_bridges,
             is_qemu: self.is_qemu,
         })
     }
@@ -269,6 +277,20 @@ impl<'a> Found<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Each chip has few bridges, since no two have one place.
+    fn check_pci(&mut self) -> Result<(), TreeError> {
+        self.pci_bridges.sort_unstable();
+        let place = |bridge: &PciBridge| (bridge.chip, bridge.index);
+        let mut pairs = self.pci_bridges.windows(2);
+        match pairs.find(|pair| place(&pair[0]) == place(&pair[1])) {
+            Some(pair) => Err(TreeError::DuplicatePci {
+                chip: pair[0].chip,
+                index: pair[0].index,
+            }),
+            None => Ok(()),
+        }
     }
 
     fn check_cores(&mut self) -> Result<(), TreeError> {

@@ -384,3 +384,52 @@ fn reasons_can_be_read() {
         "device tree: PIR 0x808 is past 0x800 or not at its core's first thread"
     );
 }
+
+/// A chip's XSCOM, with a bridge beside what QEMU's bare machine has.
+fn with_bridges(bridges: &[[u32; 2]]) -> Result<Machine, TreeError> {
+    let mut tree = DeviceTree::from_fdt(&Fdt::new(TWO_CORES).unwrap());
+    let node = tree.find_node_mut(XSCOM).unwrap();
+    for (number, [index, pcba]) in bridges.iter().enumerate() {
+        let mut bridge = DeviceTreeNode::new(format!("pbcq@{number}").as_str()).unwrap();
+        let mut add = |name, cells: &[u32]| {
+            bridge.add_property(DeviceTreeProperty::new(name, cells).unwrap());
+        };
+        add("ibm,phb-index", &[*index]);
+        add("reg", &[*pcba, 0x46, 0x901_2000, 0x15]);
+        let compatible = DeviceTreeProperty::new("compatible", "ibm,power8-pbcq").unwrap();
+        bridge.add_property(compatible);
+        node.add_child(bridge);
+    }
+    read(&tree.to_dtb())
+}
+
+#[test]
+fn pci_host_bridges_are_in_order() {
+    assert_eq!(read(TWO_CORES).unwrap().pci_bridges, []);
+    let machine = with_bridges(&[[2, 0x201_2800], [0, 0x201_2000]]).unwrap();
+    let bridge = |index, nest_pcba| PciBridge {
+        chip: 0,
+        index,
+        xscom_base: 0x3_fc00_0000_0000,
+        nest_pcba,
+    };
+    let expected = [bridge(0, 0x201_2000), bridge(2, 0x201_2800)];
+    assert_eq!(machine.pci_bridges, expected);
+}
+
+#[test]
+fn pci_host_bridges_that_cannot_be_are_refused() {
+    let twice = with_bridges(&[[1, 0x201_2400], [1, 0x201_2800]]);
+    assert_eq!(
+        twice.unwrap_err(),
+        TreeError::DuplicatePci { chip: 0, index: 1 }
+    );
+    let property = |property| TreeError::Property {
+        node: "pbcq",
+        property,
+    };
+    let fourth = with_bridges(&[[3, 0x201_2400]]).unwrap_err();
+    assert_eq!(fourth, property("ibm,phb-index"));
+    let outside = with_bridges(&[[1, 0x7fff_ffff]]).unwrap_err();
+    assert_eq!(outside, property("reg"));
+}
