@@ -1,8 +1,10 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::entries::{FIRST, ORDINARY, TRACED};
-use crate::host_tree::{self, Chosen, HostTreeParams, SmtParams};
+use crate::host_tree::{self, Chosen, HostTreeParams, PciHost, SmtParams};
 use crate::smt::{calls, check, cores, exported, hosts, inject, seat};
-use crate::{end, flash_boot, heap, layout, machine, nvram, opal, settings, symbol_map, trace};
+use crate::{
+    end, flash_boot, heap, layout, machine, nvram, opal, pci, settings, symbol_map, trace,
+};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -197,6 +199,7 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
         .map(|core| core.threads)
         .min()
         .unwrap_or(1);
+    start_pci(machine);
     enable_interrupts(machine);
     if hosts_threads(machine) == ThreadsOf::Host {
         info!("catnap: the host has all threads");
@@ -241,6 +244,16 @@ fn loaded_payload(memory: &MemoryMap) -> Result<Payload, PayloadError> {
     payload::examine(file, KERNEL_BASE, memory)
 }
 
+fn start_pci(machine: &Machine) {
+    let bridges = pci::init(machine);
+    if !bridges.is_empty() {
+        let devices = bridges.iter().map(|bridge| bridge.functions.len());
+        let devices: usize = devices.sum();
+        let bridges = bridges.len();
+        info!("catnap: {bridges} PCI host bridges, {devices} devices, root ports among them");
+    }
+}
+
 /// Whose the secondary threads are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ThreadsOf {
@@ -272,16 +285,25 @@ fn mitigate(machine: &Machine) {
     }
 }
 
-/// The LPC bus's interrupts go to the host from now on, which tells of them.
+/// Interrupts go to the host from now on, which tells of those that are the firmware's.
 fn enable_interrupts(machine: &Machine) {
     // SAFETY: the bus is as the machine's tree says.
-    let bridge = machine.lpc.and_then(|bus| unsafe { Psi::of(&bus) });
-    if let Some(bridge) = bridge {
+    let psi = machine.lpc.and_then(|bus| unsafe { Psi::of(&bus) });
+    let mut sources = Sources::new();
+    let mut add = |first, count, device| {
+        let is_free = sources.add(first, count, device);
+        assert!(is_free, "numbers are made of chips and bridges");
+    };
+    for pci::Plugged { phb, .. } in pci::all() {
+        let count = platform::chip::pci::bridge::SOURCES as usize;
+        add(phb.bridge.first_isn(), count, Device::Phb3(phb));
+    }
+    if let Some(bridge) = psi {
         bridge.init(hosts::hosts_first_pir());
-        let mut sources = Sources::new();
-        let is_free = sources.add(psi::FIRST_ISN, psi::SOURCES, Device::Psi(bridge));
-        assert!(is_free, "the first of all");
-        interrupts::publish(sources);
+        add(psi::FIRST_ISN, psi::SOURCES, Device::Psi(bridge));
+    }
+    interrupts::publish(sources);
+    if psi.is_some() {
         console::enable_interrupts();
         bmc::enable_interrupts(machine, op::time_tb());
     }
@@ -313,6 +335,11 @@ fn host_tree(
         .into_iter()
         .filter_map(|(name, region)| Some((name, region?)))
         .collect();
+    let host = |plugged: &'static pci::Plugged| PciHost {
+        bridge: plugged.phb.bridge,
+        functions: &plugged.functions,
+    };
+    let bridges: Vec<PciHost> = pci::all().iter().map(host).collect();
     let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
     let params = HostTreeParams {
         boot_pir: hosts::hosts_first_pir(),
@@ -328,6 +355,7 @@ fn host_tree(
         symbol_map: symbols,
         exports: &exports,
         chosen,
+        pci: &bridges,
         smt: SmtParams {
             versions: [hcalls::VERSION; 2],
             tokens: [hcalls::token::FIRST as u32, hcalls::token::LAST as u32],

@@ -14,6 +14,9 @@ use skiboot_compat::tree::{compatible, name, node, property};
 use thiserror::Error;
 
 mod opal;
+mod pci;
+
+pub use pci::PciHost;
 
 /// Where the header keeps the PIR of the thread that boots.
 const BOOT_CPUID_OFFSET: usize = 28;
@@ -50,6 +53,7 @@ pub struct HostTreeParams<'a> {
     pub exports: &'a [(&'a str, Region)],
     pub chosen: &'a Chosen,
     pub smt: SmtParams<'a>,
+    pub pci: &'a [PciHost<'a>],
 }
 
 /// What the firmware has chosen for the host, where the machine's tree doesn't say it.
@@ -94,6 +98,9 @@ pub fn build(
     let handles = Handles::free_in(&tree.root);
     tree.root.add_child(xics(handles.xics));
     tree.root.add_child(opal::node(machine, params, &handles));
+    for host in params.pci {
+        tree.root.add_child(pci::node(host, handles.xics));
+    }
     reserve_memory(&mut tree, params.reserved);
     let mut bytes = tree.to_dtb();
     bytes[BOOT_CPUID_OFFSET..][..4].copy_from_slice(&params.boot_pir.to_be_bytes());

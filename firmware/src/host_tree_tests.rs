@@ -48,6 +48,7 @@ fn built_for(
             initrd: flash_booted.then(|| region(0x2800_0000, 5000)),
             bootargs: flash_booted.then(|| "quiet".to_string()),
         },
+        pci: &[],
         smt: SmtParams {
             versions: [1, 1],
             tokens: [1100, 1109],

@@ -14,6 +14,8 @@ pub mod args;
 pub mod call_faults;
 #[cfg(not(loom))]
 pub mod host_tree;
+#[cfg(not(loom))]
+pub mod pci;
 #[cfg(any(all(test, not(loom)), fuzzing))]
 #[path = "random_tests.rs"]
 pub mod random;

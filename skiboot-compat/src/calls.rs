@@ -117,6 +117,8 @@ calls! {
         "opal-pci-map-pe-dma-window-real-45";
     /// PHB or slot, scope, assert or not.
     PciReset = 49, "OPAL_PCI_RESET", 3, "opal-pci-reset-49";
+    /// PHB, addresses of a PE, of what happened, and of how bad it is: the next error.
+    PciNextError = 60, "OPAL_PCI_NEXT_ERROR", 4, "opal-pci-next-error-60";
     /// PHB or slot: goes on with a reset.
     PciPoll = 62, "OPAL_PCI_POLL", 1, "opal-pci-poll-62";
     /// PHB, interrupt.
@@ -147,6 +149,8 @@ calls! {
     SyncHostReboot = 87, "OPAL_SYNC_HOST_REBOOT", 0, "opal-sync-host-reboot-87";
     /// Sensor, token, address of a 32-bit value.
     SensorRead = 88, "OPAL_SENSOR_READ", 3, "opal-sensor-read-88";
+    /// PHB, PE, kind of error, access, address, mask.
+    PciErrInject = 96, "OPAL_PCI_ERR_INJECT", 6, "opal-pci-err-inject-96";
     /// PHB, PE, what to freeze.
     PciEehFreezeSet = 97, "OPAL_PCI_EEH_FREEZE_SET", 3, "opal-pci-eeh-freeze-set-97";
     /// A hypervisor maintenance interrupt.

@@ -13,6 +13,7 @@ pub mod hmi;
 pub mod ipmi;
 pub mod memcons;
 pub mod message;
+pub mod pci;
 pub mod rtc;
 pub mod status;
 pub mod tree;

@@ -95,6 +95,39 @@ pub mod compatible {
     pub const IPMI: &str = "ibm,opal-ipmi";
     pub const SENSOR: &str = "ibm,opal-sensor";
     pub const XICS: &[&str] = &["IBM,ppc-xics", "IBM,opal-xics"];
+    /// Linux drives what has the second name, by the methods of the first.
+    pub const PHB3: &[&str] = &["ibm,power8-pciex", "ibm,ioda2-phb"];
+}
+
+/// Properties of PCI host bridges and of functions behind them (OPAL API "device-tree/pci"; IEEE 1275 PCI
+/// bus binding).
+pub mod pci {
+    pub const DEVICE_TYPE: &str = "pciex";
+    /// Bytes of registers.
+    pub const REGISTERS_LEN: u64 = 0x1000;
+    /// The number that calls name the bridge by: two cells.
+    pub const PHB_ID: &str = "ibm,opal-phbid";
+    /// Which of its chip's it is.
+    pub const PHB_INDEX: &str = "ibm,phb-index";
+    /// Memory of devices with 64-bit addresses: the device's address, the host's, length.
+    pub const M64_WINDOW: &str = "ibm,opal-m64-window";
+    pub const PES: &str = "ibm,opal-num-pes";
+    /// The PE of what has no other.
+    pub const RESERVED_PE: &str = "ibm,opal-reserved-pe";
+    /// First number, count.
+    pub const MSI_RANGES: &str = "ibm,opal-msi-ranges";
+    /// Logarithms of the page sizes of DMA windows.
+    pub const TCE_SIZES: &str = "ibm,supported-tce-sizes";
+    /// Bytes of what GET_PHB_DIAG_DATA2 answers.
+    pub const DIAG_BYTES: &str = "ibm,phb-diag-data-size";
+    /// 1: configuration space of 4096 bytes.
+    pub const CONFIG_SPACE: &str = "ibm,pci-config-space-type";
+    pub const INTERRUPT_MAP: &str = "interrupt-map";
+    pub const INTERRUPT_MAP_MASK: &str = "interrupt-map-mask";
+    pub const VENDOR_ID: &str = "vendor-id";
+    pub const DEVICE_ID: &str = "device-id";
+    pub const REVISION_ID: &str = "revision-id";
+    pub const CLASS_CODE: &str = "class-code";
 }
 
 /// Second cell of an interrupt: it is a level.

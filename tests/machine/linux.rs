@@ -15,6 +15,7 @@ use crate::{Outcome, trial};
 
 mod exports;
 mod matrix;
+mod pci;
 
 const LIMIT: Duration = Duration::from_secs(240);
 /// A busy build host can leave a thread without its turn for so long that Linux's watchdogs take it for
@@ -55,6 +56,7 @@ pub fn trials() -> Vec<Trial> {
     ]);
     trials.extend(exports::trials());
     trials.extend(matrix::trials());
+    trials.extend(pci::trials());
     trials
 }
 

@@ -161,6 +161,8 @@ fn pack(
     let kvm = read(&images.join(KVM))?;
     let modules = modules(files, release)?;
     let order = MODULES.join("\n");
+    let pci_order: Vec<&str> = release.into_iter().flat_map(Release::pci_modules).collect();
+    let pci_order = pci_order.join("\n");
 
     let folders = "bin sbin dev etc lib lib64 modules proc sys tmp".split(' ');
     let mut entries: Vec<_> = folders.map(|name| (name, Content::Folder)).collect();
@@ -177,6 +179,7 @@ fn pack(
     ]);
     if !modules.is_empty() {
         entries.push(("modules/order", Content::File(order.as_bytes())));
+        entries.push(("modules/pci-order", Content::File(pci_order.as_bytes())));
     }
     let files = modules.iter().map(|(name, bytes)| (&**name, &**bytes));
     let files = files.chain(more.iter().copied());

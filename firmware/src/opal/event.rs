@@ -34,7 +34,10 @@ pub fn poll(events_at: u64) -> Answer {
 /// and has nobody who could end it is masked.
 pub fn handle_interrupt(isn: u64, events_at: u64) -> Answer {
     let source = interrupts::find(isn).ok_or(Status::Parameter)?;
-    let Device::Psi(_) = source.device;
+    let Device::Psi(_) = source.device else {
+        // Those of PCI devices are their drivers'.
+        return Err(Status::Parameter);
+    };
     if source.number != psi::EXTERNAL {
         let mut route = source.route();
         if route.priority != MASKED {

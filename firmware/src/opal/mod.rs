@@ -13,6 +13,7 @@ pub mod interrupt;
 pub mod ipmi;
 pub mod message;
 pub mod nvram;
+mod pci;
 pub mod power;
 pub mod quiesce;
 pub mod rtc;

@@ -4,7 +4,8 @@
 //! arguments come from [`skiboot_compat::calls`]; what doesn't agree doesn't compile.
 use super::answer::{Answer, DONE};
 use super::{
-    console, cpu, event, hmi, host, interrupt, ipmi, message, nvram, power, quiesce, rtc, sensor,
+    console, cpu, event, hmi, host, interrupt, ipmi, message, nvram, pci, power, quiesce, rtc,
+    sensor,
 };
 use crate::args::Args;
 use crate::smt::{calls, claim};
@@ -85,7 +86,7 @@ static SERVED: [Served; COUNT] = {
     served
 };
 
-const ROWS: &[Served; 41] = &[
+const ROWS: &[Served; 66] = &[
     opal!(Test, test, 1),
     opal!(ConsoleWrite, console::write, 3).quiet(),
     opal!(ConsoleRead, console::read, 3).quiet(),
@@ -97,17 +98,42 @@ const ROWS: &[Served; 41] = &[
     opal!(WriteNvram, nvram::write, 3),
     opal!(HandleInterrupt, event::handle_interrupt, 2),
     opal!(PollEvents, event::poll, 1),
+    opal!(PciConfigReadByte, pci::read_byte, 4),
+    opal!(PciConfigReadHalfWord, pci::read_half, 4),
+    opal!(PciConfigReadWord, pci::read_word, 4),
+    opal!(PciConfigWriteByte, pci::write_byte, 4),
+    opal!(PciConfigWriteHalfWord, pci::write_half, 4),
+    opal!(PciConfigWriteWord, pci::write_word, 4),
     opal!(SetXive, interrupt::set, 3),
     opal!(GetXive, interrupt::get, 3),
+    opal!(PciEehFreezeStatus, pci::freeze_status, 5),
     opal!(ConsoleWriteBufferSpace, console::write_buffer_space, 2).quiet(),
+    opal!(PciEehFreezeClear, pci::freeze_clear, 3),
+    opal!(PciPhbMmioEnable, pci::enable_window, 4),
+    opal!(PciSetPhbMemWindow, pci::set_window, 6),
+    opal!(PciMapPeMmioWindow, pci::map_mmio, 5),
+    opal!(PciSetPe, pci::set_pe, 7),
+    opal!(PciSetPeltv, pci::set_peltv, 4),
+    opal!(PciSetXivePe, pci::set_xive_pe, 3),
+    opal!(GetMsi32, pci::get_msi_32, 6),
+    opal!(GetMsi64, pci::get_msi_64, 6),
     opal!(StartCpu, cpu::start, 2),
     opal!(QueryCpuStatus, cpu::query_status, 2),
+    opal!(PciMapPeDmaWindow, pci::map_dma, 7),
+    opal!(PciMapPeDmaWindowReal, pci::map_dma_real, 5),
+    opal!(PciReset, pci::reset, 3),
+    opal!(PciNextError, pci::next_error, 4),
+    opal!(PciPoll, pci::poll, 1),
+    opal!(PciMsiEoi, pci::end_msi, 2),
+    opal!(PciGetPhbDiagData2, pci::diag_data, 3),
     opal!(ReturnCpu, cpu::give_back, 0),
     opal!(ReinitCpus, host::reinit_cpus, 1),
     opal!(CheckToken, check_token, 1),
     opal!(GetMsg, message::get, 2),
     opal!(SyncHostReboot, host::sync_reboot, 0),
     opal!(SensorRead, sensor::read, 3),
+    opal!(PciErrInject, pci::inject, 6),
+    opal!(PciEehFreezeSet, pci::freeze_set, 3),
     opal!(HandleHmi, hmi::handle, 0),
     opal!(IpmiSend, ipmi::send, 3),
     opal!(IpmiRecv, ipmi::receive, 3),

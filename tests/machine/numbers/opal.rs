@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use hcalls::papr;
 use platform::cpu::hmi as platform_hmi;
 use skiboot_compat::message::Message;
-use skiboot_compat::{console, cpu, hmi, ipmi, message, tree};
+use skiboot_compat::{console, cpu, hmi, ipmi, message, pci, tree};
 
 use super::{Number, numbers};
 
@@ -53,6 +53,43 @@ pub const NUMBERS: &[Number<'static>] = numbers! {
     message::KIND_ASYNC_COMPLETION => "OPAL_MSG_ASYNC_COMP",
     message::KIND_SHUTDOWN => "OPAL_MSG_SHUTDOWN",
     message::KIND_HMI => "OPAL_MSG_HMI_EVT",
+    pci::FREEZE_MMIO => "OPAL_EEH_ACTION_SET_FREEZE_MMIO",
+    pci::FREEZE_DMA => "OPAL_EEH_ACTION_SET_FREEZE_DMA",
+    pci::FREEZE_ALL => "OPAL_EEH_ACTION_SET_FREEZE_ALL",
+    pci::WINDOW_M32 => "OPAL_M32_WINDOW_TYPE",
+    pci::WINDOW_M64 => "OPAL_M64_WINDOW_TYPE",
+    pci::WINDOW_IO => "OPAL_IO_WINDOW_TYPE",
+    pci::M64_DISABLE => "OPAL_DISABLE_M64",
+    pci::M64_ENABLE_SPLIT => "OPAL_ENABLE_M64_SPLIT",
+    pci::M64_ENABLE_NON_SPLIT => "OPAL_ENABLE_M64_NON_SPLIT",
+    pci::BUS_ANY => "OpalPciBusAny",
+    pci::BUS_3_BITS => "OpalPciBus3Bits",
+    pci::BUS_7_BITS => "OpalPciBus7Bits",
+    pci::BUS_ALL => "OpalPciBusAll",
+    pci::COMPARE_DEVICE => "OPAL_COMPARE_RID_DEVICE_NUMBER",
+    pci::COMPARE_FUNCTION => "OPAL_COMPARE_RID_FUNCTION_NUMBER",
+    pci::UNMAP_PE => "OPAL_UNMAP_PE",
+    pci::MAP_PE => "OPAL_MAP_PE",
+    pci::REMOVE_PE => "OPAL_REMOVE_PE_FROM_DOMAIN",
+    pci::ADD_PE => "OPAL_ADD_PE_TO_DOMAIN",
+    pci::RESET_COMPLETE => "OPAL_RESET_PHB_COMPLETE",
+    pci::RESET_LINK => "OPAL_RESET_PCI_LINK",
+    pci::RESET_ERROR => "OPAL_RESET_PHB_ERROR",
+    pci::RESET_HOT => "OPAL_RESET_PCI_HOT",
+    pci::RESET_FUNDAMENTAL => "OPAL_RESET_PCI_FUNDAMENTAL",
+    pci::RESET_TABLES => "OPAL_RESET_PCI_IODA_TABLE",
+    pci::RESET_END => "OPAL_DEASSERT_RESET",
+    pci::RESET_BEGIN => "OPAL_ASSERT_RESET",
+    pci::NO_ERROR => "OPAL_EEH_NO_ERROR",
+    pci::NO_SEVERITY => "OPAL_EEH_SEV_NO_ERROR",
+    pci::LAST_ERROR_KIND => "OPAL_ERR_INJECT_TYPE_IOA_BUS_ERR64",
+    pci::LAST_ERROR_FUNCTION => "OPAL_ERR_INJECT_FUNC_IOA_DMA_WR_TARGET",
+    pci::DIAG_VERSION => "OPAL_PHB_ERROR_DATA_VERSION_1",
+    pci::DIAG_PHB3 => "OPAL_PHB_ERROR_DATA_TYPE_PHB3",
+    pci::DIAG_LEN => "sizeof(struct OpalIoPhb3ErrorData)",
+    pci::LPC_MEMORY => "OPAL_LPC_MEM",
+    pci::LPC_IO => "OPAL_LPC_IO",
+    pci::LPC_FIRMWARE => "OPAL_LPC_FW",
     tree::power_mgt::FLAG_NAP => "OPAL_PM_NAP_ENABLED",
 };
 
@@ -101,6 +138,8 @@ pub const NOT_IN_OPAL_API: &[(&str, &str)] = &[
     ("memcons::OUT_POS_OFFSET", LOG),
     ("memcons::IN_PROD_OFFSET", LOG),
     ("memcons::IN_CONS_OFFSET", LOG),
+    ("pci::NO_PE", "-1, as the kernel initializes it"),
+    ("tree::pci::REGISTERS_LEN", "PHB3's registers, QEMU"),
     ("tree::INTERRUPT_LEVEL", "OPAL API, interrupt-controller"),
     ("tree::WRITE_BUFFER_LEN", "this firmware's own"),
     (
@@ -159,6 +198,7 @@ pub const NOT_IN_KERNEL: &[(&str, &str)] = &[
     ("serial@0", "found by stdout-path"),
     ("reserved-memory", "found by its path"),
     ("power-mgt", "found by its path"),
+    ("ibm,phb-index", "OPAL API, pci"),
     ("ipmi", "found by `compatible`"),
     ("interrupt-controller@0", "found by `compatible`"),
     ("ibm,ipmi-interface-id", "the module ipmi_powernv"),

@@ -1,7 +1,8 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
 # Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps, check.kvm,
-# check.hotplug=ROUNDS, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so
-# many, since the first has asked for them.
+# check.hotplug=ROUNDS, check.pci=DEVICES, check.disk=MEGABYTES, check.net=DIGEST, check.interrupts=KIND,
+# check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many, since the first has
+# asked for them.
 
 ok() { echo "check: ok $1"; }
 failed() { echo "check: FAILED $1: $2"; }
@@ -78,6 +79,55 @@ if is_asked check.ipmi; then
     dmesg >/tmp/dmesg
     has ipmi /tmp/dmesg 'Found new BMC'
     if [ -c /dev/ipmi0 ]; then ok ipmi-device; else failed ipmi-device 'no /dev/ipmi0'; fi
+fi
+
+# Each PCI device has a driver; each disk keeps a file from a first boot to a second one; each network
+# brings the same file from outside.
+keeps_a_file() {
+    mount -t ext4 "/dev/$1" /mnt 2>/dev/null || { mke2fs "/dev/$1" && mount -t ext4 "/dev/$1" /mnt; } >/dev/null || return 1
+    if [ -e /mnt/sum ]; then
+        echo "check: $1 has a file of an earlier boot"
+        (cd /mnt && sha256sum -s -c sum) || return 1
+    else
+        dd if=/dev/urandom of=/mnt/file bs=1M count="$(word check.disk)" 2>/dev/null
+        (cd /mnt && sha256sum file >sum)
+    fi
+    umount /mnt
+}
+brings_a_file() {
+    ifconfig "$1" 10.0.2.15 up && tftp -g -r file -l /tmp/file 10.0.2.2
+    sum=$(sha256sum </tmp/file)
+    rm -f /tmp/file
+    ifconfig "$1" down
+    [ "${sum%% *}" = "$(word check.net)" ]
+}
+if [ -n "$(word check.pci)" ]; then
+    devices=0
+    for device in /sys/bus/pci/devices/*; do
+        case $(cat "$device/class") in 0x0604*) continue ;; esac
+        devices=$((devices + 1))
+        driver=$(readlink "$device/driver")
+        if [ -n "$driver" ]; then ok "driver ${driver##*/}"; else failed driver "$(cat "$device/uevent")"; fi
+    done
+    same pci-devices $devices "$(word check.pci)"
+fi
+if [ -n "$(word check.disk)" ]; then
+    mkdir -p /mnt
+    for disk in nvme0n1 vda sda sdb; do
+        [ -e /sys/block/$disk ] || continue
+        if keeps_a_file $disk; then ok "disk $disk"; else failed disk $disk; fi
+    done
+fi
+if [ -n "$(word check.net)" ]; then
+    for net in /sys/class/net/eth*; do
+        if brings_a_file "${net##*/}"; then ok "net $(basename "$(readlink "$net/device/driver")")"; else failed net "$net"; fi
+    done
+fi
+kind=$(word check.interrupts)
+if [ -n "$kind" ]; then
+    # Of the disk with a queue and an interrupt for each thread.
+    grep "$kind.*nvme" /proc/interrupts >/tmp/interrupts
+    has "interrupts by $kind" /tmp/interrupts ' [1-9]'
 fi
 
 # Linux's own guests, more at once than it has threads. None of its threads goes offline first: those that

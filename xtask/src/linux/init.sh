@@ -7,6 +7,8 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev 2>/dev/null
 load-module $(cat /modules/order 2>/dev/null)
+# PCI devices beside bridges.
+grep -qsv '^0x0604' /sys/bus/pci/devices/*/class && load-module $(cat /modules/pci-order 2>/dev/null)
 if grep -qw catnap.check /proc/cmdline; then
     sh /check.sh
 elif grep -qw catnap.kvm /proc/cmdline; then

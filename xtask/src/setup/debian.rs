@@ -22,6 +22,31 @@ const BACKPORTS: &str = "bookworm-backports";
 pub const MODULES: [&str; 3] = ["ipmi_msghandler", "ipmi_powernv", "ipmi_devintf"];
 /// Modules that an initial RAM disk has, too.
 const MORE_MODULES: [&str; 2] = ["kvm", "kvm-hv"];
+/// Modules for PCI devices, in an order in which they can be loaded, behind a kernel's own
+/// ([`Release::before_pci_modules`]).
+const PCI_MODULES: [&str; 21] = [
+    "nvme-core",
+    "nvme",
+    "virtio_blk",
+    "failover",
+    "net_failover",
+    "virtio_net",
+    "e1000e",
+    "libahci",
+    "ahci",
+    "sd_mod",
+    "megaraid_sas",
+    "usb-common",
+    "usbcore",
+    "xhci-hcd",
+    "xhci-pci",
+    "usb-storage",
+    "jbd2",
+    "mbcache",
+    "crc16",
+    "crc32c_generic",
+    "ext4",
+];
 /// Programs and libraries: package, file in it, name in target/linux/tools.
 const TOOLS: [(&str, &str, &str); 4] = [
     ("busybox-static", "bin/busybox", "busybox"),
@@ -55,6 +80,31 @@ impl Release {
             Self::V6_12 => "6.12",
             Self::V6_1 => "6.1",
         }
+    }
+
+    /// Modules that those for PCI devices need.
+    const fn before_pci_modules(self) -> &'static [&'static str] {
+        match self {
+            Self::V6_12 => &["nvme-auth"],
+            Self::V6_1 => &[
+                "virtio_ring",
+                "virtio_pci_modern_dev",
+                "virtio_pci_legacy_dev",
+                "virtio",
+                "virtio_pci",
+                "crct10dif_common",
+                "crc-t10dif",
+                "crc64",
+                "crc64-rocksoft",
+                "t10-pi",
+            ],
+        }
+    }
+
+    /// Modules for PCI devices, in an order in which they can be loaded.
+    pub fn pci_modules(self) -> impl Iterator<Item = &'static str> {
+        let before = self.before_pci_modules().iter().copied();
+        before.chain(PCI_MODULES)
     }
 
     const fn suite(self) -> &'static str {
@@ -93,7 +143,7 @@ impl Files {
 
     /// The modules of a kernel's, as the package has them: perhaps compressed.
     pub fn modules(&self, release: Release) -> Vec<PathBuf> {
-        let modules = all_modules().filter_map(|name| self.module(release, name));
+        let modules = all_modules(release).filter_map(|name| self.module(release, name));
         modules.collect()
     }
 
@@ -137,7 +187,7 @@ impl Files {
 
     fn has_kernel(&self, release: Release) -> bool {
         let has = |name| self.module(release, name).is_some();
-        self.kernel(release).is_file() && all_modules().all(has)
+        self.kernel(release).is_file() && all_modules(release).all(has)
     }
 
     fn fetch(&self) -> Result<()> {
@@ -160,7 +210,7 @@ impl Files {
         let unpacked = unpack(apt, scratch, &image, Some(&version))?;
         let dir = self.dir.join(release.name());
         fs::create_dir_all(&dir)?;
-        for module in all_modules() {
+        for module in all_modules(release) {
             let path = find(&unpacked.join("lib/modules"), &|name| {
                 name == format!("{module}.ko") || name == format!("{module}.ko.xz")
             });
@@ -220,8 +270,9 @@ fn headers_package(image: &str) -> Option<String> {
     Some(format!("linux-headers-{release}-common"))
 }
 
-fn all_modules() -> impl Iterator<Item = &'static str> {
-    MODULES.into_iter().chain(MORE_MODULES)
+fn all_modules(release: Release) -> impl Iterator<Item = &'static str> {
+    let more = MORE_MODULES.into_iter().chain(release.pci_modules());
+    MODULES.into_iter().chain(more)
 }
 
 /// The suites with all that is needed, of the archive that this machine uses.

@@ -1,0 +1,211 @@
+//! Linux with disks and networks on PCI: drivers bind, a file stays on each disk through a reboot, and the same
+//! file comes through each network.
+use std::fs;
+use std::path::Path;
+
+use libtest_mimic::Trial;
+use sha2::{Digest, Sha256};
+use tests::images;
+use tests::qemu::{Boot, End};
+use xtask::debian::Release;
+use xtask::linux;
+
+use super::{checks, with_kernel};
+use crate::{Outcome, trial};
+
+const DISK_BYTES: u64 = 32 << 20;
+const FILE_BYTES: u32 = 100_000;
+
+pub fn trials() -> Vec<Trial> {
+    let ignored = |name: &str, run: fn() -> Outcome| {
+        trial(format!("pci-matrix::{name}"), run).with_ignored_flag(true)
+    };
+    vec![
+        trial("linux::pci", || kept_through_a_reboot("pci")),
+        ignored("nomsi", || {
+            let plugged = Plugged::new("nomsi").nvme(0).e1000e(1);
+            plugged.passes(Release::V6_12, Boot::new(1, 2), "pci=nomsi", "XICS")
+        }),
+        ignored("6.1", || {
+            let plugged = Plugged::new("older").nvme(0).e1000e(1).nvme(2);
+            plugged.passes(Release::V6_1, Boot::new(2, 2), "", "PCI-MSI")
+        }),
+        ignored("2-chips", || {
+            let boot = Boot {
+                chips: 2,
+                ..Boot::new(1, 2)
+            };
+            let plugged = Plugged::new("chips").nvme(1).nvme(3).e1000e(5);
+            plugged.passes(Release::V6_12, boot, "", "PCI-MSI")
+        }),
+        ignored("8-threads", || {
+            let plugged = Plugged::new("threads").nvme(0).e1000e(1);
+            let words = "catnap.threads=host check.cpus=8";
+            plugged.passes(Release::V6_12, Boot::new(1, 8), words, "PCI-MSI")
+        }),
+        ignored("legacy-bridge", || {
+            let mut plugged = Plugged::new("legacy").nvme(0);
+            plugged.other("pcie-pci-bridge,bus=rp1,id=legacy");
+            let plugged = plugged.disk("virtio-blk-pci,bus=legacy,addr=2");
+            plugged.passes(Release::V6_12, Boot::new(1, 2), "", "PCI-MSI")
+        }),
+        ignored("other-disks", || {
+            let mut plugged = Plugged::new("other").nvme(0);
+            plugged.device("megasas-gen2,bus=rp1,id=raid,romfile=");
+            let mut plugged = plugged.drive("scsi-hd,bus=raid.0");
+            plugged.device("qemu-xhci,bus=rp2,id=usb");
+            let plugged = plugged.drive("usb-storage,bus=usb.0");
+            plugged.passes(Release::V6_12, Boot::new(1, 2), "", "PCI-MSI")
+        }),
+    ]
+}
+
+/// NVMe by itself; behind a switch virtio-blk and virtio-net that go by DMA windows, e1000e, and AHCI.
+fn kept_through_a_reboot(name: &str) -> Outcome {
+    let mut plugged = Plugged::new(name).nvme(0);
+    plugged.other("x3130-upstream,bus=rp1,id=up");
+    for port in 0..4 {
+        plugged.other(&format!(
+            "xio3130-downstream,bus=up,id=down{port},chassis={}",
+            port + 10
+        ));
+    }
+    let mut plugged = plugged.disk("virtio-blk-pci,bus=down0,disable-legacy=on,iommu_platform=on");
+    plugged.network("virtio-net-pci,bus=down1,romfile=,disable-legacy=on,iommu_platform=on");
+    plugged.network("e1000e,bus=down2,romfile=");
+    plugged.device("ahci,bus=down3,id=sata");
+    let plugged = plugged.drive("ide-hd,bus=sata.0");
+    let words = "check.end=reboot check.rebooted.cpus=2";
+    let boot = plugged.boot(Release::V6_12, Boot::new(1, 2), words, "PCI-MSI");
+    let expected = checks()
+        .then("reboot: Restarting system")
+        .then("check: nvme0n1 has a file of an earlier boot")
+        .then("check: ok disk sda")
+        .then(linux::DONE)
+        .then("reboot: Power down");
+    boot.check(&End::Off, &expected).map(drop)
+}
+
+/// A machine's PCI devices.
+struct Plugged {
+    name: String,
+    extra: Vec<String>,
+    /// Functions that aren't bridges.
+    devices: u32,
+    disks: u32,
+    networks: u32,
+}
+
+impl Plugged {
+    /// Nothing, in as many host bridges as the boot's chips have: they are added by [`Self::boot`].
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            extra: Vec::new(),
+            devices: 0,
+            disks: 0,
+            networks: 0,
+        }
+    }
+
+    fn device(&mut self, device: &str) {
+        self.other(device);
+        self.devices += 1;
+    }
+
+    /// A bridge, or what is behind a device.
+    fn other(&mut self, device: &str) {
+        self.extra.extend(["-device".into(), device.into()]);
+    }
+
+    /// A device with a new, empty disk.
+    fn disk(mut self, device: &str) -> Self {
+        self.devices += 1;
+        self.drive(device)
+    }
+
+    /// A disk behind a device.
+    fn drive(mut self, device: &str) -> Self {
+        let (name, number) = (&self.name, self.disks);
+        let path = images::scratch_path(&format!("{name}-disk-{number}"));
+        let file = fs::File::create(&path).expect("a disk's file");
+        file.set_len(DISK_BYTES).expect("a disk's file");
+        let drive = format!("file={},format=raw,if=none,id=disk{number}", path.display());
+        self.extra.extend(["-drive".into(), drive]);
+        self.other(&format!("{device},drive=disk{number}"));
+        self.disks += 1;
+        self
+    }
+
+    fn nvme(self, bridge: u32) -> Self {
+        let serial = self.disks;
+        self.disk(&format!("nvme,bus=rp{bridge},serial={serial}"))
+    }
+
+    fn e1000e(mut self, bridge: u32) -> Self {
+        self.network(&format!("e1000e,bus=rp{bridge},romfile="));
+        self
+    }
+
+    /// A device on a network of its own, which has a server with a file.
+    fn network(&mut self, device: &str) {
+        let number = self.networks;
+        let folder = self.folder();
+        let folder = folder.display();
+        let netdev = format!("user,id=net{number},tftp={folder}");
+        self.extra.extend(["-netdev".into(), netdev]);
+        self.device(&format!("{device},netdev=net{number}"));
+        self.networks += 1;
+    }
+
+    fn folder(&self) -> std::path::PathBuf {
+        images::scratch_path(&format!("{}-files", self.name))
+    }
+
+    fn boot(&self, release: Release, boot: Boot, words: &str, interrupts: &str) -> Boot {
+        let digest = write_file(&self.folder());
+        let mut words = format!(
+            "check.pci={} check.disk=4 check.net={digest} check.interrupts={interrupts} {words}",
+            self.devices,
+        );
+        if !words.contains("check.cpus") {
+            words = format!("{} {words}", linux::check_words(boot.chips * boot.cores));
+        }
+        let mut extra = bridges(boot.chips);
+        extra.extend(self.extra.iter().cloned());
+        Boot {
+            extra,
+            ..with_kernel(release, boot, &words)
+        }
+    }
+
+    fn passes(&self, release: Release, boot: Boot, words: &str, interrupts: &str) -> Outcome {
+        let boot = self.boot(release, boot, words, interrupts);
+        boot.check(&End::Off, &checks()).map(drop)
+    }
+}
+
+/// Host bridges with a root port each, as many as chips have: `rp0`, `rp1`, …
+fn bridges(chips: u32) -> Vec<String> {
+    let bridge = |number: u32| {
+        let (chip, index) = (number / 3, number % 3);
+        [
+            "-device".into(),
+            format!("pnv-phb,chip-id={chip},index={index},id=phb{number}"),
+            "-device".into(),
+            format!("pnv-phb-root-port,bus=phb{number},id=rp{number}"),
+        ]
+    };
+    (0..chips * 3).flat_map(bridge).collect()
+}
+
+/// The file that networks bring; its digest.
+fn write_file(folder: &Path) -> String {
+    fs::create_dir_all(folder).expect("a folder");
+    let bytes: Vec<u8> = (0..FILE_BYTES)
+        .map(|at| (at.wrapping_mul(at) >> 7) as u8)
+        .collect();
+    fs::write(folder.join("file"), &bytes).expect("a file");
+    let digest = Sha256::digest(&bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
