@@ -3,7 +3,7 @@ use super::*;
 use dtoolkit::fdt::FdtNode;
 use platform::tree;
 use proptest::prelude::*;
-use skiboot_compat::tree::smt;
+use skiboot_compat::tree::{fw_features, smt};
 
 const ONE_THREAD: &[u8] = include_bytes!("../../platform/tests/trees/one-thread.dtb");
 const TWO_CORES: &[u8] = include_bytes!("../../platform/tests/trees/two-cores.dtb");
@@ -60,19 +60,20 @@ fn built_for(
     build(fdt, machine, &params)
 }
 
-/// The tree, which is sound but for one name: it's longer than the specification allows, as all
-/// hosts of OPAL have it.
+/// The tree, which is sound but for two names: they are longer than the specification allows, as all
+/// hosts of OPAL have them.
 fn checked(bytes: &[u8]) -> Fdt<'_> {
     let fdt = Fdt::new_unchecked(bytes);
-    without_long_name(&fdt);
+    without_long_names(&fdt);
     fdt
 }
 
-/// A copy of it without that name.
-fn without_long_name(fdt: &Fdt) -> Vec<u8> {
+/// A copy of it without those names.
+fn without_long_names(fdt: &Fdt) -> Vec<u8> {
     let mut model = DeviceTree::from_fdt(fdt);
     let opal = model.find_node_mut(node::OPAL).unwrap();
     opal.remove_property(property::REFERENCE_POINTS).unwrap();
+    opal.remove_child(fw_features::NAME);
     let bytes = model.to_dtb();
     Fdt::new(&bytes).unwrap();
     bytes
@@ -80,7 +81,7 @@ fn without_long_name(fdt: &Fdt) -> Vec<u8> {
 
 /// The machine as the host's tree tells it.
 fn read_back(bytes: &[u8]) -> Machine {
-    tree::read(&without_long_name(&Fdt::new_unchecked(bytes))).unwrap()
+    tree::read(&without_long_names(&Fdt::new_unchecked(bytes))).unwrap()
 }
 
 fn cells(node: &FdtNode, name: &str) -> Vec<u32> {
@@ -196,6 +197,32 @@ fn smt_can_be_discovered() {
     assert_eq!(cells(&node, smt::WIDTHS), [1, 2, 4, 8]);
     assert_eq!(cells(&node, smt::PAGE_BYTES), [4096]);
     assert_eq!(cells(&node, smt::FEATURES), [1, 3]);
+}
+
+/// As Linux's `kvm.ko` reads them: by name, and by the property that is there.
+#[test]
+fn qemus_processors_need_no_mitigations_and_others_may() {
+    let fdt = TWO_CORES;
+    let mut machine = tree::read(fdt).unwrap();
+    assert!(machine.is_qemu);
+    let bytes = built(fdt, &machine).unwrap();
+    for (name, state, other) in [
+        ("needs-l1d-flush-msr-pr-0-to-1", "disabled", "enabled"),
+        ("needs-l1d-flush-msr-hv-1-to-0", "disabled", "enabled"),
+        ("needs-spec-barrier-for-bound-checks", "disabled", "enabled"),
+        ("fw-count-cache-flush-bcctr2,0,0", "enabled", "disabled"),
+    ] {
+        let path = format!("/ibm,opal/fw-features/{name}");
+        let node = checked(&bytes).find_node(&path).expect(name);
+        assert!(
+            node.property(state).is_some_and(|it| it.value().is_empty()),
+            "{name}"
+        );
+        assert!(node.property(other).is_none(), "{name}");
+    }
+    machine.is_qemu = false;
+    let bytes = built(fdt, &machine).unwrap();
+    assert!(checked(&bytes).find_node("/ibm,opal/fw-features").is_none());
 }
 
 #[test]

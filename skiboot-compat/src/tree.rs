@@ -145,6 +145,25 @@ pub mod power_mgt {
     pub const FLAG_LOSES_USER_CONTEXT: u32 = 0x1000;
 }
 
+/// `/ibm,opal/fw-features`: what is so of the processor, and of what the firmware does for it, as far as
+/// speculation can tell secrets. Each feature is a node with an empty property [`fw_features::ENABLED`] or
+/// [`fw_features::DISABLED`]; of one that isn't there Linux takes the worse for
+/// granted. Names are those that Linux
+/// looks for (`arch/powerpc/platforms/powernv/setup.c`, `arch/powerpc/kvm/powerpc.c`).
+pub mod fw_features {
+    pub const NAME: &str = "fw-features";
+    pub const ENABLED: &str = "enabled";
+    pub const DISABLED: &str = "disabled";
+    /// The L1 data cache is to be flushed on the way from a kernel to its processes.
+    pub const NEEDS_FLUSH_FOR_USER: &str = "needs-l1d-flush-msr-pr-0-to-1";
+    /// The same from a hypervisor to its guests.
+    pub const NEEDS_FLUSH_FOR_GUEST: &str = "needs-l1d-flush-msr-hv-1-to-0";
+    /// Checks of bounds need a barrier behind them.
+    pub const NEEDS_BARRIER: &str = "needs-spec-barrier-for-bound-checks";
+    /// `bcctr 2,0,0` leaves no target of an indirect branch behind.
+    pub const COUNT_CACHE_FLUSH: &str = "fw-count-cache-flush-bcctr2,0,0";
+}
+
 /// Bytes that a terminal takes at a time.
 pub const WRITE_BUFFER_LEN: u32 = 1024;
 

@@ -8,7 +8,7 @@ use platform::tree::Machine;
 use skiboot_compat::ipmi::INTERFACE;
 use skiboot_compat::message::MESSAGE_LEN;
 use skiboot_compat::tree::{
-    INTERRUPT_LEVEL, WRITE_BUFFER_LEN, compatible, name, power_mgt, property, smt,
+    INTERRUPT_LEVEL, WRITE_BUFFER_LEN, compatible, fw_features, name, power_mgt, property, smt,
 };
 
 /// How often a host polls: nothing but messages waits for it, as devices interrupt.
@@ -52,6 +52,9 @@ pub fn node(machine: &Machine, params: &HostTreeParams, handles: &Handles) -> De
     }
     if machine.has_bmc() {
         opal.add_child(ipmi(params, handles));
+    }
+    if machine.is_qemu {
+        opal.add_child(qemus_features());
     }
     opal.add_child(nvram(params));
     opal.add_child(sensors(machine));
@@ -142,6 +145,29 @@ fn ipmi(params: &HostTreeParams, handles: &Handles) -> DeviceTreeNode {
     set(&mut ipmi, property::INTERRUPT_PARENT, handles.event);
     set(&mut ipmi, property::INTERRUPTS, params.ipmi_event);
     ipmi
+}
+
+/// What is so of the processors that QEMU makes: they execute one instruction after the other, and have neither
+/// caches nor anything else that would tell of what wasn't executed. Of other machines nothing is said, and
+/// hosts take the worst for granted.
+fn qemus_features() -> DeviceTreeNode {
+    let needless = [
+        fw_features::NEEDS_FLUSH_FOR_USER,
+        fw_features::NEEDS_FLUSH_FOR_GUEST,
+        fw_features::NEEDS_BARRIER,
+    ];
+    let mut features = new_node(fw_features::NAME);
+    for (names, state) in [
+        (&needless[..], fw_features::DISABLED),
+        (&[fw_features::COUNT_CACHE_FLUSH], fw_features::ENABLED),
+    ] {
+        for name in names {
+            let mut feature = new_node(name);
+            set(&mut feature, state, [0_u8; 0]);
+            features.add_child(feature);
+        }
+    }
+    features
 }
 
 /// Settings of the host's, and of the firmware's for hosts to change.
