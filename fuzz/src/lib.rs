@@ -10,10 +10,9 @@ pub use pci::pci;
 
 use std::sync::OnceLock;
 
-use firmware::args::Args;
+use firmware::args::{self, Answer, Args};
 use firmware::smt::calls;
 use firmware::smt::machine_tests::{self, FakeMachine};
-use hcalls::Status;
 use platform::memory::MemoryMap;
 use platform::memory::region::Region;
 use skiboot_compat::entry::KERNEL_BASE;
@@ -54,15 +53,16 @@ pub fn calls(data: &[u8]) {
             *argument = input.argument(&machine, &answers);
         }
         let call = CALLS[usize::from(which) % (CALLS.len() + 1)];
-        call(&mut args);
+        let answer = call(&args);
+        args::put(answer, &mut args);
         answers[place % answers.len()] = args[1];
         place += 1;
     }
     // The next input finds the firmware empty.
-    calls::partition_destroy(&mut [u64::MAX; 8]);
+    let _ = calls::partition_destroy(&[u64::MAX; 8]);
 }
 
-const CALLS: [fn(&mut Args) -> Status; 8] = [
+const CALLS: [fn(&Args) -> Answer; 8] = [
     calls::smt_query,
     calls::partition_create,
     calls::partition_destroy,

@@ -14,6 +14,7 @@ pub mod page;
 pub mod papr;
 pub mod partition;
 pub mod query;
+pub mod registers;
 pub mod run;
 pub mod stats;
 pub mod status;

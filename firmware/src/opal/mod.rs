@@ -21,7 +21,7 @@ pub mod sensor;
 pub mod stats;
 mod table;
 
-use crate::args::Args;
+use crate::args::{self, Answer, Args, Refused};
 use crate::call_faults::{Ended, complain};
 use asm::op;
 use platform::cpu::thread;
@@ -57,14 +57,12 @@ pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
 }
 
 /// A call of [`hcalls`]: whoever passes a wrong argument can read on the log what it was.
-fn own_call(name: &str, function: fn(&mut Args) -> hcalls::Status, args: &mut Args) -> i64 {
-    let asked = *args;
-    let status = function(args);
-    if status == hcalls::Status::Parameter {
-        let number = args[1];
-        log::warn!("{name} is refused: argument {number} of {:x?}", &asked[..5]);
+fn own_call(name: &str, function: fn(&Args) -> Answer, args: &mut Args) -> i64 {
+    let answer = function(args);
+    if let Err(Refused::Argument(number)) = answer {
+        log::warn!("{name} is refused: argument {number} of {:x?}", &args[..5]);
     }
-    status as i64
+    args::put(answer, args) as i64
 }
 
 #[cold]

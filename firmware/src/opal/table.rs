@@ -260,6 +260,6 @@ fn check_token(token: u64) -> Answer {
     Ok(i64::from(find(token).is_some()))
 }
 
-fn nowhere(_args: &mut Args) -> Status {
-    Status::Unsupported
+fn nowhere(_args: &Args) -> crate::args::Answer {
+    Err(Status::Unsupported.into())
 }

@@ -1,10 +1,11 @@
-//! Each call of [`hcalls`], from its arguments to its status. `args` are r3–r10; results replace
-//! r4–r9. Every argument is checked before anything changes.
+//! Each call of [`hcalls`], from its arguments to its answer. Every argument is checked before anything
+//! changes.
 use super::check;
 use super::cores::{self, Core};
 use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
 use super::objects::{PARTITIONS, Refusal, Vcore};
-use crate::args::{Args, wrong};
+use super::seat::letter;
+use crate::args::{Answer, Args, DONE, Refused, one};
 use crate::trace::{self, Whom};
 use crate::vcore::entry::Request;
 use crate::vcore::roster::{Change, State};
@@ -12,7 +13,10 @@ use crate::vcore::{Mask, Slots, full_barrier, start};
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::query::{self, Query};
-use hcalls::run::{JOINED_SHIFT, KICK_GUEST, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
+use hcalls::registers::{
+    SmtQuery, SmtStats, StateSet, VcoreKick, VcpuCreate, VcpuPlace, VcpuSetState,
+};
+use hcalls::run::{KICK_GUEST, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::trace::Event;
 use hcalls::{MAX_THREADS, Status};
@@ -25,12 +29,10 @@ use zerocopy::big_endian::U64;
 const MAX_RUN_TB: u64 = u64::MAX >> 1;
 
 /// SMT_QUERY: index → answer.
-pub fn smt_query(args: &mut Args) -> Status {
-    let Ok(index) = Query::try_from(args[0]) else {
-        return wrong(args, 1);
-    };
+pub fn smt_query(args: &Args) -> Answer {
+    let SmtQuery { query } = SmtQuery::from_registers(args)?;
     let threads = check::threads_per_core() as u64;
-    args[1] = match index {
+    Ok(one(match query {
         Query::Versions => u64::from(hcalls::VERSION) << 32 | u64::from(hcalls::VERSION),
         Query::Features => features(),
         Query::Threads => threads,
@@ -42,8 +44,7 @@ pub fn smt_query(args: &mut Args) -> Status {
         Query::MaxLpid => u64::from(MAX_LPID),
         Query::MaxRunTb => MAX_RUN_TB,
         Query::RealModeSizes => check::real_mode_sizes().fold(0, |sizes, (size, _)| sizes | size),
-    };
-    Status::Success
+    }))
 }
 
 /// What this firmware can do, published in the tree as well.
@@ -88,101 +89,97 @@ pub fn widths(threads: u64) -> u64 {
     (2 << threads.trailing_zeros()) - 1
 }
 
-/// PARTITION_CREATE: address of a `PartitionConfig` → handle.
-pub fn partition_create(args: &mut Args) -> Status {
-    let settings = match check::partition(args[0]) {
-        Ok(settings) => settings,
-        Err(check::Refusal::Version) => return Status::Unsupported,
-        Err(refusal) => {
-            log::warn!("PARTITION_CREATE refused: {refusal:?}");
-            return wrong(args, 1);
-        }
-    };
-    match PARTITIONS.lock().create(settings) {
-        Ok(handle) => {
-            args[1] = handle;
-            Status::Success
-        }
-        Err(Refusal::Full) => Status::Resource,
-        Err(_) => Status::Busy,
+/// The vcore that argument 1 names.
+fn vcore(handle: u64) -> Result<&'static Vcore, Refused> {
+    objects::vcore(handle).ok_or(Refused::Argument(1))
+}
+
+/// Why an object wasn't made, changed or ended. `number` is that of the handle.
+fn refused(refusal: Refusal, number: u64) -> Refused {
+    match refusal {
+        Refusal::NoSuch => Refused::Argument(number),
+        Refusal::PastLimit => Refused::Argument(2),
+        Refusal::Full => Refused::As(Status::Resource),
+        Refusal::Taken | Refusal::Busy => Refused::As(Status::Busy),
     }
 }
 
+/// PARTITION_CREATE: address of a `PartitionConfig` → handle.
+pub fn partition_create(args: &Args) -> Answer {
+    let settings = check::partition(args[0]).map_err(|refusal| match refusal {
+        check::Refusal::Version => Refused::As(Status::Unsupported),
+        refusal => {
+            log::warn!("PARTITION_CREATE refused: {refusal:?}");
+            Refused::Argument(1)
+        }
+    })?;
+    let handle = PARTITIONS.lock().create(settings);
+    Ok(one(handle.map_err(|refusal| refused(refusal, 1))?))
+}
+
 /// PARTITION_DESTROY: handle, or all ones for every partition.
-pub fn partition_destroy(args: &mut Args) -> Status {
+pub fn partition_destroy(args: &Args) -> Answer {
     let mut partitions = PARTITIONS.lock();
     let result = match args[0] {
         u64::MAX => partitions.destroy_all(),
         handle => partitions.destroy(handle),
     };
-    match result {
-        Ok(()) => Status::Success,
-        Err(Refusal::Busy) => Status::Busy,
-        Err(_) => wrong(args, 1),
-    }
+    result.map_err(|refusal| refused(refusal, 1))?;
+    DONE
 }
 
 /// VCPU_CREATE: partition, vcpu id, page → vcore, slot.
-pub fn vcpu_create(args: &mut Args) -> Status {
-    let Some(page) = check::vcpu_page(args[2]) else {
-        return wrong(args, 3);
-    };
-    match PARTITIONS.lock().create_vcpu(args[0], args[1], page) {
-        Ok((vcore, slot)) => {
-            args[1] = vcore;
-            args[2] = slot as u64;
-            Status::Success
-        }
-        Err(Refusal::NoSuch) => wrong(args, 1),
-        Err(Refusal::PastLimit) => wrong(args, 2),
-        Err(Refusal::Full) => Status::Resource,
-        Err(Refusal::Taken | Refusal::Busy) => Status::Busy,
-    }
+pub fn vcpu_create(args: &Args) -> Answer {
+    let asked = VcpuCreate::from_registers(args);
+    let page = check::vcpu_page(asked.page).ok_or(Refused::Argument(3))?;
+    let made = PARTITIONS
+        .lock()
+        .create_vcpu(asked.partition, asked.id, page);
+    let (vcore, slot) = made.map_err(|refusal| refused(refusal, 1))?;
+    let slot = slot as u64;
+    Ok(VcpuPlace { vcore, slot }.to_results())
 }
 
 /// VCPU_DESTROY: vcore, slot.
-pub fn vcpu_destroy(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else {
-        return wrong(args, 1);
-    };
-    let slot = args[1];
-    if slot >= MAX_THREADS as u64 || vcore.roster.snapshot().present() & 1 << slot == 0 {
-        return wrong(args, 2);
+pub fn vcpu_destroy(args: &Args) -> Answer {
+    let asked = VcpuPlace::from_registers(args);
+    let present = vcore(asked.vcore)?.roster.snapshot().present();
+    if asked.slot >= MAX_THREADS as u64 || present & 1 << asked.slot == 0 {
+        return Err(Refused::Argument(2));
     }
-    match PARTITIONS.lock().destroy_vcpu(args[0], slot as usize) {
-        Ok(()) => Status::Success,
-        Err(Refusal::Busy) => Status::Busy,
-        Err(_) => wrong(args, 1),
-    }
+    let gone = PARTITIONS
+        .lock()
+        .destroy_vcpu(asked.vcore, asked.slot as usize);
+    gone.map_err(|refusal| refused(refusal, 1))?;
+    DONE
 }
 
 /// VCPU_SET_STATE: vcore, slot mask, state → joined and queued masks, "the set is complete".
-pub fn vcpu_set_state(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else {
-        return wrong(args, 1);
-    };
-    let mask = args[1];
+pub fn vcpu_set_state(args: &Args) -> Answer {
+    let asked = VcpuSetState::from_registers(args)?;
+    let vcore = vcore(asked.vcore)?;
+    let mask = asked.slots;
     if mask == 0 || mask & !u64::from(vcore.roster.snapshot().present()) != 0 {
-        return wrong(args, 2);
+        return Err(Refused::Argument(2));
     }
-    let state = match VcpuState::try_from(args[2]) {
-        Ok(VcpuState::Runnable) => State::Runnable,
-        Ok(VcpuState::Blocked) => State::Blocked,
-        Ok(VcpuState::Busy) => State::Busy,
-        Err(_) => return wrong(args, 3),
+    let state = match asked.state {
+        VcpuState::Runnable => State::Runnable,
+        VcpuState::Blocked => State::Blocked,
+        VcpuState::Busy => State::Busy,
     };
-    let Some(change) = vcore.roster.set_state(mask as Mask, state) else {
-        return Status::Busy;
-    };
+    let change = vcore.roster.set_state(mask as Mask, state);
+    let change = change.ok_or(Status::Busy)?;
     let joined = if change.running {
         join(vcore, &change)
     } else {
         0
     };
-    let queued = change.queued & !joined;
-    let complete = if change.complete { SET_COMPLETE } else { 0 };
-    args[1] = u64::from(joined) << JOINED_SHIFT | u64::from(queued) << QUEUED_SHIFT | complete;
-    Status::Success
+    let set = StateSet {
+        joined: joined.into(),
+        queued: (change.queued & !joined).into(),
+        complete: change.complete,
+    };
+    Ok(set.to_registers())
 }
 
 /// Starts vcpus on free threads of the core that runs their vcore (B26); answers which. One that
@@ -218,8 +215,7 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
 /// into its mailbox while it waits.
 fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
     let core = running_on(vcore);
-    let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
-    core.seating.join(ptid, letter);
+    core.seating.join(ptid, letter(vcore, slot));
     trace::note(Event::Join, || {
         (Whom::vcpu(vcore.handle(), slot), ptid as u32)
     });
@@ -230,30 +226,26 @@ fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
 
 /// VCORE_KICK: vcore, slot mask (0 for all), cause → slots that left the queue at once, or, with
 /// [`KICK_GUEST`], slots that are in no run.
-pub fn vcore_kick(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else {
-        return wrong(args, 1);
-    };
-    let (mask, cause) = (args[1], args[2]);
+pub fn vcore_kick(args: &Args) -> Answer {
+    let asked = VcoreKick::from_registers(args);
+    let vcore = vcore(asked.vcore)?;
     let present = vcore.roster.snapshot().present();
-    if mask & !u64::from(present) != 0 {
-        return wrong(args, 2);
-    }
-    let mask = if mask == 0 { present } else { mask as Mask };
+    let mask = match asked.slots {
+        0 => present,
+        slots if slots & !u64::from(present) == 0 => slots as Mask,
+        _ => return Err(Refused::Argument(2)),
+    };
+    let cause = asked.cause;
     trace::note(Event::Kick, || {
         let cause = (cause as u32) << 8;
         (Whom::vcore(vcore.handle()), cause | u32::from(mask))
     });
     let told = match cause & KICK_GUEST {
-        0 => kick_for_host(vcore, mask, cause),
-        _ => Some(poke(vcore, mask)),
-    };
-    let Some(told) = told else {
-        return wrong(args, 2);
+        0 => kick_for_host(vcore, mask, cause).ok_or(Refused::Argument(2))?,
+        _ => poke(vcore, mask),
     };
     vcore.counters.kicks.fetch_add(1, Relaxed);
-    args[1] = u64::from(told);
-    Status::Success
+    Ok(one(told.into()))
 }
 
 /// Answers who left the queue at once; none if a vcpu has gone.
@@ -283,7 +275,7 @@ fn poke(vcore: &'static Vcore, mask: Mask) -> Mask {
 
 /// False: the vcpu is in no run.
 fn poke_one(vcore: &'static Vcore, slot: usize) -> bool {
-    let letter = core::ptr::from_ref(vcore) as u64 | slot as u64;
+    let letter = letter(vcore, slot);
     loop {
         let before = vcore.entry.snapshot();
         let core = cores::at(vcore.core.load(Relaxed)).filter(|_| before.outstanding() != 0);
@@ -320,24 +312,18 @@ fn running_on(vcore: &Vcore) -> &'static Core {
 }
 
 /// SMT_STATS: vcore, address of a `VcoreStats`, action.
-pub fn smt_stats(args: &mut Args) -> Status {
-    let Some(vcore) = objects::vcore(args[0]) else {
-        return wrong(args, 1);
-    };
+pub fn smt_stats(args: &Args) -> Answer {
+    let asked = SmtStats::from_registers(args)?;
+    let vcore = vcore(asked.vcore)?;
     let len_bytes = size_of::<VcoreStats>() as u64;
-    let Some(real) = check::host_ram(args[1], len_bytes, 8) else {
-        return wrong(args, 2);
-    };
-    let Ok(action) = StatsAction::try_from(args[2]) else {
-        return wrong(args, 3);
-    };
+    let real = check::host_ram(asked.address, len_bytes, 8).ok_or(Refused::Argument(2))?;
     let out = real::ptr(real).cast::<U64>();
-    let stats = vcore.stats(action == StatsAction::Reset);
+    let stats = vcore.stats(asked.action == StatsAction::Reset);
     for (place, value) in stats.into_iter().enumerate() {
         // SAFETY: `place` is below the number of the structure's fields, all in the host's RAM.
         unsafe { out.add(place).write_volatile(U64::new(value)) };
     }
-    Status::Success
+    DONE
 }
 
 #[cfg(test)]

@@ -133,9 +133,8 @@ impl Test {
     ) {
         let joined = bits(joiners.values());
         let queued = change.queued & !joined;
-        let complete = if change.complete { SET_COMPLETE } else { 0 };
-        let wanted = u64::from(joined) << JOINED_SHIFT | u64::from(queued) << QUEUED_SHIFT;
-        assert_eq!(told, wanted | complete);
+        let complete = u64::from(change.complete) << 16;
+        assert_eq!(told, complete | u64::from(queued) << 8 | u64::from(joined));
         let vcore = objects::vcore(handle).unwrap();
         let core = self.machine.core;
         for (ptid, slot) in joiners {

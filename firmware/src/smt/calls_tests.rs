@@ -4,6 +4,7 @@
 //! of them and leave everything as it was; without a reason the call has to succeed.
 extern crate std;
 use super::*;
+use crate::args;
 use crate::random::{self, Random};
 use crate::smt::machine_tests::{self, FakeMachine, PAGE_BYTES, THREADS};
 use crate::smt::objects::tests::{assert_consistent, counts, fingerprint};
@@ -65,7 +66,7 @@ impl Test {
         let machine = machine_tests::machine();
         machine.fill_pool();
         machine.take_ipis();
-        assert_eq!(partition_destroy(&mut [u64::MAX; 8]), Status::Success);
+        assert_eq!(partition_destroy(&[u64::MAX; 8]), DONE);
         assert_eq!(counts(), [0; 3]);
         Self {
             machine,
@@ -76,10 +77,10 @@ impl Test {
     }
 
     /// Calls, and compares the status with the reasons; true if it succeeded.
-    fn call(&mut self, call: fn(&mut Args) -> Status, args: &mut Args, reasons: &[Reason]) -> bool {
+    fn call(&mut self, call: fn(&Args) -> Answer, args: &mut Args, reasons: &[Reason]) -> bool {
         let asked = *args;
         let before = (fingerprint(), self.machine.pool());
-        let status = call(args);
+        let status = args::put(call(args), args);
         assert_consistent();
         let number = if status == Status::Parameter {
             args[1]

@@ -3,41 +3,54 @@ use super::cores::{self, Core};
 use super::hosts::wait_until;
 use super::kicked;
 use super::objects::Vcore;
-use crate::args::{Args, wrong};
+use crate::args::{Answer, Args, Refused};
 use crate::vcore::{Slots, full_barrier};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::Status;
+use hcalls::registers::{CoreClaim, CoreClaimed, FencedRun};
 use hcalls::run::{ClaimAction, CoreState};
 use platform::cpu::{thread, world};
 
 /// How long CORE_CLAIM waits for threads to answer: 4 s. An emulator with more threads than
 /// processors can take a good part of it.
 const PATIENCE_TB: u64 = 4 * hcalls::trace::TB_HZ;
+
+/// What an action has come to, beside the core's state.
+#[derive(Default)]
+struct Outcome {
+    lost: u64,
+    ended: Option<FencedRun>,
+}
+
 /// CORE_CLAIM: core's PIR, action → state, lost threads, and the vcore of the run that ends with a fence,
 /// with its exited, did-not-run and ceded masks. Status may be asked from anywhere; claiming and
 /// releasing is for the core's own thread 0.
-pub fn claim(args: &mut Args) -> Status {
-    let Some(core) = u32::try_from(args[0]).ok().and_then(cores::by_pir) else {
-        return wrong(args, 1);
-    };
-    let Ok(action) = ClaimAction::try_from(args[1]) else {
-        return wrong(args, 2);
-    };
+pub fn claim(args: &Args) -> Answer {
+    let core = u32::try_from(args[0]).ok().and_then(cores::by_pir);
+    let core = core.ok_or(Refused::Argument(1))?;
+    let CoreClaim { action, .. } = CoreClaim::from_registers(args)?;
     let thread = thread::current();
     let own = core::ptr::eq(cores::of(thread), core) && thread.ptid() == 0;
-    args[3] = 0;
-    let status = match (action, core.state()) {
+    let mut outcome = Outcome::default();
+    let result = match (action, core.state()) {
         (ClaimAction::Status, _)
         | (ClaimAction::Claim, CoreState::Held)
-        | (ClaimAction::Release, CoreState::Released) => Status::Success,
-        _ if !own => Status::WrongState,
+        | (ClaimAction::Release, CoreState::Released) => Ok(()),
+        _ if !own => Err(Status::WrongState),
         (ClaimAction::Release, CoreState::Held) => release(core),
-        (ClaimAction::Release, CoreState::Fenced) => Status::WrongState,
+        (ClaimAction::Release, CoreState::Fenced) => Err(Status::WrongState),
         (ClaimAction::Claim, CoreState::Released) => take_back(core),
-        (ClaimAction::Claim, CoreState::Fenced) => end_fence(core, args),
+        (ClaimAction::Claim, CoreState::Fenced) => end_fence(core, &mut outcome),
     };
-    args[1] = core.state() as u64;
-    status
+    let claimed = CoreClaimed {
+        state: core.state(),
+        lost: outcome.lost,
+        ended: outcome.ended,
+    };
+    match result {
+        Ok(()) => Ok(claimed.to_registers()),
+        Err(status) => Err(Refused::With(status, claimed.to_registers())),
+    }
 }
 
 fn secondaries(core: &Core) -> u8 {
@@ -46,7 +59,7 @@ fn secondaries(core: &Core) -> u8 {
 
 /// The secondaries leave their nap, under the firmware's vectors, and wait for the host awake. They
 /// are the host's when all do: a thread that began to run it before would take its vectors along.
-fn release(core: &Core) -> Status {
+fn release(core: &Core) -> Result<(), Status> {
     let all = secondaries(core);
     core.parks.store(1, Release);
     // SAFETY: thread 0 of this core, whose siblings are the firmware's; all are awake afterwards,
@@ -64,41 +77,41 @@ fn release(core: &Core) -> Status {
         })
     };
     if !answered {
-        return Status::Hardware;
+        return Err(Status::Hardware);
     }
     core.set_state(CoreState::Released);
-    Status::Success
+    Ok(())
 }
 
 /// The secondaries go back to their nap; all must have been returned.
-fn take_back(core: &Core) -> Status {
+fn take_back(core: &Core) -> Result<(), Status> {
     let all = secondaries(core);
     core.claiming.store(1, Relaxed);
     full_barrier();
     let with_host = core.with_host.load(Acquire) & all != 0;
-    let status = if with_host || core.parked.load(Acquire) != all {
-        Status::Busy
+    let result = if with_host || core.parked.load(Acquire) != all {
+        Err(Status::Busy)
     } else {
         core.forget_partitions();
         core.set_state(CoreState::Held);
         core.parks.store(0, Release);
         match wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0) {
-            true => Status::Success,
+            true => Ok(()),
             false => {
                 core.set_state(CoreState::Fenced);
-                Status::Partial
+                Err(Status::Partial)
             }
         }
     };
     core.claiming.store(0, Release);
-    status
+    result
 }
 
 /// Asks the threads that never came back once more (B31).
-fn end_fence(core: &Core, args: &mut Args) -> Status {
+fn end_fence(core: &Core, outcome: &mut Outcome) -> Result<(), Status> {
     let owing = core.owing.load(Acquire);
     if owing == 0 {
-        return Status::Hardware;
+        return Err(Status::Hardware);
     }
     // SAFETY: the address was put there from a vcore of the static table.
     let vcore = unsafe { &*(owing as *const Vcore) };
@@ -115,18 +128,20 @@ fn end_fence(core: &Core, args: &mut Args) -> Status {
         })
     };
     if !back {
-        args[2] = u64::from(vcore.entry.snapshot().outstanding());
-        return Status::Partial;
+        outcome.lost = u64::from(vcore.entry.snapshot().outstanding());
+        return Err(Status::Partial);
     }
     let told = core.fates.told();
     vcore.core.store(0, Relaxed);
     let kicked = kicked::end(vcore, core, told.exited(), told.ceded());
-    args[3] = vcore.handle();
-    args[4] = u64::from(told.exited() | kicked);
-    args[5] = u64::from(told.did_not_run() & !kicked);
-    args[6] = u64::from(told.ceded() & !kicked);
+    outcome.ended = Some(FencedRun {
+        vcore: vcore.handle(),
+        exited: u64::from(told.exited() | kicked),
+        did_not_run: u64::from(told.did_not_run() & !kicked),
+        ceded: u64::from(told.ceded() & !kicked),
+    });
     core.owing.store(0, Relaxed);
     core.set_state(CoreState::Held);
     log::info!("core {:#x} is whole again", core.pir.load(Relaxed));
-    Status::Success
+    Ok(())
 }

@@ -6,7 +6,7 @@ use super::objects::{self, Vcore};
 use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUN_TRACED, RUNG, Running};
 use super::seat::{Seat, letter};
 use super::{shared, struck};
-use crate::args::wrong;
+use crate::args::{self, Refused};
 use crate::trace::{self, Whom};
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
@@ -14,6 +14,7 @@ use asm::{op, opal};
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
+use hcalls::registers::VcoreRun;
 use hcalls::run::{
     CoreState, NO_DECREMENTER, RUN_FLAGS, RUN_FP_CLEAN, RUN_SPRS_LOST, RUN_UNTOUCHED, RUNG_SHIFT,
 };
@@ -37,29 +38,30 @@ pub extern "C-unwind" fn run(args: &mut [u64; 8]) -> i64 {
     if thread.ptid() != 0 || core.state() != CoreState::Held || !thread::msr_is_firmwares() {
         return Status::WrongState as i64;
     }
-    let Some(vcore) = objects::vcore(args[0]) else {
-        return wrong(args, 1) as i64;
-    };
-    let [_, runnable, blocked, _, flags, ..] = *args;
-    if runnable > 0xff {
-        return wrong(args, 2) as i64;
-    }
-    if blocked > 0xff {
-        return wrong(args, 3) as i64;
-    }
-    if flags & !RUN_FLAGS != 0 {
-        return wrong(args, 5) as i64;
-    }
-    let eager = vcore.rules.eager.load(Relaxed) != 0;
-    match vcore.roster.begin(runnable as Mask, blocked as Mask, eager) {
-        Ok(queue) => Run {
+    match begin(&VcoreRun::from_registers(args)) {
+        Ok((vcore, queue)) => Run {
             thread,
             core,
             vcore,
         }
         .carry_out(queue, args),
-        Err(refusal) => refuse(vcore, refusal, args) as i64,
+        Err(refused) => args::put(Err(refused), args) as i64,
     }
+}
+
+/// The run begins, or it doesn't, and nothing is changed.
+#[inline(always)]
+fn begin(asked: &VcoreRun) -> Result<(&'static Vcore, Snapshot), Refused> {
+    let vcore = objects::vcore(asked.vcore).ok_or(Refused::Argument(1))?;
+    let mask = |slots, number| Mask::try_from(slots).map_err(|_| Refused::Argument(number));
+    let (runnable, blocked) = (mask(asked.runnable, 2)?, mask(asked.blocked, 3)?);
+    if asked.flags & !RUN_FLAGS != 0 {
+        return Err(Refused::Argument(5));
+    }
+    let eager = vcore.rules.eager.load(Relaxed) != 0;
+    let begun = vcore.roster.begin(runnable, blocked, eager);
+    let queue = begun.map_err(|refusal| refuse(vcore, refusal))?;
+    Ok((vcore, queue))
 }
 
 /// On thread 0, when its guest has reported, or when it had none: waits for the others, and gives
@@ -138,18 +140,17 @@ fn settle(core: &Core, running: &Running, status: Status) {
 }
 
 #[cold]
-fn refuse(vcore: &Vcore, refusal: Refusal, args: &mut [u64; 8]) -> Status {
+fn refuse(vcore: &Vcore, refusal: Refusal) -> Refused {
     vcore.counters.refused.fetch_add(1, Relaxed);
     match refusal {
-        Refusal::Busy => Status::Busy,
-        Refusal::NoSuchVcpu => wrong(args, 2),
-        Refusal::Dead => wrong(args, 1),
-        Refusal::Constrained => Status::Constrained,
+        Refusal::Busy => Refused::As(Status::Busy),
+        Refusal::NoSuchVcpu => Refused::Argument(2),
+        Refusal::Dead => Refused::Argument(1),
+        Refusal::Constrained => Refused::As(Status::Constrained),
         Refusal::Kicked(mask) => {
             tell_kicks(vcore, mask, 0);
             vcore.roster.told();
-            args[1] = u64::from(mask);
-            Status::Empty
+            Refused::With(Status::Empty, args::one(mask.into()))
         }
     }
 }

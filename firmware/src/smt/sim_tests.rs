@@ -60,7 +60,7 @@ impl Test {
         let machine = machine_tests::machine();
         machine.fill_pool();
         machine.take_ipis();
-        assert_eq!(partition_destroy(&mut [u64::MAX; 8]), Status::Success);
+        partition_destroy(&[u64::MAX; 8]).unwrap();
         for ptid in 0..THREADS {
             let core = core::ptr::from_ref(machine.core) as usize;
             let thread = Thread::new(PIR + ptid as u32, ptid, core, machine.core.icp(ptid));
@@ -74,18 +74,14 @@ impl Test {
         config.base.set(machine.base);
         config.rm_len_bytes.set(PARTITION_BYTES);
         machine.write(machine.page(40), config);
-        let mut args = [machine.page(40); 8];
-        assert_eq!(partition_create(&mut args), Status::Success);
-        let partition = args[1];
+        let [partition, ..] = partition_create(&[machine.page(40); 8]).unwrap();
         let mut vcore = 0;
         for slot in 0..vcpus as u64 {
-            let mut args = [partition, slot, machine.page(slot), 0, 0, 0, 0, 0];
-            assert_eq!(vcpu_create(&mut args), Status::Success);
-            vcore = args[1];
+            let args = [partition, slot, machine.page(slot), 0, 0, 0, 0, 0];
+            [vcore, ..] = vcpu_create(&args).unwrap();
         }
         let mask = (1 << vcpus) - 1;
-        let mut args = [vcore, mask, VcpuState::Runnable as u64, 0, 0, 0, 0, 0];
-        assert_eq!(vcpu_set_state(&mut args), Status::Success);
+        vcpu_set_state(&[vcore, mask, VcpuState::Runnable as u64, 0, 0, 0, 0, 0]).unwrap();
         Self {
             machine,
             core: Arc::default(),
@@ -141,10 +137,7 @@ impl Test {
     /// The host's own again, vcpus and pages.
     fn end(self, vcpus: usize) {
         for slot in 0..vcpus as u64 {
-            assert_eq!(
-                vcpu_destroy(&mut [self.vcore, slot, 0, 0, 0, 0, 0, 0]),
-                Status::Success
-            );
+            vcpu_destroy(&[self.vcore, slot, 0, 0, 0, 0, 0, 0]).unwrap();
         }
     }
 }

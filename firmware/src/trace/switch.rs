@@ -1,9 +1,10 @@
 //! The trace's memory, and SMT_TRACE, which switches it on and off.
 use super::Ring;
-use crate::args::{Args, wrong};
+use crate::args::{Answer, Args};
 use alloc::alloc::{Layout, alloc};
 use asm::op;
 use hcalls::Status;
+use hcalls::registers::{SmtTrace, TraceBlock};
 use hcalls::trace::{Header, MAGIC, Record, RingHeader, TB_HZ, TraceAction, VERSION};
 use platform::cpu::lock::Lock;
 use platform::cpu::thread::{self, Entries};
@@ -85,23 +86,21 @@ pub fn exists() -> bool {
 }
 
 /// SMT_TRACE: action → on or off, the block's real address, its length.
-pub fn smt_trace(args: &mut Args) -> Status {
-    let Ok(action) = TraceAction::try_from(args[0]) else {
-        return wrong(args, 1);
-    };
+pub fn smt_trace(args: &Args) -> Answer {
+    let SmtTrace { action } = SmtTrace::from_registers(args)?;
     let block = BLOCK.lock();
-    let Some(block) = &*block else {
-        return Status::Unsupported;
-    };
+    let block = block.as_ref().ok_or(Status::Unsupported)?;
     match action {
         TraceAction::Status => {}
         TraceAction::Start => block.start(),
         TraceAction::Stop => block.stop(),
     }
-    args[1] = u64::from(block.is_on());
-    args[2] = block.region.start();
-    args[3] = block.region.len_bytes();
-    Status::Success
+    let told = TraceBlock {
+        on: block.is_on(),
+        address: block.region.start(),
+        len_bytes: block.region.len_bytes(),
+    };
+    Ok(told.to_registers())
 }
 
 /// Switches the trace on, if there is memory for it.

@@ -2,12 +2,13 @@
 //! tests want to see it done.
 use core::fmt;
 
-use hcalls::exit::ExitReason;
 use hcalls::page::VcpuPage;
 use hcalls::partition::PartitionConfig;
 use hcalls::query::Query;
-use hcalls::run::{ClaimAction, CoreState, FIRST_SLOT_SHIFT, JOINED_SHIFT, NO_DECREMENTER};
-use hcalls::run::{QUEUED_SHIFT, RUNG_SHIFT, SET_COMPLETE, VcpuState};
+use hcalls::registers::{CoreClaim, CoreClaimed, SmtStats, SmtTrace};
+pub use hcalls::registers::{FencedRun, StateSet, TraceBlock, VcoreRan as Run};
+use hcalls::registers::{VcoreKick, VcoreRun, VcpuCreate, VcpuPlace, VcpuSetState};
+use hcalls::run::{ClaimAction, CoreState, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::trace::TraceAction;
 use hcalls::{Status, Token};
@@ -87,29 +88,18 @@ pub fn speaks_our_version() -> Result<bool> {
 
 /// CORE_CLAIM: the state of the core with thread `pir`, after `action`.
 pub fn core_claim(pir: u64, action: ClaimAction) -> Result<CoreState> {
-    let results = call(Token::CoreClaim, &[pir, action.into()])?;
-    Ok(CoreState::try_from(results[0]).expect("a core's state"))
+    claimed(pir, action).map(|claimed| claimed.state)
 }
 
-/// The run that has ended with a core's fence. Masks are those of [`Run`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fenced {
-    pub vcore: Vcore,
-    pub exited: u64,
-    pub did_not_run: u64,
-    pub ceded: u64,
+fn claimed(pir: u64, action: ClaimAction) -> Result<CoreClaimed> {
+    let results = call(Token::CoreClaim, &CoreClaim { pir, action }.to_registers())?;
+    Ok(CoreClaimed::from_registers(&results).expect("a core's state"))
 }
 
-/// CORE_CLAIM of the fenced core with thread `pir`; none: it wasn't fenced.
-pub fn end_fence(pir: u64) -> Result<Option<Fenced>> {
-    let results = call(Token::CoreClaim, &[pir, ClaimAction::Claim.into()])?;
-    let [_, _, vcore, exited, did_not_run, ceded, ..] = results;
-    Ok((vcore != 0).then_some(Fenced {
-        vcore: Vcore(vcore),
-        exited,
-        did_not_run,
-        ceded,
-    }))
+/// CORE_CLAIM of the fenced core with thread `pir`: the run that has ended with the fence; none: it
+/// wasn't fenced.
+pub fn end_fence(pir: u64) -> Result<Option<FencedRun>> {
+    claimed(pir, ClaimAction::Claim).map(|claimed| claimed.ended)
 }
 
 /// PARTITION_CREATE.
@@ -137,32 +127,24 @@ pub unsafe fn vcpu_create(
     id: u64,
     page: *mut VcpuPage,
 ) -> Result<(Vcore, u64)> {
-    let page = page.expose_provenance() as u64;
-    call(Token::VcpuCreate, &[partition.0, id, page]).map(|results| (Vcore(results[0]), results[1]))
+    let asked = VcpuCreate {
+        partition: partition.0,
+        id,
+        page: page.expose_provenance() as u64,
+    };
+    let results = call(Token::VcpuCreate, &asked.to_registers())?;
+    let VcpuPlace { vcore, slot } = VcpuPlace::from_results(&results);
+    Ok((Vcore(vcore), slot))
 }
 
 /// VCPU_DESTROY.
 pub fn vcpu_destroy(vcore: Vcore, slot: u64) -> Result<()> {
-    call(Token::VcpuDestroy, &[vcore.0, slot]).map(drop)
-}
-
-/// How a run ended. Masks have bit n for slot n.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Came out with something for the host to do; the reason is in their pages. Who is in none of
-    /// the masks ran, and stays in the queue.
-    pub exited: u64,
-    /// Never entered; they stay queued.
-    pub did_not_run: u64,
-    /// Wait in H_CEDE.
-    pub ceded: u64,
-    /// Their doorbells were rung, and they haven't heard it yet.
-    pub rung: u64,
-    pub first_slot: u64,
-    pub first_reason: ExitReason,
-    /// When the first guest decrementer of those that ran expires.
-    pub decrementer_tb: Option<u64>,
-    pub generation: u64,
+    let vcore = vcore.0;
+    call(
+        Token::VcpuDestroy,
+        &VcpuPlace { vcore, slot }.to_registers(),
+    )
+    .map(drop)
 }
 
 /// VCORE_RUN on this core until `deadline_tb` at the latest.
@@ -177,82 +159,59 @@ pub unsafe fn vcore_run(
     deadline_tb: u64,
     flags: u64,
 ) -> Result<Run> {
-    let [
-        exited,
-        did_not_run,
-        ceded,
-        first,
-        decrementer_tb,
-        generation,
-    ] = call(
-        Token::VcoreRun,
-        &[vcore.0, runnable, blocked, deadline_tb, flags],
-    )?;
-    let reason = (first as u32).try_into();
-    Ok(Run {
-        exited,
-        did_not_run,
-        ceded: ceded & 0xff,
-        rung: ceded >> RUNG_SHIFT,
-        first_slot: first >> FIRST_SLOT_SHIFT,
-        first_reason: reason.expect("an exit reason"),
-        decrementer_tb: (decrementer_tb != NO_DECREMENTER).then_some(decrementer_tb),
-        generation,
-    })
-}
-
-/// What VCPU_SET_STATE did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Set {
-    /// Slots that run at once, since their vcore does.
-    pub joined: u64,
-    /// Slots that wait for the next run.
-    pub queued: u64,
-    /// The vcore can run now.
-    pub complete: bool,
+    let asked = VcoreRun {
+        vcore: vcore.0,
+        runnable,
+        blocked,
+        deadline_tb,
+        flags,
+    };
+    let results = call(Token::VcoreRun, &asked.to_registers())?;
+    Ok(Run::from_registers(&results).expect("an exit reason"))
 }
 
 /// VCPU_SET_STATE.
-pub fn vcpu_set_state(vcore: Vcore, slots: u64, state: VcpuState) -> Result<Set> {
-    let packed = call(Token::VcpuSetState, &[vcore.0, slots, state.into()])?[0];
-    Ok(Set {
-        joined: packed >> JOINED_SHIFT & 0xff,
-        queued: packed >> QUEUED_SHIFT & 0xff,
-        complete: packed & SET_COMPLETE != 0,
-    })
+pub fn vcpu_set_state(vcore: Vcore, slots: u64, state: VcpuState) -> Result<StateSet> {
+    let vcore = vcore.0;
+    let asked = VcpuSetState {
+        vcore,
+        slots,
+        state,
+    };
+    let results = call(Token::VcpuSetState, &asked.to_registers())?;
+    Ok(StateSet::from_registers(&results))
 }
 
 /// VCORE_KICK: brings `slots` (0: all) out with reason Kick; `cause` is for the trace. The answer
 /// is a mask of those that left the queue at once, since their vcore wasn't running.
 pub fn vcore_kick(vcore: Vcore, slots: u64, cause: u64) -> Result<u64> {
-    call(Token::VcoreKick, &[vcore.0, slots, cause]).map(|results| results[0])
+    let vcore = vcore.0;
+    let asked = VcoreKick {
+        vcore,
+        slots,
+        cause,
+    };
+    call(Token::VcoreKick, &asked.to_registers()).map(|results| results[0])
 }
 
 /// SMT_STATS.
 pub fn smt_stats(vcore: Vcore, action: StatsAction) -> Result<VcoreStats> {
     let mut stats: VcoreStats = zerocopy::FromZeros::new_zeroed();
     let address = core::ptr::from_mut(&mut stats).expose_provenance() as u64;
-    call(Token::SmtStats, &[vcore.0, address, action.into()])?;
+    let vcore = vcore.0;
+    let asked = SmtStats {
+        vcore,
+        address,
+        action,
+    };
+    call(Token::SmtStats, &asked.to_registers())?;
     Ok(stats)
-}
-
-/// What SMT_TRACE tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceBlock {
-    pub on: bool,
-    /// Real address and length of the block that [`hcalls::trace::Trace`] reads.
-    pub address: u64,
-    pub len_bytes: u64,
 }
 
 /// SMT_TRACE.
 pub fn smt_trace(action: TraceAction) -> Result<TraceBlock> {
-    let [on, address, len_bytes, ..] = call(Token::SmtTrace, &[action.into()])?;
-    Ok(TraceBlock {
-        on: on != 0,
-        address,
-        len_bytes,
-    })
+    let results = call(Token::SmtTrace, &SmtTrace { action }.to_registers())?;
+    Ok(TraceBlock::from_registers(&results))
 }
 
 /// Any call with any arguments, for tests of what is refused.

@@ -94,7 +94,7 @@ pub fn fence_exit(lab: &mut Lab) -> Outcome {
     let [_, hdec] = decrementers::read();
     ensure!(hdec > 0, "the host's HDEC is {hdec:#x} now");
     let told = (ended.vcore, ended.exited, ended.ceded);
-    same("vcore, exited, ceded", told, (guest.vcore, 1, 0))?;
+    same("vcore, exited, ceded", told, (guest.vcore.0, 1, 0))?;
     let none = accepted("CORE_CLAIM", calls::end_fence(cpu::pir().into()))?;
     same("a second fence", none, None)?;
     let waits = guest.run(0xe, 0, cpu::time_base() + MS_TB, RUN_FP_CLEAN);
