@@ -1,7 +1,8 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::entries::{FIRST, ORDINARY, TRACED};
 use crate::host_tree::{self, Chosen, HostTreeParams, PciHost, SmtParams};
-use crate::smt::{calls, check, cores, exported, hosts, inject, seat};
+use crate::smt::run::{enter, interrupts as guest_interrupts};
+use crate::smt::{calls, check, cores, host_threads, vcore_table};
 use crate::{
     end, flash_boot, heap, layout, machine, nvram, opal, pci, settings, symbol_map, trace,
 };
@@ -9,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use asm::{BASE, op};
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Release};
 use hcalls::run::CoreState;
 use log::{LevelFilter, error, info, warn};
 use platform::chip::interrupts::{self, Device, Sources};
@@ -43,7 +44,7 @@ pub fn main(tree_real: u64) -> ! {
     match prepare(tree_real) {
         Ok(start) => {
             info!("catnap: to the host at {:#x}", start.pc);
-            hosts::begin_host(start)
+            host_threads::begin_host(start)
         }
         Err(why) => {
             error!("catnap: can't boot: {why}");
@@ -74,7 +75,7 @@ fn prepare(tree_real: u64) -> Result<HostStart, String> {
     let memory = map_memory(machine, tree_real, fdt.len() as u64)?;
     let threads = call_threads(machine)?;
     info!("catnap: {} cores, {threads} threads", machine.cores.len());
-    inject::set_mediated(!machine.is_qemu);
+    guest_interrupts::set_mediated(!machine.is_qemu);
     space::set_copies(machine.is_qemu);
     mitigate(machine);
     hand_over(machine, fdt, memory)
@@ -150,9 +151,11 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
     thread::adopt(boot_thread);
     thread::settle();
     thread::settle_core();
-    thread::wakes_in(seat::woken);
+    thread::wakes_in(enter::woken);
     let core = cores::of(boot_thread);
-    core.awake.fetch_or(1 << boot_thread.ptid(), Release);
+    core.holders
+        .awake
+        .fetch_or(1 << boot_thread.ptid(), Release);
     call_others(boot_thread);
     Ok(machine.thread_count())
 }
@@ -160,7 +163,7 @@ fn call_threads(machine: &Machine) -> Result<usize, String> {
 fn call_others(boot_thread: &Thread) {
     let mine = |core: &cores::Core| core::ptr::eq(core, cores::of(boot_thread));
     for core in cores::all() {
-        for ptid in 0..core.threads.load(Relaxed) as usize {
+        for ptid in 0..core.threads() as usize {
             if !mine(core) || ptid != boot_thread.ptid() {
                 core.icp(ptid).open();
                 core.icp(ptid).send_ipi();
@@ -169,13 +172,13 @@ fn call_others(boot_thread: &Thread) {
     }
     let limit_tb = op::time_tb() + PATIENCE_TB;
     for core in cores::all() {
-        while core.awake.load(Acquire) != core.thread_mask() && op::time_tb() < limit_tb {
+        while core.holders.awake.load(Acquire) != core.thread_mask() && op::time_tb() < limit_tb {
             op::relax();
         }
         op::unrelax();
-        let missing = core.thread_mask() & !core.awake.load(Acquire);
+        let missing = core.thread_mask() & !core.holders.awake.load(Acquire);
         if missing != 0 {
-            let pir = core.pir.load(Relaxed);
+            let pir = core.pir();
             core.call_off(missing);
             error!("catnap: core {pir:#x}: threads {missing:#04x} don't answer");
             core.set_state(CoreState::Fenced);
@@ -203,7 +206,7 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
     enable_interrupts(machine);
     if hosts_threads(machine) == ThreadsOf::Host {
         info!("catnap: the host has all threads");
-        hosts::release_all(thread::current());
+        host_threads::release_all(thread::current());
     }
     let tree = host_tree(machine, fdt, threads_per_core, &chosen)?;
     check::set_machine(memory, threads_per_core, machine.is_qemu);
@@ -299,7 +302,7 @@ fn enable_interrupts(machine: &Machine) {
         add(phb.bridge.first_isn(), count, Device::Phb3(phb));
     }
     if let Some(bridge) = psi {
-        bridge.init(hosts::hosts_first_pir());
+        bridge.init(host_threads::hosts_first_pir());
         add(psi::FIRST_ISN, psi::SOURCES, Device::Psi(bridge));
     }
     interrupts::publish(sources);
@@ -329,7 +332,7 @@ fn host_tree(
         ("symbol_map", symbols),
         ("opal_calls", calls),
         ("trace", trace),
-        ("smt_stats", exported::init()),
+        ("smt_stats", vcore_table::init()),
     ];
     let exports: Vec<_> = exports
         .into_iter()
@@ -342,7 +345,7 @@ fn host_tree(
     let bridges: Vec<PciHost> = pci::all().iter().map(host).collect();
     let widths = &[1, 2, 4, 8][..threads.trailing_zeros() as usize + 1];
     let params = HostTreeParams {
-        boot_pir: hosts::hosts_first_pir(),
+        boot_pir: host_threads::hosts_first_pir(),
         all_threads: hosts_threads(machine) == ThreadsOf::Host,
         opal_base: BASE,
         opal_entry: asm::opal::entry_real(),

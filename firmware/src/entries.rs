@@ -1,8 +1,8 @@
 //! Where threads come in from assembly. While the trace is on each entry records, and goes on to the
 //! ordinary one.
 use crate::args::Args;
-use crate::smt::seat::Seat;
-use crate::smt::{hypercall, leave, run, seat, struck};
+use crate::smt::run::seat::Seat;
+use crate::smt::run::{self, enter, hypercalls, leave, system_reset};
 use crate::trace::{Whom, cause, note};
 use crate::{epitaph, opal};
 use hcalls::trace::Event;
@@ -28,10 +28,10 @@ const _: () = {
 
 /// While the machine boots: a thread that is called the first time says that it is there.
 pub static FIRST: Entries = Entries {
-    woken: seat::first_woken,
+    woken: enter::first_woken,
     fault: epitaph::fault,
-    struck: struck::struck,
-    hypercall: hypercall::serve,
+    struck: system_reset::struck,
+    hypercall: hypercalls::serve,
     left: leave::left,
     opal: opal::call,
     run: run::run,
@@ -39,7 +39,7 @@ pub static FIRST: Entries = Entries {
 
 /// While the trace is off.
 pub static ORDINARY: Entries = Entries {
-    woken: seat::woken,
+    woken: enter::woken,
     ..FIRST
 };
 
@@ -55,7 +55,7 @@ pub static TRACED: Entries = Entries {
 
 extern "C-unwind" fn woken(srr1: u64) -> ! {
     note(Event::Wake, || (Whom::NOBODY, cause(srr1)));
-    seat::woken(srr1)
+    enter::woken(srr1)
 }
 
 extern "C-unwind" fn left(vector: u64, page: *mut VcpuPage) -> ! {
@@ -75,7 +75,7 @@ extern "C-unwind" fn serve(page: *mut VcpuPage) -> u64 {
         papr::H_CONFER => note(Event::Confer, || (seat.whom(), 0)),
         _ => {}
     }
-    let goes_on = hypercall::serve(page);
+    let goes_on = hypercalls::serve(page);
     if goes_on != 0 {
         note(Event::Resume, || (seat.whom(), 0));
     }

@@ -4,7 +4,7 @@
 //! While the trace is off, a thread's area names no ring, and its entries from assembly are the
 //! ordinary ones: those that record stand beside them and take their place when the trace is switched on.
 //! A run's hot path has no check of its own: whether it is traced is told with what it looks at
-//! anyway ([`crate::smt::cores::Core::untouched`], [`crate::smt::cores::Core::at_leaving`]).
+//! anyway ([`crate::smt::cores::PresentRun::untouched`], [`crate::smt::cores::PresentRun::at_leaving`]).
 mod ring;
 
 pub mod switch;

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use firmware::args::{self, Answer, Args};
 use firmware::smt::calls;
-use firmware::smt::machine_tests::{self, FakeMachine};
+use firmware::smt::fake_machine::{self, FakeMachine};
 use platform::memory::MemoryMap;
 use platform::memory::region::Region;
 use skiboot_compat::entry::KERNEL_BASE;
@@ -38,7 +38,7 @@ pub fn payload(data: &[u8]) {
 /// what earlier calls have answered.
 pub fn calls(data: &[u8]) {
     static POOL: OnceLock<()> = OnceLock::new();
-    let machine = machine_tests::machine();
+    let machine = fake_machine::machine();
     POOL.get_or_init(|| machine.fill_pool());
     let mut input = Input(data);
     let mut answers = [0_u64; 4];

@@ -4,7 +4,7 @@ use super::host_memory::store;
 use crate::call_faults::leaves_no_lock;
 use crate::smt::check;
 use crate::smt::cores::{self, Core};
-use crate::smt::hosts::{START, park};
+use crate::smt::host_threads::{START, park};
 use crate::trace::{self, Whom};
 use crate::vcore::full_barrier;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -18,8 +18,8 @@ use skiboot_compat::status::Status;
 /// The core and thread with that server number.
 fn thread_of(server: u64) -> Result<(&'static Core, usize), Status> {
     let found = cores::all().iter().find_map(|core| {
-        let ptid = server.wrapping_sub(u64::from(core.pir.load(Relaxed)));
-        (ptid < u64::from(core.threads.load(Relaxed))).then_some((core, ptid as usize))
+        let ptid = server.wrapping_sub(u64::from(core.pir()));
+        (ptid < u64::from(core.threads())).then_some((core, ptid as usize))
     });
     found.ok_or(Status::Parameter)
 }
@@ -32,17 +32,17 @@ pub fn start(server: u64, address: u64) -> Answer {
         return Err(Status::WrongState);
     }
     let me = 1 << ptid;
-    if core.with_host.fetch_or(me, Acquire) & me != 0 {
+    if core.holders.with_host.fetch_or(me, Acquire) & me != 0 {
         return Err(Status::WrongState);
     }
     // `take_back` looks for the bit once it has said that it claims: one of the two sees the other.
     full_barrier();
-    let claimed = core.claiming.load(Relaxed) != 0 || core.state() != CoreState::Released;
+    let claimed = core.holders.claiming.load(Relaxed) || core.state() != CoreState::Released;
     if ptid != 0 && claimed {
-        core.with_host.fetch_and(!me, Release);
+        core.holders.with_host.fetch_and(!me, Release);
         return Err(Status::WrongState);
     }
-    core.host_starts[ptid].store(pc | START, Release);
+    core.holders.host_starts[ptid].store(pc | START, Release);
     // Thread 0 of a held core naps under the firmware's HRMOR; threads of others are parked, awake.
     if core.state() != CoreState::Released {
         core.send_ipi(ptid);
@@ -57,9 +57,11 @@ pub fn give_back() -> Answer {
     let whole_core = core.state() != CoreState::Released;
     thread::take_from_host(whole_core);
     if whole_core {
-        core.ends_for_host();
+        core.holders.ends_for_host();
     }
-    core.with_host.fetch_and(!(1 << thread.ptid()), Release);
+    core.holders
+        .with_host
+        .fetch_and(!(1 << thread.ptid()), Release);
     leaves_no_lock(Token::ReturnCpu);
     if !whole_core {
         park(core, thread);
@@ -71,7 +73,7 @@ pub fn give_back() -> Answer {
 /// OPAL_QUERY_CPU_STATUS: server number, address of a byte.
 pub fn query_status(server: u64, status_at: u64) -> Answer {
     let (core, ptid) = thread_of(server)?;
-    let started = core.with_host.load(Acquire) & 1 << ptid != 0;
+    let started = core.holders.with_host.load(Acquire) & 1 << ptid != 0;
     let startable = ptid == 0 || core.state() == CoreState::Released;
     let status = match (started, startable) {
         (true, _) => THREAD_STARTED,

@@ -5,7 +5,7 @@
 use super::answer::{Answer, DONE};
 use super::host_memory::store;
 use super::{event_bits, ipmi, message};
-use crate::smt::exported;
+use crate::smt::vcore_table;
 use platform::chip::interrupts::{self, Device, MASKED};
 use platform::chip::psi;
 use platform::lpc::console;
@@ -17,7 +17,7 @@ fn look() -> u64 {
     event_bits::update(EVENT_CONSOLE_INPUT, console::has_input());
     event_bits::update(EVENT_MESSAGE, message::is_pending());
     ipmi::look();
-    exported::look();
+    vcore_table::look();
     event_bits::all()
 }
 

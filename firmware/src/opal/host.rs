@@ -45,7 +45,7 @@ fn forget_host() {
 fn is_alone() -> bool {
     let with_host = cores::all()
         .iter()
-        .map(|core| core.with_host.load(Acquire).count_ones());
+        .map(|core| core.holders.with_host.load(Acquire).count_ones());
     with_host.sum::<u32>() <= 1
 }
 
@@ -67,7 +67,9 @@ pub fn end_guests() -> bool {
     }
     PARTITIONS.lock().destroy_all_but(|vcore| {
         let address = core::ptr::from_ref(vcore) as u64;
-        let mut owing = cores::all().iter().map(|core| core.owing.load(Relaxed));
+        let mut owing = cores::all()
+            .iter()
+            .map(|core| core.holders.owing.load(Relaxed));
         owing.any(|owed| owed == address)
     })
 }

@@ -8,7 +8,7 @@ use super::{
     sensor,
 };
 use crate::args::Args;
-use crate::smt::{calls, claim};
+use crate::smt::{calls, core_claim};
 use crate::trace::switch;
 use hcalls::{Status, Token};
 use skiboot_compat::calls::{CALLS, Token as Opal};
@@ -143,7 +143,7 @@ const ROWS: &[Served; 66] = &[
     opal!(SensorReadU64, sensor::read_u64, 3),
     opal!(HandleHmi2, hmi::handle2, 1),
     own!(SmtQuery, "SMT_QUERY", calls::smt_query),
-    own!(CoreClaim, "CORE_CLAIM", claim::claim),
+    own!(CoreClaim, "CORE_CLAIM", core_claim::claim),
     own!(PartitionCreate, "PARTITION_CREATE", calls::partition_create),
     own!(
         PartitionDestroy,

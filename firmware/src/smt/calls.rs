@@ -4,7 +4,7 @@ use super::check;
 use super::cores::{self, Core};
 use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
 use super::objects::{PARTITIONS, Refusal, Vcore};
-use super::seat::letter;
+use super::run::seat::letter;
 use crate::args::{Answer, Args, DONE, Refused, one};
 use crate::trace::{self, Whom};
 use crate::vcore::entry::Request;
@@ -207,7 +207,7 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
     }
     // The core is written before the word is opened. It is 0 again if the run is over.
     let threads = cores::at(vcore.core.load(Relaxed)).map_or(0, Core::thread_mask);
-    let aligned = vcore.rules.aligned.load(Relaxed) != 0;
+    let aligned = vcore.rules.aligned.load(Relaxed);
     vcore.entry.reserve(aligned.then_some(slot), threads)
 }
 
@@ -215,7 +215,7 @@ fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
 /// into its mailbox while it waits.
 fn start_joiner(vcore: &'static Vcore, slot: usize, ptid: usize) {
     let core = running_on(vcore);
-    core.seating.join(ptid, letter(vcore, slot));
+    core.run.seating.join(ptid, letter(vcore, slot));
     trace::note(Event::Join, || {
         (Whom::vcpu(vcore.handle(), slot), ptid as u32)
     });
@@ -279,7 +279,7 @@ fn poke_one(vcore: &'static Vcore, slot: usize) -> bool {
     loop {
         let before = vcore.entry.snapshot();
         let core = cores::at(vcore.core.load(Relaxed)).filter(|_| before.outstanding() != 0);
-        let ptid = core.and_then(|core| core.seating.find(letter));
+        let ptid = core.and_then(|core| core.run.seating.find(letter));
         match (vcore.entry.poke(before, ptid), core) {
             (None, _) => LowPriority::relax(),
             (Some(Request::Wake(ptid)), Some(core)) => {

@@ -1,6 +1,6 @@
 //! Partitions made of good configurations and of such with one wrong field; one or all destroyed.
 use super::*;
-use crate::smt::machine_tests::PARTITION_BYTES;
+use crate::smt::fake_machine::PARTITION_BYTES;
 use hcalls::partition::{LPCR_AIL_3, LPCR_ILE, MemoryMode, PartitionConfig};
 use zerocopy::FromZeros;
 

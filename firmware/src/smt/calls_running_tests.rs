@@ -139,8 +139,8 @@ impl Test {
         let core = self.machine.core;
         for (ptid, slot) in joiners {
             let letter = core::ptr::from_ref(vcore) as u64 | *slot as u64;
-            assert_eq!(core.seating.seat(*ptid), letter);
-            assert_eq!(core.seating.take_letter(*ptid), letter);
+            assert_eq!(core.run.seating.seat(*ptid), letter);
+            assert_eq!(core.run.seating.take_letter(*ptid), letter);
             self.running.as_mut().unwrap().seats.insert(*ptid, *slot);
         }
         if change.running {

@@ -6,7 +6,7 @@ extern crate std;
 use super::*;
 use crate::args;
 use crate::random::{self, Random};
-use crate::smt::machine_tests::{self, FakeMachine, PAGE_BYTES, THREADS};
+use crate::smt::fake_machine::{self, FakeMachine, PAGE_BYTES, THREADS};
 use crate::smt::objects::tests::{assert_consistent, counts, fingerprint};
 use crate::vcore::Roster;
 use hcalls::VcpuPage;
@@ -63,7 +63,7 @@ struct Test {
 
 impl Test {
     fn new(seed: u64) -> Self {
-        let machine = machine_tests::machine();
+        let machine = fake_machine::machine();
         machine.fill_pool();
         machine.take_ipis();
         assert_eq!(partition_destroy(&[u64::MAX; 8]), DONE);

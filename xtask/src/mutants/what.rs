@@ -35,21 +35,7 @@ pub const LEFT_OUT: [(&str, &str); 3] = [
 ];
 
 /// The protocol and the run path: files of this name, and folders of it with all that is in them.
-const RUN_PATH: [&str; 13] = [
-    "vcore",
-    "entry",
-    "roster",
-    "seating",
-    "start",
-    "run",
-    "wait",
-    "seat",
-    "leave",
-    "kicked",
-    "hypercall",
-    "inject",
-    "struck",
-];
+const RUN_PATH: [&str; 2] = ["vcore", "run"];
 
 /// How much of a file's mutants has to be caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,10 +147,10 @@ mod tests {
     #[test]
     fn classes_go_by_names_and_folders() {
         assert_eq!(Class::of("firmware/src/smt/run/wait.rs"), Class::RunPath);
-        assert_eq!(Class::of("firmware/src/smt/seat.rs"), Class::RunPath);
+        assert_eq!(Class::of("firmware/src/smt/run/seat.rs"), Class::RunPath);
         assert_eq!(Class::of("firmware/src/vcore/word.rs"), Class::RunPath);
         assert_eq!(Class::of("firmware/src/smt/calls.rs"), Class::Rest);
-        assert_eq!(Class::of("firmware/src/smt/running.rs"), Class::Rest);
+        assert_eq!(Class::of("firmware/src/smt/cores/record.rs"), Class::Rest);
         assert_eq!(Class::of("hcalls/src/run.rs"), Class::Rest);
     }
 }

@@ -1,8 +1,8 @@
 //! The table of vcores, and what the firmware keeps of each.
 use super::{INDEX_MASK, KIND_SHIFT, Settings, VCORE_KIND};
 use crate::vcore::{Entry, Roster, Slots};
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicU64};
 use hcalls::stats::VcoreStats;
 use hcalls::{MAX_THREADS, VcpuPage};
 use platform::cpu::space::AddressSpace;
@@ -20,16 +20,16 @@ pub struct Rules {
     pub rmor: AtomicU64,
     pub sdr1: AtomicU64,
     pub hfscr: AtomicU64,
-    /// Not 0: guests have a page table and so a use for the SLB.
-    pub segments: AtomicU64,
+    /// Guests have a page table and so a use for the SLB.
+    pub segments: AtomicBool,
     /// Vcpus per vcore.
     pub width: AtomicU64,
-    pub aligned: AtomicU64,
+    pub aligned: AtomicBool,
     /// What the guest's time base is ahead of the machine's.
     pub tb_offset: AtomicU64,
-    /// Not 0: the vcore has a time base or doorbells of its own ([`crate::smt::shared`]).
-    pub shares: AtomicU64,
-    pub eager: AtomicU64,
+    /// The vcore has a time base or doorbells of its own ([`crate::smt::run`]).
+    pub shares: AtomicBool,
+    pub eager: AtomicBool,
 }
 
 /// What SMT_STATS tells of a vcore.
@@ -119,12 +119,12 @@ impl Rules {
             rmor: AtomicU64::new(0),
             sdr1: AtomicU64::new(0),
             hfscr: AtomicU64::new(0),
-            segments: AtomicU64::new(0),
+            segments: AtomicBool::new(false),
             width: AtomicU64::new(0),
-            aligned: AtomicU64::new(0),
+            aligned: AtomicBool::new(false),
             tb_offset: AtomicU64::new(0),
-            shares: AtomicU64::new(0),
-            eager: AtomicU64::new(0),
+            shares: AtomicBool::new(false),
+            eager: AtomicBool::new(false),
         }
     }
 
@@ -144,13 +144,13 @@ impl Rules {
         self.rmor.store(from.rmor, Relaxed);
         self.sdr1.store(from.sdr1, Relaxed);
         self.hfscr.store(from.hfscr, Relaxed);
-        self.segments.store(u64::from(from.segments), Relaxed);
+        self.segments.store(from.segments, Relaxed);
         self.width.store(from.width as u64, Relaxed);
-        self.aligned.store(u64::from(from.aligned), Relaxed);
+        self.aligned.store(from.aligned, Relaxed);
         self.tb_offset.store(from.tb_offset, Relaxed);
         let shares = from.aligned || from.tb_offset != 0;
-        self.shares.store(u64::from(shares), Relaxed);
-        self.eager.store(u64::from(from.eager), Relaxed);
+        self.shares.store(shares, Relaxed);
+        self.eager.store(from.eager, Relaxed);
     }
 }
 

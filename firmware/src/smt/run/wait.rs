@@ -1,7 +1,7 @@
 //! The runner waits for the others, but not for ever (B31).
 use super::{Run, finish, give_back};
 use crate::smt::cores::Core;
-use crate::smt::running::{INTERRUPTED, RUNG};
+use crate::smt::cores::record::{INTERRUPTED, RUNG};
 use crate::trace::{self, Whom};
 use crate::vcore::entry::Snapshot;
 use crate::vcore::{Mask, start};
@@ -28,7 +28,7 @@ const GRACE_TB: u64 = 512_000;
 pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
     let run = Run::of(thread, core);
     let began_tb = op::time_tb();
-    let mut deadline_tb = core.deadline_tb.load(Relaxed);
+    let mut deadline_tb = core.run.deadline_tb.load(Relaxed);
     let overdue_tb = overdue_tb(deadline_tb, began_tb);
     let mut patience = Patience::from(began_tb);
     loop {
@@ -38,7 +38,7 @@ pub fn wait(thread: &'static Thread, core: &'static Core) -> ! {
             op::unrelax();
             finish(thread, core)
         }
-        if now.outstanding() & 1 != 0 && core.seating.has_letter(0) {
+        if now.outstanding() & 1 != 0 && core.run.seating.has_letter(0) {
             op::unrelax();
             run.sit();
         }
@@ -149,8 +149,8 @@ fn bring_out(run: &Run) {
 #[cold]
 fn interrupt(run: &Run) {
     // SAFETY: this is the core's thread 0, in a run.
-    unsafe { run.core.running.get().afterwards |= INTERRUPTED };
-    run.core.interrupted.store(1, Relaxed);
+    unsafe { run.core.run.record.get().afterwards |= INTERRUPTED };
+    run.core.run.interrupted.store(true, Relaxed);
     bring_out(run);
 }
 
@@ -162,9 +162,10 @@ fn fence(run: &Run) -> ! {
         finish(run.thread, run.core)
     }
     // SAFETY: this is the core's thread 0, in a run.
-    let running = unsafe { run.core.running.get() };
+    let running = unsafe { run.core.run.record.get() };
     run.back(running);
     run.core
+        .holders
         .owing
         .store(core::ptr::from_ref(run.vcore) as u64, Release);
     run.core.set_state(CoreState::Fenced);

@@ -15,7 +15,7 @@ const LINKED: u64 = 1 << 63;
 /// What a block of instructions belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Block {
-    /// `smt/run.rs`; `asm` for assembly.
+    /// `smt/run/mod.rs`; `asm` for assembly.
     pub file: String,
     /// The function, or the label in assembly.
     pub name: String,
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn sources_of_ours_are_told() {
         assert_eq!(
-            source("firmware/src/smt/run.rs").as_deref(),
-            Some("smt/run.rs")
+            source("firmware/src/smt/run/mod.rs").as_deref(),
+            Some("smt/run/mod.rs")
         );
         assert_eq!(
             source("/a/platform/src/cpu/world.rs").as_deref(),

@@ -52,13 +52,13 @@ impl Part {
             ("vcore/seating.rs", _) => Self::Seats,
             ("world.rs", _) => Self::World,
             ("vcore/entry.rs" | "vcore/start.rs", _) => Self::EntryWord,
-            ("xics.rs" | "mmio.rs", _) | ("smt/run.rs", "call") => Self::Ipis,
+            ("xics.rs" | "mmio.rs", _) | ("smt/run/mod.rs", "call") => Self::Ipis,
             ("guest.rs" | "guest/facility.rs" | "guest/slb.rs", _) => Self::Others,
-            ("smt/fates.rs", _) | ("smt/run.rs", "count" | "add") | ("smt/seat.rs", "tell") => {
-                Self::Outcome
-            }
-            ("smt/leave.rs", "note_exit" | "note_first" | "note_reason") => Self::Outcome,
-            ("smt/run.rs", "wait") => Self::Waiting,
+            ("smt/cores/outcomes.rs", _)
+            | ("smt/run/mod.rs", "count" | "add")
+            | ("smt/run/seat.rs", "tell") => Self::Outcome,
+            ("smt/run/leave.rs", "note_exit" | "note_first" | "note_reason") => Self::Outcome,
+            ("smt/run/wait.rs", _) => Self::Waiting,
             _ => Self::Checks,
         }
     }
@@ -130,6 +130,6 @@ mod tests {
         };
         assert_eq!(block("vcore/roster.rs", "admit"), Part::Roster);
         assert_eq!(block("asm", "woken"), Part::Ipis);
-        assert_eq!(block("smt/run.rs", "answer"), Part::Checks);
+        assert_eq!(block("smt/run/mod.rs", "answer"), Part::Checks);
     }
 }

@@ -5,7 +5,7 @@ use hcalls::exit::ExitReason;
 
 /// One bit per slot and kind of fate. Who was pulled out after a sibling, as most are, has none.
 #[derive(Debug)]
-pub struct Fates(AtomicU32);
+pub struct Outcomes(AtomicU32);
 
 /// Kinds of fate: where their bits begin.
 const EXITED: u32 = 0;
@@ -17,7 +17,7 @@ const STAYED: u32 = 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told(u32);
 
-impl Fates {
+impl Outcomes {
     pub(super) const fn new() -> Self {
         Self(AtomicU32::new(0))
     }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_kind() {
-        let fates = Fates::new();
+        let fates = Outcomes::new();
         fates.tell(0, ExitReason::Hypercall);
         fates.tell(7, ExitReason::MachineCheck);
         fates.tell(1, ExitReason::None);

@@ -1,8 +1,8 @@
 //! CORE_CLAIM: a core's secondaries go to the host and come back, and a fence ends.
 use super::cores::{self, Core};
-use super::hosts::wait_until;
-use super::kicked;
+use super::host_threads::wait_until;
 use super::objects::Vcore;
+use super::run::kicks;
 use crate::args::{Answer, Args, Refused};
 use crate::vcore::{Slots, full_barrier};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -61,17 +61,17 @@ fn secondaries(core: &Core) -> u8 {
 /// are the host's when all do: a thread that began to run it before would take its vectors along.
 fn release(core: &Core) -> Result<(), Status> {
     let all = secondaries(core);
-    core.parks.store(1, Release);
+    core.holders.parks.store(true, Release);
     // SAFETY: thread 0 of this core, whose siblings are the firmware's; all are awake afterwards,
     // or nap again.
     let answered = unsafe {
         world::with_firmware_vectors(|| {
             Slots(all).for_each(|ptid| core.send_ipi(ptid));
-            let answered = wait_until(PATIENCE_TB, || core.parked.load(Acquire) == all);
+            let answered = wait_until(PATIENCE_TB, || core.holders.parked.load(Acquire) == all);
             if !answered {
-                core.call_off(all & !core.parked.load(Acquire));
-                core.parks.store(0, Release);
-                wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0);
+                core.call_off(all & !core.holders.parked.load(Acquire));
+                core.holders.parks.store(false, Release);
+                wait_until(PATIENCE_TB, || core.holders.parked.load(Acquire) == 0);
             }
             answered
         })
@@ -86,16 +86,16 @@ fn release(core: &Core) -> Result<(), Status> {
 /// The secondaries go back to their nap; all must have been returned.
 fn take_back(core: &Core) -> Result<(), Status> {
     let all = secondaries(core);
-    core.claiming.store(1, Relaxed);
+    core.holders.claiming.store(true, Relaxed);
     full_barrier();
-    let with_host = core.with_host.load(Acquire) & all != 0;
-    let result = if with_host || core.parked.load(Acquire) != all {
+    let with_host = core.holders.with_host.load(Acquire) & all != 0;
+    let result = if with_host || core.holders.parked.load(Acquire) != all {
         Err(Status::Busy)
     } else {
-        core.forget_partitions();
+        core.holders.forget_partitions();
         core.set_state(CoreState::Held);
-        core.parks.store(0, Release);
-        match wait_until(PATIENCE_TB, || core.parked.load(Acquire) == 0) {
+        core.holders.parks.store(false, Release);
+        match wait_until(PATIENCE_TB, || core.holders.parked.load(Acquire) == 0) {
             true => Ok(()),
             false => {
                 core.set_state(CoreState::Fenced);
@@ -103,13 +103,13 @@ fn take_back(core: &Core) -> Result<(), Status> {
             }
         }
     };
-    core.claiming.store(0, Release);
+    core.holders.claiming.store(false, Release);
     result
 }
 
 /// Asks the threads that never came back once more (B31).
 fn end_fence(core: &Core, outcome: &mut Outcome) -> Result<(), Status> {
-    let owing = core.owing.load(Acquire);
+    let owing = core.holders.owing.load(Acquire);
     if owing == 0 {
         return Err(Status::Hardware);
     }
@@ -131,17 +131,17 @@ fn end_fence(core: &Core, outcome: &mut Outcome) -> Result<(), Status> {
         outcome.lost = u64::from(vcore.entry.snapshot().outstanding());
         return Err(Status::Partial);
     }
-    let told = core.fates.told();
+    let told = core.run.outcomes.told();
     vcore.core.store(0, Relaxed);
-    let kicked = kicked::end(vcore, core, told.exited(), told.ceded());
+    let kicked = kicks::end(vcore, core, told.exited(), told.ceded());
     outcome.ended = Some(FencedRun {
         vcore: vcore.handle(),
         exited: u64::from(told.exited() | kicked),
         did_not_run: u64::from(told.did_not_run() & !kicked),
         ceded: u64::from(told.ceded() & !kicked),
     });
-    core.owing.store(0, Relaxed);
+    core.holders.owing.store(0, Relaxed);
     core.set_state(CoreState::Held);
-    log::info!("core {:#x} is whole again", core.pir.load(Relaxed));
+    log::info!("core {:#x} is whole again", core.pir());
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! A system reset that strikes a thread in the firmware while its core runs guests (L8).
-use super::cores::{self, Core};
+use crate::smt::cores::{self, Core};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
 use hcalls::run::FIRST_SLOT_SHIFT;
@@ -9,15 +9,16 @@ use platform::cpu::{thread, world};
 /// as if one of them had been struck.
 pub extern "C" fn struck() {
     let core = cores::of(thread::current());
-    core.struck.store(1, Relaxed);
+    core.run.struck.store(true, Relaxed);
     world::expire_hdec();
 }
 
 /// At the end of a run: the host is told, whatever else has ended it.
 #[cold]
 pub fn tell(core: &Core) {
-    core.struck.store(0, Relaxed);
-    let slot = core.first.load(Relaxed) >> FIRST_SLOT_SHIFT << FIRST_SLOT_SHIFT;
-    core.first
+    core.run.struck.store(false, Relaxed);
+    let slot = core.run.first.load(Relaxed) >> FIRST_SLOT_SHIFT << FIRST_SLOT_SHIFT;
+    core.run
+        .first
         .store(slot | ExitReason::SystemReset as u64, Relaxed);
 }

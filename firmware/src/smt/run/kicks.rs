@@ -1,8 +1,8 @@
 //! Whoever was kicked is told, before anybody else may run the vcore.
-use super::cores::Core;
-use super::fates::stays_queued;
-use super::objects::Vcore;
 use super::seat;
+use crate::smt::cores::Core;
+use crate::smt::cores::outcomes::stays_queued;
+use crate::smt::objects::Vcore;
 use crate::vcore::{Mask, Slots};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use hcalls::VcpuPage;
@@ -23,7 +23,8 @@ pub fn end(vcore: &Vcore, core: &Core, busy: Mask, blocked: Mask) -> Mask {
 /// Slots whose vcpus had a thread in the core's run.
 #[cold]
 fn seated(core: &Core) -> Mask {
-    let slots = Slots(core.seating.taken()).map(|ptid| seat::slot_of(core.seating.seat(ptid)));
+    let slots =
+        Slots(core.run.seating.taken()).map(|ptid| seat::slot_of(core.run.seating.seat(ptid)));
     slots.fold(0, |mask, slot| mask | 1 << slot)
 }
 

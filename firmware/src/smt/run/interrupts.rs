@@ -3,8 +3,8 @@
 //! The host asks by `pending` in the vcpu page (a level). With MSR\[EE\] on, the interrupt is made
 //! at entry. With it off, LPCR\[MER\] brings it later; QEMU keeps that bit without acting on it,
 //! so there the core's HDEC ticks until the guest has enabled interrupts.
-use super::cores::POLLING;
 use super::seat::Seat;
+use crate::smt::cores::POLLING;
 use asm::{msr, op, spr};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use hcalls::VcpuPage;
@@ -79,6 +79,7 @@ fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
         });
     }
     seat.core
+        .run
         .at_leaving
         .fetch_and(!(1 << seat.thread.ptid()), Relaxed);
 }
@@ -101,15 +102,19 @@ fn wait_for_guest(seat: Seat) {
         let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
         // SAFETY: the guest's own LPCR, with the bit that this interrupt wants.
         unsafe { spr::write::<{ spr::LPCR }>(lpcr | spr::lpcr::MER) }
-    } else if seat.core.at_leaving.fetch_or(me, Relaxed) & me == 0 {
-        arm_hdec(&seat, seat.core.deadline_tb.load(Relaxed), op::time_tb());
+    } else if seat.core.run.at_leaving.fetch_or(me, Relaxed) & me == 0 {
+        arm_hdec(
+            &seat,
+            seat.core.run.deadline_tb.load(Relaxed),
+            op::time_tb(),
+        );
     }
 }
 
 /// Sets the core's HDEC to the end of the run, or to the next look at a waiting guest.
 pub fn arm_hdec(seat: &Seat, deadline_tb: u64, now_tb: u64) {
     let ticks = hdec_ticks_until(deadline_tb, now_tb);
-    let polling = seat.core.at_leaving.load(Relaxed) & POLLING != 0;
+    let polling = seat.core.run.at_leaving.load(Relaxed) & POLLING != 0;
     let soon = if polling && ticks as u32 as i32 > POLL_TB as i32 {
         POLL_TB
     } else {
@@ -119,7 +124,7 @@ pub fn arm_hdec(seat: &Seat, deadline_tb: u64, now_tb: u64) {
     unsafe { spr::write::<{ spr::HDEC }>(soon) }
     // A sibling that began to leave meanwhile has made HDEC negative, and so has one that was struck; then
     // it has to be so again.
-    if seat.vcore.entry.leaving_after_barrier() || seat.core.struck.load(Relaxed) != 0 {
+    if seat.vcore.entry.leaving_after_barrier() || seat.core.run.struck.load(Relaxed) {
         world::expire_hdec();
     }
 }

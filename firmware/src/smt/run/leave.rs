@@ -3,9 +3,9 @@
 //! Every way out ends in [`Seat::report`]. The two most frequent ones make no call that returns, so
 //! that the compiler saves no registers that nobody needs any more; what is rarely owed is done in
 //! functions that don't return either.
-use super::cores::{POLLING, TRACED};
-use super::inject;
+use super::interrupts;
 use super::seat::Seat;
+use crate::smt::cores::{POLLING, TRACED};
 use crate::trace;
 use crate::vcore::entry::Leave;
 use crate::vcore::{Slots, full_barrier};
@@ -58,9 +58,9 @@ fn left_otherwise(thread: &'static Thread, page: *mut VcpuPage, vector: u64, lef
     let seat = Seat::of(thread);
     let Some(reason) = guest::keeping_priority(|| seat.reason(page, vector)) else {
         if vector == EXTERNAL {
-            inject::end_mediation(seat);
+            interrupts::end_mediation(seat);
         }
-        inject::deliver(seat, page);
+        interrupts::deliver(seat, page);
         trace::note(Event::Resume, || (seat.whom(), 0));
         // SAFETY: the page's guest is still in this thread.
         unsafe { guest::enter(page) }
@@ -97,7 +97,7 @@ fn depart_owing(
         reason = keep_prod(page, reason);
     }
     // It was called for what waits for its guest, just when it ceded.
-    if leave.called() && reason == ExitReason::Ceded && inject::pending(page) {
+    if leave.called() && reason == ExitReason::Ceded && interrupts::pending(page) {
         reason = ExitReason::Pulled;
     }
     // SAFETY: this thread's page, just out of the guest.
@@ -131,10 +131,10 @@ fn depart_with_more(
 #[inline(never)]
 fn depart_watched(thread: &'static Thread, page: *mut VcpuPage, reason: ExitReason) -> ! {
     let seat = Seat::of(thread);
-    let owed = seat.core.at_leaving.load(Relaxed);
+    let owed = seat.core.run.at_leaving.load(Relaxed);
     if owed & POLLING != 0 {
         let me = 1 << thread.ptid();
-        seat.core.at_leaving.fetch_and(!me, Relaxed);
+        seat.core.run.at_leaving.fetch_and(!me, Relaxed);
     }
     if owed & TRACED != 0 {
         seat.trace_left(reason);
@@ -165,15 +165,15 @@ impl Seat {
     /// The hypervisor decrementer, when no sibling has left: a thread of this core has been struck in the
     /// firmware, the time is up, or it is an old one.
     fn hdec(self, page: *mut VcpuPage) -> Option<ExitReason> {
-        if self.core.struck.load(Relaxed) != 0 {
+        if self.core.run.struck.load(Relaxed) {
             return Some(ExitReason::SystemReset);
         }
         let now_tb = op::time_tb();
-        let deadline_tb = self.core.deadline_tb.load(Relaxed);
+        let deadline_tb = self.core.run.deadline_tb.load(Relaxed);
         if deadline_tb.wrapping_sub(now_tb) as i64 <= 0 {
             return Some(ExitReason::Deadline);
         }
-        inject::arm_hdec(&self, deadline_tb, now_tb);
+        interrupts::arm_hdec(&self, deadline_tb, now_tb);
         // Lest the guest's own wraps that has expired, or expires that has not.
         // SAFETY: this thread's page, whose guest is in this thread.
         unsafe {
@@ -196,9 +196,9 @@ impl Seat {
         let (presented, called) = entry.polled(self.thread.ptid(), poll);
         if called {
             self.take_call();
-            let reason = match self.core.interrupted.load(Relaxed) {
-                0 => ExitReason::Kick,
-                _ => ExitReason::External,
+            let reason = match self.core.run.interrupted.load(Relaxed) {
+                false => ExitReason::Kick,
+                true => ExitReason::External,
             };
             return Some(reason).filter(|_| entry.snapshot().leaving());
         }
@@ -241,7 +241,7 @@ impl Seat {
         if reason != ExitReason::Pulled {
             self.tell(reason);
         }
-        if self.core.at_leaving.load(Relaxed) != 0 {
+        if self.core.run.at_leaving.load(Relaxed) != 0 {
             depart_watched(self.thread, page, reason)
         }
         self.report(page)
@@ -264,7 +264,7 @@ impl Seat {
     #[inline(always)]
     fn note_first(&self, reason: ExitReason) {
         let first = (self.slot as u64) << FIRST_SLOT_SHIFT | reason as u64;
-        self.core.first.store(first, Relaxed);
+        self.core.run.first.store(first, Relaxed);
     }
 }
 

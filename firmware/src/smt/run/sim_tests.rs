@@ -1,11 +1,11 @@
 //! Whole runs through the steps that ship, on the simulated machine ([`asm::sim`]): hardware threads are
 //! threads of the build host's, guests small programs.
 extern crate std;
-use super::calls::{
+use super::{enter, hypercalls, leave, run, system_reset};
+use crate::smt::calls::{
     partition_create, partition_destroy, vcpu_create, vcpu_destroy, vcpu_set_state,
 };
-use super::machine_tests::{self, FakeMachine, PARTITION_BYTES, PIR, THREADS};
-use super::{hypercall, leave, run, seat, struck};
+use crate::smt::fake_machine::{self, FakeMachine, PARTITION_BYTES, PIR, THREADS};
 use asm::area::Frame;
 use asm::{op, sim, spr};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -29,13 +29,13 @@ const HOSTS_LPCR: u64 = spr::lpcr::PECE_EXTERNAL | spr::lpcr::PECE_DECREMENTER;
 const FOR_HOST: u64 = 0x54;
 
 static ENTRIES: Entries = Entries {
-    woken: seat::woken,
+    woken: enter::woken,
     fault,
-    struck: struck::struck,
-    hypercall: hypercall::serve,
+    struck: system_reset::struck,
+    hypercall: hypercalls::serve,
     left: leave::left,
     opal,
-    run: run::run,
+    run,
 };
 
 extern "C" fn fault(_frame: &Frame, vector: u64) -> ! {
@@ -57,7 +57,7 @@ struct Test {
 impl Test {
     /// With vcpus in slots 0 to `vcpus` - 1, all runnable.
     fn new(vcpus: usize) -> Self {
-        let machine = machine_tests::machine();
+        let machine = fake_machine::machine();
         machine.fill_pool();
         machine.take_ipis();
         partition_destroy(&[u64::MAX; 8]).unwrap();

@@ -32,7 +32,7 @@ fn hosts_first_core() -> &'static Core {
 
 /// The PIR of the host's first thread; for the boot thread to ask.
 pub fn hosts_first_pir() -> u32 {
-    hosts_first_core().pir.load(Relaxed)
+    hosts_first_core().pir()
 }
 
 /// The boot thread's last: the host begins. Unless that's on the boot thread itself, this one is then
@@ -40,12 +40,12 @@ pub fn hosts_first_pir() -> u32 {
 pub fn begin_host(start: HostStart) -> ! {
     let (me, first) = (thread::current(), hosts_first_core());
     let mine = cores::of(me);
-    first.with_host.fetch_or(1, Release);
+    first.holders.with_host.fetch_or(1, Release);
     if core::ptr::eq(mine, first) {
-        thread::give_to_host(&start, first.begins_for_host())
+        thread::give_to_host(&start, first.holders.begins_for_host())
     }
     FIRST_START.call_once(|| start);
-    first.host_starts[0].store(FIRST, Release);
+    first.holders.host_starts[0].store(FIRST, Release);
     if first.state() == CoreState::Held {
         first.icp(0).send_ipi();
     }
@@ -57,9 +57,9 @@ pub fn begin_host(start: HostStart) -> ! {
 
 /// Gives the calling thread to the host, if the host has asked for it.
 pub fn start_if_asked(core: &Core, thread: &Thread) {
-    let start = core.host_starts[thread.ptid()].swap(0, Acquire);
+    let start = core.holders.host_starts[thread.ptid()].swap(0, Acquire);
     if start == FIRST {
-        thread::give_to_host(FIRST_START.wait(), core.begins_for_host())
+        thread::give_to_host(FIRST_START.wait(), core.holders.begins_for_host())
     }
     if start & START != 0 {
         trace::note(Event::ToHost, || (Whom::NOBODY, 0));
@@ -68,24 +68,24 @@ pub fn start_if_asked(core: &Core, thread: &Thread) {
             pc: start & !START,
             args,
         };
-        thread::give_to_host(&start, core.begins_for_host())
+        thread::give_to_host(&start, core.holders.begins_for_host())
     }
 }
 
 /// A thread of a core that the host has: awake, since a nap would end in the host's vectors.
 pub fn park(core: &Core, thread: &Thread) {
     let me = 1 << thread.ptid();
-    core.parked.fetch_or(me, Release);
-    while core.parks.load(Acquire) != 0 {
+    core.holders.parked.fetch_or(me, Release);
+    while core.holders.parks.load(Acquire) {
         op::relax();
-        if core.host_starts[thread.ptid()].load(Relaxed) != 0 {
+        if core.holders.host_starts[thread.ptid()].load(Relaxed) != 0 {
             op::unrelax();
-            core.parked.fetch_and(!me, Release);
+            core.holders.parked.fetch_and(!me, Release);
             start_if_asked(core, thread);
         }
     }
     op::unrelax();
-    core.parked.fetch_and(!me, Release);
+    core.holders.parked.fetch_and(!me, Release);
 }
 
 /// Waits until `done`, but not for ever.
@@ -110,15 +110,15 @@ pub fn release_all(me: &Thread) {
     let called: Vec<&Core> = cores::all().iter().filter(held).collect();
     for core in &called {
         core.set_state(CoreState::Released);
-        core.parks.store(1, Release);
+        core.holders.parks.store(true, Release);
         Slots(others(core)).for_each(|ptid| core.send_ipi(ptid));
     }
     for core in called {
-        let parked = || core.parked.load(Acquire) == others(core);
+        let parked = || core.holders.parked.load(Acquire) == others(core);
         if !wait_until(BOOT_PATIENCE_TB, parked) {
-            let missing = others(core) & !core.parked.load(Acquire);
+            let missing = others(core) & !core.holders.parked.load(Acquire);
             core.call_off(missing);
-            let pir = core.pir.load(Relaxed);
+            let pir = core.pir();
             log::error!("core {pir:#x}: threads {missing:#04x} don't come for the host");
         }
     }

@@ -1,5 +1,5 @@
 //! Hypercalls served without leaving the vcore (L3): H_CEDE, H_PROD, H_CONFER.
-use super::inject;
+use super::interrupts;
 use super::seat::Seat;
 use crate::trace;
 use crate::vcore::entry::{Cede, Prod};
@@ -91,7 +91,7 @@ fn wake(seat: &Seat, target: u64) -> bool {
     }
     let slot = target.wrapping_sub(seat.vcore.first_id());
     let letter = super::seat::letter(seat.vcore, slot as usize);
-    let Some(ptid) = seat.core.seating.find(letter) else {
+    let Some(ptid) = seat.core.run.seating.find(letter) else {
         return false;
     };
     match seat.vcore.entry.prod(ptid) {
@@ -136,7 +136,7 @@ fn cede(vcpu: &mut VcpuPage) -> u64 {
         return LEAVE;
     }
     count(&mut vcpu.firmware.served);
-    inject::deliver(*seat, vcpu);
+    interrupts::deliver(*seat, vcpu);
     GO_ON
 }
 
@@ -144,7 +144,7 @@ fn cede(vcpu: &mut VcpuPage) -> u64 {
 #[inline(never)]
 fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     let since_tb = op::time_tb();
-    let deadline_tb = seat.core.deadline_tb.load(Relaxed);
+    let deadline_tb = seat.core.run.deadline_tb.load(Relaxed);
     let mut struck = false;
     // SAFETY: the page is this thread's. DEC is the guest's, and is set right again below; HDEC doesn't wake a nap (L4), so
     // DEC stands in for it. HRMOR is the firmware's and HILE off all through a run.
@@ -153,7 +153,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
         let until = |until_tb| ticks_until(until_tb, since_tb) as i64;
         let ticks = until(vcpu.sprs.dec_expires_tb.get()).min(until(deadline_tb));
         spr::write::<{ spr::DEC }>(ticks as u64);
-        if !inject::pending(vcpu) {
+        if !interrupts::pending(vcpu) {
             trace::note(Event::Nap, || (seat.whom(), IN_CEDE));
             let srr1 = guest::without_run_latch(|| nap::nap());
             struck = msr::woken_by_reset(srr1);
@@ -174,7 +174,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
     }
     // A prod ends the H_CEDE even if the vcore is leaving: the vcpu is runnable then. So does an
     // interrupt that waits for the guest.
-    let awake = entry.take_prod(ptid) || inject::pending(vcpu);
+    let awake = entry.take_prod(ptid) || interrupts::pending(vcpu);
     let wanted = host_interrupt(seat);
     let over = op::time_tb().wrapping_sub(deadline_tb) as i64 >= 0;
     match over || entry.snapshot().leaving() {

@@ -1,5 +1,5 @@
 //! What a run leaves with its core while guests have the core's threads.
-use super::objects::Vcore;
+use crate::smt::objects::Vcore;
 use crate::vcore::Mask;
 use core::cell::UnsafeCell;
 use hcalls::run::RUN_KEEP_SLB;
@@ -14,7 +14,7 @@ pub const RUN_TRACED: u8 = 1 << 4;
 pub const RUNG: u8 = 1 << 5;
 /// An IPI was taken that may have been the host's as well: it gets one.
 pub const OWES_IPI: u8 = 1 << 6;
-/// [`super::cores::Core::interrupted`] is to be taken back.
+/// [`super::PresentRun::interrupted`] is to be taken back.
 pub const INTERRUPTED: u8 = 1 << 7;
 
 /// What a run keeps until its end: thread 0 leaves it here while a guest has its stack.

@@ -1,12 +1,9 @@
 //! VCORE_RUN: the runner's part, from the host's call to its return.
-use super::cores::{self, Core, ENTRY_TRACED, NOBODY, TRACED};
-use super::fates::Told;
-use super::kicked::{end, tell_kicks};
-use super::objects::{self, Vcore};
-use super::running::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUN_TRACED, RUNG, Running};
-use super::seat::{Seat, letter};
-use super::{shared, struck};
 use crate::args::{self, Refused};
+use crate::smt::cores::outcomes::Told;
+use crate::smt::cores::record::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUN_TRACED, RUNG, Running};
+use crate::smt::cores::{self, Core, ENTRY_TRACED, NOBODY, TRACED, UNTOUCHED};
+use crate::smt::objects::{self, Vcore};
 use crate::trace::{self, Whom};
 use crate::vcore::roster::{Refusal, Snapshot};
 use crate::vcore::{Mask, Slots, full_barrier, start};
@@ -20,11 +17,23 @@ use hcalls::run::{
 };
 use hcalls::trace::Event;
 use hcalls::{Status, VcpuPage};
+use kicks::{end, tell_kicks};
 use platform::cpu::decrementer::earliest_tb;
 use platform::cpu::space::forget_translations;
 use platform::cpu::thread::{self, Thread};
 use platform::memory::real;
+use seat::{Seat, letter};
 
+pub mod enter;
+pub mod hypercalls;
+pub mod interrupts;
+pub mod kicks;
+pub mod leave;
+pub mod seat;
+#[cfg(test)]
+mod sim_tests;
+pub mod system_reset;
+mod time_and_doorbells;
 mod wait;
 
 /// From assembly, on thread 0's own stack. Arguments: vcore, runnable mask, blocked mask, deadline,
@@ -58,7 +67,7 @@ fn begin(asked: &VcoreRun) -> Result<(&'static Vcore, Snapshot), Refused> {
     if asked.flags & !RUN_FLAGS != 0 {
         return Err(Refused::Argument(5));
     }
-    let eager = vcore.rules.eager.load(Relaxed) != 0;
+    let eager = vcore.rules.eager.load(Relaxed);
     let begun = vcore.roster.begin(runnable, blocked, eager);
     let queue = begun.map_err(|refusal| refuse(vcore, refusal))?;
     Ok((vcore, queue))
@@ -73,15 +82,15 @@ pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
         wait::wait(thread, core)
     }
     // SAFETY: this is the core's thread 0, in a run.
-    let running = unsafe { core.running.get() };
+    let running = unsafe { core.run.record.get() };
     run.back(running);
-    let told = core.fates.told();
+    let told = core.run.outcomes.told();
     // All threads' writes were released by their reports. Another core may run the vcore as soon as
     // the roster says that this run has ended.
     run.count(running, told, entry.entered());
     run.vcore.core.store(0, Relaxed);
-    if core.struck.load(Relaxed) != 0 {
-        struck::tell(core);
+    if core.run.struck.load(Relaxed) {
+        system_reset::tell(core);
     }
     if told.ceded() != 0 || !run.vcore.roster.try_end(told.exited()) {
         end_with_more(thread, core)
@@ -90,13 +99,27 @@ pub fn finish(thread: &'static Thread, core: &'static Core) -> ! {
     give_back(core, running, Status::Success)
 }
 
+impl Seat {
+    /// The last that this thread does in the run. All IPIs to it have been taken.
+    #[inline(always)]
+    pub(super) fn report(self, page: *mut VcpuPage) -> ! {
+        // SAFETY: this thread's page until the report.
+        unsafe { (*page).firmware.owner.set(0) };
+        self.vcore.entry.report(self.thread.ptid());
+        if self.thread.ptid() == 0 {
+            finish(self.thread, self.core)
+        }
+        thread::idle()
+    }
+}
+
 /// The end of a run in which vcpus have ceded, or were kicked late.
 #[inline(never)]
 fn end_with_more(thread: &'static Thread, core: &'static Core) -> ! {
     let run = Run::of(thread, core);
     // SAFETY: this is the core's thread 0, in a run.
-    let running = unsafe { core.running.get() };
-    let told = core.fates.told();
+    let running = unsafe { core.run.record.get() };
+    let told = core.run.outcomes.told();
     let earliest_tb = run.earliest_tb(told.ceded());
     let kicked = end(run.vcore, core, told.exited(), told.ceded());
     run.answer(running, told, kicked, earliest_tb);
@@ -132,7 +155,7 @@ fn settle(core: &Core, running: &Running, status: Status) {
         core.icp(0).send_ipi();
     }
     if running.afterwards & INTERRUPTED != 0 {
-        core.interrupted.store(0, Relaxed);
+        core.run.interrupted.store(false, Relaxed);
     }
     if running.afterwards & RUN_TRACED != 0 {
         trace::note(Event::CallOut, || (Whom::NOBODY, status as i64 as u32));
@@ -167,7 +190,7 @@ impl Run {
     #[inline(always)]
     fn of(thread: &'static Thread, core: &'static Core) -> Self {
         // SAFETY: this is the core's thread 0, in a run, which has set its vcore.
-        let vcore = unsafe { core.running.get().vcore.unwrap_unchecked() };
+        let vcore = unsafe { core.run.record.get().vcore.unwrap_unchecked() };
         Self {
             thread,
             core,
@@ -178,19 +201,26 @@ impl Run {
     #[inline(always)]
     fn carry_out(&self, queue: Snapshot, args: &mut [u64; 8]) -> ! {
         let [_, _, _, deadline_tb, flags, ..] = *args;
-        let flag = |flag| u8::from(flags & flag != 0);
-        self.core.untouched.store(flag(RUN_UNTOUCHED), Relaxed);
-        self.core.at_leaving.store(0, Relaxed);
-        self.core.fp_clean.store(flag(RUN_FP_CLEAN), Relaxed);
+        let untouched = if flags & RUN_UNTOUCHED != 0 {
+            UNTOUCHED
+        } else {
+            0
+        };
+        self.core.run.untouched.store(untouched, Relaxed);
+        self.core.run.at_leaving.store(0, Relaxed);
+        self.core
+            .run
+            .fp_clean
+            .store(flags & RUN_FP_CLEAN != 0, Relaxed);
         let seats = self.assign(queue, deadline_tb);
         // SAFETY: this is the core's thread 0.
-        let running = unsafe { self.core.running.get() };
+        let running = unsafe { self.core.run.record.get() };
         running.vcore = Some(self.vcore);
         running.args = args.as_mut_ptr().expose_provenance();
         running.called = seats;
         let keeps_sprs = flags & RUN_SPRS_LOST == 0;
         if keeps_sprs {
-            self.core.hosts_sprs.store(1, Relaxed);
+            self.core.run.hosts_sprs.store(true, Relaxed);
         }
         running.afterwards = flags as u8 & KEEPS_SLB;
         if running.afterwards != 0 {
@@ -200,11 +230,11 @@ impl Run {
         let vtb = self.vcore.vtb.load(Relaxed);
         // SAFETY: thread 0 of a core whose siblings the firmware holds; `back` follows in `finish`.
         running.started_tb = unsafe { running.host.leave(&space, deadline_tb, vtb, keeps_sprs) };
-        if self.core.is_new(self.vcore.partition()) {
+        if self.core.holders.is_new(self.vcore.partition()) {
             forget_translations();
         }
-        if self.vcore.rules.shares.load(Relaxed) != 0 {
-            shared::enter(self.core, self.vcore);
+        if self.vcore.rules.shares.load(Relaxed) {
+            time_and_doorbells::enter(self.core, self.vcore);
         }
         if trace::is_on() {
             running.afterwards |= RUN_TRACED;
@@ -221,9 +251,12 @@ impl Run {
     /// This run is traced. The world is the firmware's now; the IPIs go out in a moment.
     #[inline(always)]
     fn begin_trace(&self, seats: Mask) {
-        let untouched = self.core.untouched.load(Relaxed);
-        self.core.untouched.store(untouched | ENTRY_TRACED, Relaxed);
-        self.core.at_leaving.store(TRACED, Relaxed);
+        let untouched = self.core.run.untouched.load(Relaxed);
+        self.core
+            .run
+            .untouched
+            .store(untouched | ENTRY_TRACED, Relaxed);
+        self.core.run.at_leaving.store(TRACED, Relaxed);
         let whom = Whom::vcore(self.vcore.handle());
         let lpid = self.vcore.rules.lpid.load(Relaxed) as u32;
         trace::note(Event::WorldIn, || (whom, lpid << 16 | u32::from(seats)));
@@ -236,15 +269,15 @@ impl Run {
     #[inline(always)]
     fn assign(&self, queue: Snapshot, deadline_tb: u64) -> Mask {
         let Self { core, vcore, .. } = *self;
-        core.deadline_tb.store(deadline_tb, Relaxed);
-        core.first.store(NOBODY, Relaxed);
-        core.fates.clear();
-        let seats = if vcore.rules.aligned.load(Relaxed) == 0 {
+        core.run.deadline_tb.store(deadline_tb, Relaxed);
+        core.run.first.store(NOBODY, Relaxed);
+        core.run.outcomes.clear();
+        let seats = if !vcore.rules.aligned.load(Relaxed) {
             let letters = queue.queue().map(|slot| letter(vcore, slot));
-            core.seating.assign_packed(letters)
+            core.run.seating.assign_packed(letters)
         } else {
             let letters = queue.queue().map(|slot| (slot, letter(vcore, slot)));
-            core.seating.assign_aligned(letters)
+            core.run.seating.assign_aligned(letters)
         };
         vcore
             .core
@@ -274,13 +307,13 @@ impl Run {
     /// The runner enters by itself, without an IPI (B24).
     #[inline(always)]
     fn sit(&self) -> ! {
-        let letter = self.core.seating.take_letter(0);
+        let letter = self.core.run.seating.take_letter(0);
         Seat::from_letter(self.thread, self.core, letter).run()
     }
 
     #[inline(never)]
     fn back_shared(&self, running: &mut Running) {
-        running.rung = shared::leave(self.core, self.vcore);
+        running.rung = time_and_doorbells::leave(self.core, self.vcore);
         if running.rung != 0 {
             running.afterwards |= RUNG;
         }
@@ -289,14 +322,14 @@ impl Run {
     /// World out.
     #[inline(always)]
     fn back(&self, running: &mut Running) {
-        if self.vcore.rules.shares.load(Relaxed) != 0 {
+        if self.vcore.rules.shares.load(Relaxed) {
             self.back_shared(running);
         }
         // SAFETY: all siblings have reported, and nap or are about to; nobody calls them before
         // this core's next run. A lost one has lost this core.
         let vtb = unsafe { running.host.back() };
         if running.host.keeps_sprs() {
-            self.core.hosts_sprs.store(1, Relaxed);
+            self.core.run.hosts_sprs.store(true, Relaxed);
         }
         self.vcore.vtb.store(vtb, Relaxed);
     }
@@ -307,7 +340,7 @@ impl Run {
         args[1] = u64::from(told.exited() | kicked);
         args[2] = u64::from(told.did_not_run() & !kicked);
         args[3] = u64::from(told.ceded() & !kicked);
-        args[4] = self.core.first.load(Relaxed);
+        args[4] = self.core.run.first.load(Relaxed);
         args[5] = earliest_tb;
         args[6] = running.generation;
     }
@@ -328,7 +361,7 @@ impl Run {
     fn count(&self, running: &mut Running, told: Told, entered: Mask) {
         let counters = &self.vcore.counters;
         // Late joiners included.
-        let seats = self.core.seating.taken();
+        let seats = self.core.run.seating.taken();
         running.generation = counters.runs.load(Relaxed);
         add(&counters.runs, 1);
         add(&counters.woken, u64::from((seats & !1).count_ones()));

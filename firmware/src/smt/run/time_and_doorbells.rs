@@ -1,7 +1,7 @@
 //! What few vcores have of the registers that a core's threads share (L1): a time base of their own,
 //! and doorbells. The runner switches them, before any sibling is called and after all have reported.
-use super::cores::Core;
-use super::objects::Vcore;
+use crate::smt::cores::Core;
+use crate::smt::objects::Vcore;
 use crate::trace;
 use crate::vcore::Mask;
 use core::sync::atomic::Ordering::Relaxed;
@@ -16,8 +16,9 @@ pub fn enter(core: &Core, vcore: &Vcore) {
         // SAFETY: no sibling is in a guest, and none counts on the time base.
         unsafe { world::shift_time(offset_tb) };
         trace::set_offset(core.pir_of(0), offset_tb);
-        let deadline_tb = core.deadline_tb.load(Relaxed);
-        core.deadline_tb
+        let deadline_tb = core.run.deadline_tb.load(Relaxed);
+        core.run
+            .deadline_tb
             .store(deadline_tb.wrapping_add(offset_tb), Relaxed);
     }
     let doorbells = vcore.doorbells.load(Relaxed);
@@ -38,9 +39,9 @@ pub fn leave(core: &Core, vcore: &Vcore) -> Mask {
         trace::set_offset(core.pir_of(0), 0);
     }
     let doorbells = match vcore.rules.aligned.load(Relaxed) {
-        0 => 0,
+        false => 0,
         // SAFETY: no guest is on the core any more.
-        _ => unsafe { world::take_doorbells() },
+        true => unsafe { world::take_doorbells() },
     };
     vcore.doorbells.store(doorbells, Relaxed);
     doorbells as Mask
