@@ -1,8 +1,9 @@
 //! What the guests of a run do.
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use core::cell::Cell;
 
-use asm::{msr, op, sim};
-use firmware::smt::machine_tests::THREADS;
+use asm::msr;
+use asm::sim::hart::Step;
+use firmware::smt::fake_machine::THREADS;
 use hcalls::{VcpuPage, papr};
 
 /// Steps of each vcpu.
@@ -12,11 +13,16 @@ const FOR_HOST: u64 = 0x54;
 const HYPERCALL: u64 = 0xc00;
 const EXTERNAL: u64 = 0x500;
 const HDEC: u64 = 0x980;
+const PROGRAM: u64 = 0x700;
 
 /// The program of each vcpu; when its steps are done, it computes until the firmware wants the thread.
 pub struct Program {
     steps: [[u8; STEPS]; THREADS],
-    next: [AtomicUsize; THREADS],
+    next: [Cell<usize>; THREADS],
+    /// It computes for so many more rounds, and then needs the host.
+    rounds: [Cell<Option<u8>>; THREADS],
+    /// It computes until the end of the run.
+    computes: [Cell<bool>; THREADS],
 }
 
 impl Program {
@@ -24,20 +30,43 @@ impl Program {
         Self {
             steps: core::array::from_fn(|_| core::array::from_fn(|_| byte())),
             next: Default::default(),
+            rounds: Default::default(),
+            computes: Default::default(),
         }
     }
 
-    /// The vector of the interrupt that ends the guest's turn.
-    pub fn go_on(&self, slot: usize, page: &mut VcpuPage) -> u64 {
-        let place = self.next[slot].fetch_add(1, SeqCst);
-        let Some(&step) = self.steps[slot].get(place) else {
-            return compute(usize::MAX);
-        };
+    /// What the guest of that slot does next.
+    pub fn go_on(&self, slot: usize, page: &mut VcpuPage) -> Step {
+        if self.computes[slot].get() {
+            return Step::Waits;
+        }
+        match self.rounds[slot].get() {
+            Some(0) => {
+                self.rounds[slot].set(None);
+                Step::Leaves(PROGRAM)
+            }
+            Some(left) => {
+                self.rounds[slot].set(Some(left - 1));
+                Step::Works
+            }
+            None => self.step(slot, page),
+        }
+    }
+
+    fn step(&self, slot: usize, page: &mut VcpuPage) -> Step {
+        let place = self.next[slot].replace(self.next[slot].get() + 1);
+        let step = self.steps[slot].get(place).copied().unwrap_or(0);
         let other = u64::from(step >> 4) % THREADS as u64;
         page.msr.set(page.msr.get() & !msr::PR);
         match step & 15 {
-            0..=2 => compute(usize::MAX),
-            3 => compute(usize::from(step)),
+            0..=2 => {
+                self.computes[slot].set(true);
+                Step::Waits
+            }
+            3 => {
+                self.rounds[slot].set(Some(step >> 4));
+                Step::Works
+            }
             4 => hypercall(page, FOR_HOST, 0),
             5..=7 => hypercall(page, papr::H_CEDE, 0),
             8 | 9 => hypercall(page, papr::H_PROD, other),
@@ -48,30 +77,16 @@ impl Program {
                 hypercall(page, papr::H_PROD, other)
             }
             // Interrupts that nobody has asked for.
-            12 => EXTERNAL,
-            13 => HDEC,
-            14 => 0xe80,
-            _ => 0xe00,
+            12 => Step::Leaves(EXTERNAL),
+            13 => Step::Leaves(HDEC),
+            14 => Step::Leaves(0xe80),
+            _ => Step::Leaves(0xe00),
         }
     }
 }
 
-fn hypercall(page: &mut VcpuPage, number: u64, argument: u64) -> u64 {
+fn hypercall(page: &mut VcpuPage, number: u64, argument: u64) -> Step {
     page.gpr[3].set(number);
     page.gpr[4].set(argument);
-    HYPERCALL
-}
-
-/// Until the firmware wants the thread, or the host is needed for something after so many rounds.
-fn compute(rounds: usize) -> u64 {
-    for _ in 0..rounds {
-        if sim::hdec_expired() {
-            return HDEC;
-        }
-        if sim::is_called() {
-            return EXTERNAL;
-        }
-        op::relax();
-    }
-    0x700
+    Step::Leaves(HYPERCALL)
 }

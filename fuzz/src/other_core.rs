@@ -1,6 +1,5 @@
 //! What another core calls while a run goes on.
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::thread;
+use core::cell::Cell;
 
 use firmware::smt::calls;
 use hcalls::Status;
@@ -10,20 +9,20 @@ use hcalls::run::KICK_GUEST;
 pub struct Other {
     pub calls: Vec<[u8; 3]>,
     /// Slots whose vcpus it has named.
-    pub named: AtomicU8,
+    pub named: Cell<u8>,
 }
 
 impl Other {
     pub fn carry_out(&self, vcore: u64) {
         for &[which, mask, waits] in &self.calls {
-            (0..waits).for_each(|_| thread::yield_now());
+            (0..waits).for_each(|_| asm::sim::schedule::point());
             let mut args = [vcore, mask.into(), 0, 0, 0, 0, 0, 0];
             let named = match which % 5 {
                 4 => 1 << (mask % 8),
                 _ if mask == 0 => 0xff,
                 _ => mask,
             };
-            self.named.fetch_or(named, SeqCst);
+            self.named.set(self.named.get() | named);
             let (status, allowed) = match which % 5 {
                 0 => (calls::vcore_kick(&mut args), None),
                 1 => {

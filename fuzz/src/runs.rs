@@ -1,13 +1,12 @@
 //! Whole call sequences with runs in them, through the steps that ship, on the simulated machine
 //! ([`asm::sim`]): what the bytes say is called on one core, what its guests do, and what another core
 //! calls meanwhile. After each call everything that must hold is looked at.
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, Once};
-use std::thread;
+use core::cell::Cell;
+use std::rc::Rc;
 
 use asm::{op, sim, spr};
 use firmware::smt::calls;
-use firmware::smt::machine_tests::{self, FakeMachine, PARTITION_BYTES, PIR, THREADS};
+use firmware::smt::fake_machine::{self, FakeMachine, PARTITION_BYTES, THREADS};
 use firmware::smt::objects::{self, Vcore};
 use hcalls::partition::{PartitionConfig, Policy, PtidMode};
 use hcalls::run::RUN_FLAGS;
@@ -18,13 +17,12 @@ use zerocopy::FromZeros;
 use crate::Input;
 use crate::guests::Program;
 use crate::other_core::Other;
-use crate::threads;
+use crate::threads::{self, CORES, HOSTS_LPCR};
 
 const LPID: u64 = 5;
 /// Pages of the pool: vcpus have the first ones, by slot.
 const CONFIG_PAGE: u64 = 40;
 const STATS_PAGE: u64 = 44;
-const HOSTS_LPCR: u64 = spr::lpcr::PECE_EXTERNAL | spr::lpcr::PECE_DECREMENTER;
 /// What a run may answer; PARTIAL would be a thread that never came back.
 const RUN_STATUSES: [Status; 5] = [
     Status::Success,
@@ -36,7 +34,7 @@ const RUN_STATUSES: [Status; 5] = [
 
 /// The target.
 pub fn runs(data: &[u8]) {
-    let machine = machine_tests::machine();
+    let machine = fake_machine::machine();
     let mut host = Host::new(&machine, Input(data));
     while let Some(which) = host.input.byte() {
         match which % 8 {
@@ -60,7 +58,6 @@ pub fn runs(data: &[u8]) {
 /// A host with one partition of one vcore.
 struct Host<'a> {
     machine: &'a FakeMachine,
-    core: Arc<sim::Core>,
     input: Input<'a>,
     partition: u64,
     /// The last one's handle.
@@ -69,10 +66,8 @@ struct Host<'a> {
 
 impl<'a> Host<'a> {
     fn new(machine: &'a FakeMachine, mut input: Input<'a>) -> Self {
-        static THREADS_MADE: Once = Once::new();
-        THREADS_MADE.call_once(|| threads::make_threads(machine));
+        threads::core();
         machine.fill_pool();
-        machine.take_ipis();
         let kind = input.byte().unwrap_or(0);
         let (aligned, eager) = (kind & 1 != 0, kind & 2 != 0);
         let mut config = PartitionConfig::new_zeroed();
@@ -102,7 +97,6 @@ impl<'a> Host<'a> {
         assert_eq!(calls::partition_create(&mut args), Status::Success);
         let mut host = Self {
             machine,
-            core: Arc::default(),
             input,
             partition: args[1],
             vcore: 0,
@@ -247,20 +241,21 @@ impl Host<'_> {
         let (runnable, blocked) = (self.mask(), self.mask());
         let blocked = blocked & !runnable;
         let flags = u64::from(self.byte()) & RUN_FLAGS;
-        let deadline_tb = op::time_tb() + (40 << (self.byte() % 5));
-        let program = Arc::new(Program::new(|| self.byte()));
+        let deadline_tb = sim::FIRST_TB + (100 << (self.byte() % 5));
+        let seed = u64::from(self.byte());
+        let program = Program::new(|| self.byte());
         let calls = (0..self.byte() % 4).map(|_| [self.byte(), self.byte(), self.byte()]);
-        let other = Other {
+        let other = Rc::new(Other {
             calls: calls.collect(),
-            named: AtomicU8::new(0),
-        };
+            named: Cell::new(0),
+        });
         let mut args = [self.vcore, runnable, blocked, deadline_tb, flags, 0, 0, 0];
         let Some(vcore) = self.vcore() else {
-            let status = self.on_threads(&mut args, &program, &other);
+            let status = self.on_threads(&mut args, seed, program, &other);
             return assert_eq!(status, Status::Parameter as i64);
         };
         let before = (vcore.roster.snapshot(), self.stats(), self.others_memory());
-        let status = self.on_threads(&mut args, &program, &other);
+        let status = self.on_threads(&mut args, seed, program, &other);
         let found = RUN_STATUSES.iter().find(|known| **known as i64 == status);
         let status = *found.unwrap_or_else(|| panic!("status {status}"));
         assert_eq!(
@@ -270,7 +265,7 @@ impl Host<'_> {
         );
         // The vcore went away with its last vcpu.
         let Some(vcore) = self.vcore() else { return };
-        let named = other.named.load(SeqCst);
+        let named = other.named.get();
         let after = vcore.roster.snapshot();
         if status == Status::Success {
             let began = before.0.runnable() & !blocked as u8 | runnable as u8;
@@ -298,7 +293,7 @@ impl Host<'_> {
     /// Each thread that was called has left once, for one reason.
     fn counted(&self, before: &VcoreStats) {
         let after = self.stats();
-        let seats = self.machine.core.seating.taken();
+        let seats = threads::core().run.seating.taken();
         assert_eq!(after.runs.get(), before.runs.get() + 1);
         let total = |stats: &VcoreStats| stats.exits.iter().map(|count| count.get()).sum::<u64>();
         let left = total(&after) - total(before);
@@ -321,46 +316,38 @@ impl Host<'_> {
         pool
     }
 
-    /// Calls VCORE_RUN on thread 0, with all the core's threads there.
-    fn on_threads(&self, args: &mut [u64; 8], program: &Arc<Program>, other: &Other) -> i64 {
-        let is_over = AtomicBool::new(false);
-        let mfrr: [u64; THREADS] = core::array::from_fn(|ptid| self.machine.mfrr(ptid));
+    /// Calls VCORE_RUN on thread 0 of one core, while the other's host calls what it does.
+    fn on_threads(
+        &self,
+        args: &mut [u64; 8],
+        seed: u64,
+        program: Program,
+        other: &Rc<Other>,
+    ) -> i64 {
         let first_page = self.machine.page(0);
-        let begin = |ptid: usize| {
-            let program = Arc::clone(program);
-            let guest = Box::new(move |page: *mut u8| {
-                assert_eq!(spr::read::<{ spr::LPIDR }>(), LPID);
-                let slot = (page.addr() as u64 - first_page) / size_of::<VcpuPage>() as u64;
-                // SAFETY: the page of the vcpu that this thread runs.
-                program.go_on(slot as usize, unsafe { &mut *page.cast::<VcpuPage>() })
-            });
-            // SAFETY: the presenters are the machine's, which stays for good.
-            unsafe { sim::begin(&self.core, PIR as usize + ptid, mfrr[ptid], guest) };
-        };
-        let vcore = self.vcore;
-        let status = thread::scope(|scope| {
-            for ptid in 1..THREADS {
-                let (begin, is_over) = (&begin, &is_over);
-                scope.spawn(move || {
-                    begin(ptid);
-                    sim::serve_calls(is_over);
-                });
-            }
-            let other = scope.spawn(move || other.carry_out(vcore));
-            begin(0);
-            // SAFETY: the simulated thread's own.
-            unsafe { spr::write::<{ spr::LPCR }>(HOSTS_LPCR) };
-            let status = sim::call_run(args);
-            let other = other.join();
-            is_over.store(true, SeqCst);
-            other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            status
+        let guest = Box::new(move |page: *mut u8| {
+            assert_eq!(spr::read::<{ spr::LPIDR }>(), LPID);
+            let slot = (page.addr() as u64 - first_page) / size_of::<VcpuPage>() as u64;
+            // SAFETY: the page of the vcpu that this thread runs.
+            program.go_on(slot as usize, unsafe { &mut *page.cast::<VcpuPage>() })
         });
-        // The host has its registers again. An IPI may be left for thread 0, whose presenter is the host's.
-        assert_eq!(spr::read::<{ spr::LPIDR }>(), 0);
-        assert_eq!(spr::read::<{ spr::HRMOR }>(), 0);
-        assert_eq!(spr::read::<{ spr::LPCR }>(), HOSTS_LPCR);
-        assert_eq!(self.machine.take_ipis() & !1, 0);
+        let answer = Rc::new(Cell::new((0, *args)));
+        let answered = Rc::clone(&answer);
+        let runner: Box<dyn FnOnce()> = Box::new(move || {
+            let (_, mut args) = answered.get();
+            let status = sim::call_run(&mut args);
+            // The host has its registers again.
+            assert_eq!(spr::read::<{ spr::LPIDR }>(), 0);
+            assert_eq!(spr::read::<{ spr::HRMOR }>(), 0);
+            assert_eq!(spr::read::<{ spr::LPCR }>(), HOSTS_LPCR);
+            answered.set((status, args));
+        });
+        let (other, vcore) = (Rc::clone(other), self.vcore);
+        let caller: Box<dyn FnOnce()> = Box::new(move || other.carry_out(vcore));
+        let machine = sim::Machine::new(seed, &CORES, guest);
+        machine.run(threads::begin, vec![(0, runner), (1, caller)]);
+        let (status, answered) = answer.get();
+        *args = answered;
         status
     }
 }

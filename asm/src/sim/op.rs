@@ -1,12 +1,15 @@
 //! Stands for single instructions.
-use super::hart;
+extern crate std;
+use super::{NOBODY, changed, hart, is_machine, point};
 use crate::area::ThreadArea;
 use core::sync::atomic::{Ordering::SeqCst, fence};
+use std::boxed::Box;
 
 macro_rules! fences {
     ($($name:ident),+) => {
         $(/// A barrier.
         pub fn $name() {
+            point();
             fence(SeqCst);
         })+
     };
@@ -30,13 +33,23 @@ pub fn unrelax() {}
 /// The time base.
 #[must_use]
 pub fn time_tb() -> u64 {
-    hart().now_tb()
+    super::time_tb()
 }
 
 /// This thread's area.
 #[must_use]
 pub fn area() -> *mut ThreadArea {
-    hart().area.get()
+    if is_machine() {
+        return hart().area.get();
+    }
+    NOBODY.with_borrow_mut(|(_, _, area)| {
+        if *area == 0 {
+            // SAFETY: an area may be all zero.
+            let new: Box<ThreadArea> = Box::new(unsafe { core::mem::zeroed() });
+            *area = Box::into_raw(new).expose_provenance();
+        }
+        core::ptr::with_exposed_provenance_mut(*area)
+    })
 }
 
 /// Makes `area` this thread's.
@@ -50,7 +63,10 @@ pub unsafe fn set_area(area: *mut ThreadArea) {
 /// The MSR.
 #[must_use]
 pub fn msr() -> u64 {
-    hart().msr.get()
+    match is_machine() {
+        true => hart().msr.get(),
+        false => NOBODY.with_borrow(|(_, msr, _)| *msr),
+    }
 }
 
 /// Sets it.
@@ -58,17 +74,21 @@ pub fn msr() -> u64 {
 /// # Safety
 /// As on the machine.
 pub unsafe fn set_msr(value: u64) {
-    hart().msr.set(value);
+    match is_machine() {
+        true => hart().msr.set(value),
+        false => NOBODY.with_borrow_mut(|(_, msr, _)| *msr = value),
+    }
 }
 
 /// Rings thread 0's hypervisor doorbell.
 pub fn ring_thread_0() {
-    hart().core.doorbell_0.store(true, SeqCst);
+    hart().core().doorbell_0.set(true);
+    changed();
 }
 
 /// Forgets that it was rung.
 pub fn silence_thread_0() {
-    hart().core.doorbell_0.store(false, SeqCst);
+    hart().core().doorbell_0.set(false);
 }
 
 /// Nothing is kept of translations.

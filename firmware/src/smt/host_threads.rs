@@ -80,12 +80,21 @@ pub fn park(core: &Core, thread: &Thread) {
         op::relax();
         if core.holders.host_starts[thread.ptid()].load(Relaxed) != 0 {
             op::unrelax();
-            core.holders.parked.fetch_and(!me, Release);
+            unpark(core, thread);
             start_if_asked(core, thread);
         }
     }
     op::unrelax();
-    core.holders.parked.fetch_and(!me, Release);
+    unpark(core, thread);
+}
+
+/// If something else has woken the thread before, the IPI that called it here has come meanwhile. It must
+/// reach neither its nap, which may be under the host's vectors, nor the host.
+fn unpark(core: &Core, thread: &Thread) {
+    thread.icp.take_ipi();
+    core.holders
+        .parked
+        .fetch_and(!(1 << thread.ptid()), Release);
 }
 
 /// Waits until `done`, but not for ever.

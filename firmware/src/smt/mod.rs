@@ -15,3 +15,6 @@ pub mod vcore_table;
 
 #[cfg(any(test, fuzzing))]
 pub mod fake_machine;
+
+#[cfg(test)]
+mod sim_tests;

@@ -12,7 +12,7 @@ mod seating;
 pub mod start;
 #[cfg(all(test, not(loom)))]
 mod states;
-mod sync;
+pub mod sync;
 #[cfg(all(test, loom))]
 mod weak;
 mod word;

@@ -65,13 +65,8 @@ pub struct LowPriority;
 impl RelaxStrategy for LowPriority {
     #[inline(always)]
     fn relax() {
-        #[cfg(target_arch = "powerpc64")]
-        {
-            asm::op::relax();
-            asm::op::unrelax();
-        }
-        #[cfg(not(target_arch = "powerpc64"))]
-        core::hint::spin_loop();
+        asm::op::relax();
+        asm::op::unrelax();
     }
 }
 

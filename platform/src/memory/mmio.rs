@@ -8,8 +8,8 @@
 //!
 //! Registers are named by effective address, as [`crate::memory::real::ptr`] gives it.
 //!
-//! On the build host these are volatile accesses, big-endian as on the machine, so that tests can
-//! lay out registers in memory.
+//! On the build host they reach the simulated machine's devices. Elsewhere they are volatile accesses, big-endian
+//! as on the machine, so that tests can lay out registers in memory.
 
 #[cfg(target_arch = "powerpc64")]
 macro_rules! access {
@@ -65,6 +65,9 @@ macro_rules! access {
         /// `at` is an aligned address of live memory.
         #[must_use]
         pub unsafe fn $read(at: *mut u8) -> $width {
+            if let Some(value) = asm::sim::presenter::load(at.addr() as u64) {
+                return value as $width;
+            }
             // SAFETY: the caller vouches for the address.
             let raw = unsafe { at.cast::<$width>().read_volatile() };
             <$width>::from_be(raw)
@@ -75,8 +78,12 @@ macro_rules! access {
         /// # Safety
         /// `at` is an aligned address of live memory that may change.
         pub unsafe fn $write(at: *mut u8, value: $width) {
-            // SAFETY: the caller vouches for the address.
-            unsafe { at.cast::<$width>().write_volatile(value.to_be()) }
+            let device =
+                asm::sim::presenter::store(at.addr() as u64, size_of::<$width>(), value.into());
+            if device.is_none() {
+                // SAFETY: the caller vouches for the address.
+                unsafe { at.cast::<$width>().write_volatile(value.to_be()) }
+            }
         }
     };
 }

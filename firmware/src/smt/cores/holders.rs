@@ -1,7 +1,7 @@
 //! Who has a core's threads: the firmware, which naps or runs guests on them, or the host.
 use crate::smt::objects::{MAX_PARTITIONS, partition_index};
+use crate::vcore::sync::{AtomicBool, AtomicU8, AtomicU64};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use hcalls::MAX_THREADS;
 use hcalls::run::CoreState;
 

@@ -1,6 +1,7 @@
 //! What became of each vcpu of a run, as its threads tell the runner.
 use crate::vcore::Mask;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::vcore::sync::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
 
 /// One bit per slot and kind of fate. Who was pulled out after a sibling, as most are, has none.

@@ -2,7 +2,7 @@
 use super::outcomes::Outcomes;
 use super::record::RunnersOwn;
 use crate::vcore::Seating;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64};
+use crate::vcore::sync::{AtomicBool, AtomicU8, AtomicU16, AtomicU64};
 use hcalls::run::FIRST_SLOT_SHIFT;
 
 /// In [`PresentRun::at_leaving`].

@@ -1,8 +1,8 @@
 //! The table of vcores, and what the firmware keeps of each.
 use super::{INDEX_MASK, KIND_SHIFT, Settings, VCORE_KIND};
+use crate::vcore::sync::{AtomicBool, AtomicU64};
 use crate::vcore::{Entry, Roster, Slots};
 use core::sync::atomic::Ordering::{Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicU64};
 use hcalls::stats::VcoreStats;
 use hcalls::{MAX_THREADS, VcpuPage};
 use platform::cpu::space::AddressSpace;
