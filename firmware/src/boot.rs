@@ -4,7 +4,7 @@ use crate::host_tree::{self, Chosen, HostTreeParams, PciHost, SmtParams};
 use crate::smt::run::{enter, interrupts as guest_interrupts};
 use crate::smt::{calls, check, cores, host_threads, vcore_table};
 use crate::{
-    end, flash_boot, heap, layout, machine, nvram, opal, pci, settings, symbol_map, trace,
+    end, flash, flash_boot, heap, layout, machine, nvram, opal, pci, settings, symbol_map, trace,
 };
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -40,7 +40,6 @@ pub fn main(tree_real: u64) -> ! {
     // would not have come here.
     unsafe { heap::init() };
     platform::log::init(LevelFilter::Info);
-    nvram::init();
     match prepare(tree_real) {
         Ok(start) => {
             info!("catnap: to the host at {:#x}", start.pc);
@@ -66,6 +65,8 @@ fn prepare(tree_real: u64) -> Result<HostStart, String> {
     if let Some(bus) = &machine.lpc {
         start_console(bus);
     }
+    flash::init();
+    nvram::init();
     if let [first, ..] = machine.unreachable[..] {
         let cores = machine.unreachable.len();
         info!(
@@ -351,7 +352,7 @@ fn host_tree(
         opal_entry: asm::opal::entry_real(),
         opal_runtime_len: layout::REGION_BYTES,
         memcons: RING.memcons_address(),
-        nvram_bytes: layout::NVRAM_BYTES as u32,
+        nvram_bytes: nvram::lock().bytes().len() as u32,
         ipmi_event: opal::ipmi::EVENT_NUMBER,
         version: concat!("catnap-", env!("CARGO_PKG_VERSION")),
         reserved: &[("catnap-firmware", firmware)],

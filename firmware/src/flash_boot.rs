@@ -3,15 +3,15 @@
 //! They go where a loader would have put them. What is packed is read elsewhere first; nothing is unpacked
 //! or run before its container's hash has been compared.
 
+use crate::flash::{self, Open};
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use asm::op;
 use hcalls::trace::TB_HZ;
 use log::{info, warn};
-use platform::flash::device::{Flash, FlashError};
+use platform::flash::device::Flash;
 use platform::flash::image::{self, Image};
-use platform::flash::table::{self, Partition, TableError};
+use platform::flash::table::{self, Partition};
 use platform::memory::real;
 use platform::memory::region::Region;
 use platform::memory::{MemoryMap, Owner};
@@ -33,37 +33,28 @@ pub struct Loaded {
 /// Loads the kernel and, if there is one, the RAM disk. `None`: flash has no kernel, which is an error if
 /// it `must`. Whatever an error leaves in memory is nobody's.
 pub fn load(memory: &mut MemoryMap, must: bool) -> Result<Option<Loaded>, String> {
-    let (flash, partitions) = match open() {
-        Ok(opened) => opened,
-        Err(why) if must => return Err(why.to_string()),
-        Err(FlashError::NoBus | FlashError::Table(TableError::Blank)) => return Ok(None),
-        Err(why) => {
-            warn!("catnap: {why}");
-            return Ok(None);
-        }
+    let Some(Open { flash, partitions }) = flash::flash() else {
+        return match must {
+            true => Err(flash::why_none().to_string()),
+            false => Ok(None),
+        };
     };
-    let kernel = match table::find(&partitions, KERNEL) {
+    let kernel = match table::find(partitions, KERNEL) {
         Some(kernel) => kernel,
         None if must => return Err(format!("flash: has no partition {KERNEL}")),
         None => return Ok(None),
     };
     let mut initrd = None;
-    if let Some(partition) = table::find(&partitions, RAM_DISK) {
+    if let Some(partition) = table::find(partitions, RAM_DISK) {
         let place = memory.free_from(INITRD_BASE, MAX_INITRD_LEN);
-        let region = load_one(&flash, partition, place, memory)?;
+        let region = load_one(flash, partition, place, memory)?;
         let reserved = memory.reserve(region, Owner::Host, "the initrd");
         reserved.map_err(|why| why.to_string())?;
         initrd = Some(region);
     }
     let place = memory.free_from(KERNEL_BASE, MAX_LEN);
-    load_one(&flash, kernel, place, memory)?;
+    load_one(flash, kernel, place, memory)?;
     Ok(Some(Loaded { initrd }))
-}
-
-fn open() -> Result<(Flash, Vec<Partition>), FlashError> {
-    let flash = Flash::open()?;
-    let partitions = flash.partitions()?;
-    Ok((flash, partitions))
 }
 
 /// Puts what a partition holds at the beginning of `place`; answers which part of that it takes.

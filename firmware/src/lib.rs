@@ -34,6 +34,8 @@ pub mod entries;
 #[cfg(target_arch = "powerpc64")]
 pub mod epitaph;
 #[cfg(target_arch = "powerpc64")]
+pub mod flash;
+#[cfg(target_arch = "powerpc64")]
 mod flash_boot;
 #[cfg(target_arch = "powerpc64")]
 pub mod heap;

@@ -6,4 +6,5 @@ pub mod data;
 pub mod device;
 pub mod ecc;
 pub mod image;
+pub mod store;
 pub mod table;

@@ -2,6 +2,8 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use platform::lpc::nvram;
+use sha2::{Digest, Sha512};
 use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End};
@@ -159,6 +161,8 @@ pub fn trials() -> Vec<Trial> {
             boot(name, flash()).check(&End::Off, &expected).map(drop)
         }));
     }
+    trials.push(trial("flash::nvram-lasts", nvram_lasts));
+    trials.push(trial("flash::nvram-torn", nvram_torn));
     trials.push(trial("flash::wins-over-memory", wins_over_memory));
     trials.push(trial("flash::memory-by-choice", memory_by_choice));
     trials
@@ -172,6 +176,81 @@ fn boot(name: &str, flash: Vec<u8>) -> Boot {
         limit: Duration::from_secs(60),
         ..Boot::new(1, 2)
     }
+}
+
+const NVRAM_AT: usize = 3 * MIB;
+/// As it lies in flash, a ninth of it code.
+const NVRAM_RAW_BYTES: usize = 0x12000;
+const NVRAM_BYTES: usize = NVRAM_RAW_BYTES / 9 * 8;
+
+/// A flash that has a kernel and that NVRAM.
+fn with_nvram(content: Vec<u8>) -> Vec<u8> {
+    let part = |name, offset_bytes, len_bytes, ecc, content| format::Partition {
+        name,
+        offset_bytes,
+        len_bytes,
+        flags: format::Flags {
+            ecc,
+            ..format::Flags::default()
+        },
+        content,
+    };
+    let kernel = format::contained(&good().to_bytes());
+    let parts = [
+        part("part", 0, 4096, false, Vec::new()),
+        part("BOOTKERNEL", KERNEL_AT, MIB, false, kernel),
+        part("NVRAM", NVRAM_AT, NVRAM_RAW_BYTES, true, content),
+    ];
+    format::flash(&parts, FLASH_BYTES)
+}
+
+const MADE_ANEW: &str = "NVRAM is empty or damaged: it is made anew";
+const NOTHING: &str = "NVRAM: nothing is written at 0x0";
+
+/// Erased NVRAM is made once; a setting of the firmware's is found there by the next machine.
+fn nvram_lasts() -> Outcome {
+    let boot = boot("nvram-lasts", with_nvram(Vec::new()));
+    let first = Expected::lines([NOTHING, MADE_ANEW, HOLDS]).allow(NOTHING);
+    boot.check(&End::Off, &first)?;
+    let path = images::scratch_path("flash-nvram-lasts");
+    let mut flash = std::fs::read(&path).map_err(|why| why.to_string())?;
+    let mut made = vec![0; NVRAM_BYTES];
+    nvram::format(&mut made);
+    let raw = |content: &[u8]| with_nvram(content.to_vec())[NVRAM_AT..][..NVRAM_RAW_BYTES].to_vec();
+    // The firmware's journal was at the end.
+    let same = NVRAM_RAW_BYTES - 4120 / 8 * 9;
+    if flash[NVRAM_AT..][..same] != raw(&made)[..same] {
+        return Err("NVRAM in flash is not as it is made".into());
+    }
+    made[16..28].copy_from_slice(b"threads=host");
+    flash[NVRAM_AT..][..NVRAM_RAW_BYTES].copy_from_slice(&raw(&made));
+    std::fs::write(&path, flash).map_err(|why| why.to_string())?;
+    let second = Expected::lines([HOLDS, "catnap: the host has all threads"]).forbid(MADE_ANEW);
+    boot.check(&End::Off, &second).map(drop)
+}
+
+/// A write that the last machine had put into its journal is carried out.
+fn nvram_torn() -> Outcome {
+    const JOURNAL_AT: usize = NVRAM_BYTES - 24 - 4096;
+    let mut content = vec![0; NVRAM_BYTES];
+    nvram::format(&mut content);
+    // Sixteen bytes, behind the header of the firmware's partition.
+    let place = (16_u64 << 32 | 16).to_be_bytes();
+    let data = b"threads=host\0\0\0\0";
+    let sum = Sha512::new()
+        .chain_update(place)
+        .chain_update(data)
+        .finalize();
+    let journal = [b"catnapJ1", &place[..], &sum[..8], data].concat();
+    content[JOURNAL_AT..][..journal.len()].copy_from_slice(&journal);
+    let expected = Expected::lines([
+        "NVRAM: a write that was cut off is done",
+        "catnap: the host has all threads",
+    ]);
+    let boot = boot("nvram-torn", with_nvram(content));
+    boot.check(&End::Off, &expected)?;
+    let again = Expected::lines(["catnap: the host has all threads"]).forbid("cut off");
+    boot.check(&End::Off, &again).map(drop)
 }
 
 /// A kernel in memory as well, which begins with its first byte.

@@ -11,6 +11,7 @@ use clap::Args;
 use crate::console::{self, End, Limits};
 use crate::cpio::{self, Content};
 use crate::image;
+use crate::pnor;
 use crate::qemu::{self, Boot, Machine};
 use crate::setup;
 use crate::setup::debian::{Files, MODULES, Release};
@@ -53,6 +54,9 @@ pub struct LinuxOptions {
     /// Boot with this initial RAM disk instead of busybox's.
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
+    /// Boot from a flash image, as `pnor` writes them, instead of what QEMU loads.
+    #[arg(long)]
+    flash: bool,
     /// More words for the kernel's command line.
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
@@ -85,13 +89,22 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
             write_initrd(&files, &images.dir, release)?
         }
     };
-    let mut qemu = options.machine.command(&Boot {
-        firmware: &images.lid(),
-        payload: &kernel,
-        initrd: &initrd,
-        bootargs: &options.bootargs(),
-        interactive: !options.check,
-    });
+    let bootargs = options.bootargs();
+    let interactive = !options.check;
+    let mut qemu = match options.flash {
+        true => {
+            let flash = pnor::for_boot(&images, &kernel, &initrd, &bootargs)?;
+            let machine = &options.machine;
+            machine.flash_command(&images.lid(), &flash, interactive)
+        }
+        false => options.machine.command(&Boot {
+            firmware: &images.lid(),
+            payload: &kernel,
+            initrd: &initrd,
+            bootargs: &bootargs,
+            interactive,
+        }),
+    };
     if options.verbose {
         eprintln!("linux: {}", qemu::typed(&qemu));
     }

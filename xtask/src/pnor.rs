@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use lzma_rust2::{CheckType, XzOptions, XzWriter};
+use platform::lpc::nvram;
 use sha2::{Digest, Sha256};
 
 use crate::image::{self, Images};
@@ -40,6 +41,9 @@ pub struct PnorOptions {
     /// Put this initial RAM disk into the image instead of busybox's.
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
+    /// More words for the kernel's command line.
+    #[arg(long, value_name = "WORDS")]
+    append: Option<String>,
     /// Where the image goes [default: target/catnap/pnor.bin]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -71,25 +75,40 @@ pub fn pnor(options: &PnorOptions) -> Result<ExitCode> {
     };
     let out = options.out.clone();
     let out = out.unwrap_or_else(|| images.dir.join("pnor.bin"));
-    let partitions = write(&images, &kernel, Some(&initrd), &out)?;
+    let bootargs = options.append.as_deref().unwrap_or_default();
+    let partitions = write(
+        &images,
+        &kernel,
+        &initrd,
+        &format!("console=hvc0 {bootargs}"),
+        &out,
+    )?;
     print_table(&partitions);
     println!("pnor: {}", out.display());
     Ok(ExitCode::SUCCESS)
 }
 
+/// An image for one boot: a file of this process's own, among the images.
+pub fn for_boot(images: &Images, kernel: &Path, initrd: &Path, bootargs: &str) -> Result<PathBuf> {
+    let out = images.dir.join("flash.bin");
+    write(images, kernel, initrd, bootargs, &out)?;
+    Ok(out)
+}
+
 /// Writes an image that boots a kernel; answers its partitions.
-pub fn write(
+fn write(
     images: &Images,
     kernel: &Path,
-    initrd: Option<&Path>,
+    initrd: &Path,
+    bootargs: &str,
     out: &Path,
 ) -> Result<Vec<Partition>> {
     let lid = read(&images.lid())?;
     let kernel = read(kernel)?;
-    let initrd = initrd.map(read).transpose()?;
+    let initrd = read(initrd)?;
     let kept = images.dir.join("packed");
     let kernel = packed_once(&kernel, &kept)?;
-    let partitions = layout(&lid, &kernel, initrd.as_deref())?;
+    let partitions = layout(&lid, &kernel, &initrd, &nvram(bootargs)?)?;
     let end = partitions
         .last()
         .map_or(0, |last| last.offset_bytes + last.len_bytes);
@@ -120,7 +139,7 @@ fn packed_once(bytes: &[u8], folder: &Path) -> Result<Vec<u8>> {
 }
 
 /// The partitions one behind the other, the table first.
-fn layout(lid: &[u8], kernel: &[u8], initrd: Option<&[u8]>) -> Result<Vec<Partition>> {
+fn layout(lid: &[u8], kernel: &[u8], initrd: &[u8], nvram: &[u8]) -> Result<Vec<Partition>> {
     let version = format!("catnap-{}\n", env!("CARGO_PKG_VERSION"));
     let coded = Flags {
         ecc: true,
@@ -135,37 +154,22 @@ fn layout(lid: &[u8], kernel: &[u8], initrd: Option<&[u8]>) -> Result<Vec<Partit
         ..coded
     };
     let signed = |content: &[u8]| format::contained(content);
-    let mut parts = vec![
-        ("part", BLOCK_BYTES, Flags::default(), Vec::new()),
+    let plain = Flags::default();
+    let guard = vec![0; GUARD_BYTES / 9 * 8];
+    let parts = [
+        ("part", BLOCK_BYTES, plain, Vec::new()),
         (
             "VERSION",
             2 * BLOCK_BYTES,
             read_only,
             signed(version.as_bytes()),
         ),
-        (
-            "GUARD",
-            GUARD_BYTES,
-            preserved,
-            vec![0; GUARD_BYTES / 9 * 8],
-        ),
-        (
-            "NVRAM",
-            NVRAM_BYTES,
-            preserved,
-            vec![0; NVRAM_BYTES / 9 * 8],
-        ),
-        ("PAYLOAD", MIB, Flags::default(), signed(&packed(lid)?)),
-        (
-            "BOOTKERNEL",
-            15 * MIB,
-            Flags::default(),
-            signed(&packed(kernel)?),
-        ),
+        ("GUARD", GUARD_BYTES, preserved, guard),
+        ("NVRAM", NVRAM_BYTES, preserved, nvram.to_vec()),
+        ("PAYLOAD", MIB, plain, signed(&packed(lid)?)),
+        ("BOOTKERNEL", 15 * MIB, plain, signed(kernel)),
+        ("ROOTFS", MIB, plain, signed(initrd)),
     ];
-    if let Some(initrd) = initrd {
-        parts.push(("ROOTFS", MIB, Flags::default(), signed(initrd)));
-    }
     let mut offset_bytes = 0;
     let place = |(name, least_bytes, flags, content): (&'static str, usize, Flags, Vec<u8>)| {
         let raw_bytes = content.len() * if flags.ecc { 9 } else { 8 } / 8;
@@ -181,6 +185,20 @@ fn layout(lid: &[u8], kernel: &[u8], initrd: Option<&[u8]>) -> Result<Vec<Partit
         partition
     };
     Ok(parts.into_iter().map(place).collect())
+}
+
+/// NVRAM with a command line as the firmware's setting.
+fn nvram(bootargs: &str) -> Result<Vec<u8>> {
+    /// A setting begins behind its partition's header.
+    const HEADER_BYTES: usize = 16;
+    let mut bytes = vec![0; NVRAM_BYTES / 9 * 8];
+    nvram::format(&mut bytes);
+    let setting = format!("bootargs={bootargs}");
+    let room = bytes[HEADER_BYTES..].get_mut(..setting.len());
+    let room = room.filter(|_| setting.len() < nvram::OWN_BYTES - 2 * HEADER_BYTES);
+    room.context("the command line is too long for NVRAM")?
+        .copy_from_slice(setting.as_bytes());
+    Ok(bytes)
 }
 
 /// By xz, with the sum that Linux's kernel checks as well.

@@ -99,6 +99,26 @@ impl Machine {
     /// QEMU's command, with the console on its standard output. QEMU is killed when the thread
     /// that starts it ends, however that happens.
     pub fn command(&self, boot: &Boot) -> Command {
+        let mut qemu = self.without_payload(boot.firmware, boot.interactive);
+        qemu.arg("-kernel").arg(boot.payload);
+        qemu.arg("-initrd").arg(boot.initrd);
+        if !boot.bootargs.is_empty() {
+            qemu.args(["-append", boot.bootargs]);
+        }
+        qemu.args(&self.extra);
+        qemu
+    }
+
+    /// The same for a machine that has kernel, RAM disk and command line in a flash image.
+    pub fn flash_command(&self, firmware: &Path, flash: &Path, interactive: bool) -> Command {
+        let mut qemu = self.without_payload(firmware, interactive);
+        let drive = format!("file={},format=raw,if=mtd", flash.display());
+        qemu.args(["-drive", &drive]);
+        qemu.args(&self.extra);
+        qemu
+    }
+
+    fn without_payload(&self, firmware: &Path, interactive: bool) -> Command {
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", PROGRAM]);
         find_by_path(&mut qemu);
@@ -106,13 +126,9 @@ impl Machine {
         if !self.default_devices {
             qemu.arg("-nodefaults");
         }
-        let serial = if boot.interactive {
-            "mon:stdio"
-        } else {
-            "stdio"
-        };
+        let serial = if interactive { "mon:stdio" } else { "stdio" };
         qemu.args(["-display", "none", "-serial", serial]);
-        if self.default_devices && !boot.interactive {
+        if self.default_devices && !interactive {
             qemu.args(["-monitor", "none"]);
         }
         if !self.no_bmc && !self.default_devices {
@@ -127,13 +143,7 @@ impl Machine {
         if self.icount {
             qemu.args(["-icount", "shift=0,sleep=off"]);
         }
-        qemu.arg("-bios").arg(boot.firmware);
-        qemu.arg("-kernel").arg(boot.payload);
-        qemu.arg("-initrd").arg(boot.initrd);
-        if !boot.bootargs.is_empty() {
-            qemu.args(["-append", boot.bootargs]);
-        }
-        qemu.args(&self.extra);
+        qemu.arg("-bios").arg(firmware);
         qemu
     }
 

@@ -13,7 +13,7 @@ use crate::console::{self, End, Limits};
 use crate::cross::Endian;
 use crate::image::{self, Images};
 use crate::qemu::{self, Boot, Machine, power_of_two};
-use crate::{cpio, setup};
+use crate::{cpio, pnor, setup};
 
 /// The host's last line.
 const DONE: &str = "host: done";
@@ -56,6 +56,9 @@ pub struct RunOptions {
     /// More boot arguments for the host.
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
+    /// Boot from a flash image, as `pnor` writes them, instead of what QEMU loads.
+    #[arg(long)]
+    flash: bool,
     /// End the run after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     time_limit: u64,
@@ -90,13 +93,22 @@ impl RunOptions {
             None => pack_input(&images, &input, guest)?,
         };
         fs::write(&initrd, packed).with_context(|| format!("writing {}", initrd.display()))?;
-        let qemu = self.machine().command(&Boot {
-            firmware: &images.lid(),
-            payload: &images.payload(self.payload()),
-            initrd: &initrd,
-            bootargs: &self.bootargs(),
-            interactive: false,
-        });
+        let bootargs = self.bootargs();
+        let payload = images.payload(self.payload());
+        let machine = self.machine();
+        let qemu = match self.flash {
+            true => {
+                let flash = pnor::for_boot(&images, &payload, &initrd, &bootargs)?;
+                machine.flash_command(&images.lid(), &flash, false)
+            }
+            false => machine.command(&Boot {
+                firmware: &images.lid(),
+                payload: &payload,
+                initrd: &initrd,
+                bootargs: &bootargs,
+                interactive: false,
+            }),
+        };
         if self.verbose {
             eprintln!("run: {}", qemu::typed(&qemu));
         }
@@ -116,6 +128,7 @@ impl RunOptions {
             smt: Vec::new(),
             ptid: None,
             test: Some(name.to_string()),
+            flash: false,
             append: Some(append),
             time_limit: time_limit_s,
             verbose: false,

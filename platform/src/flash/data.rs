@@ -39,7 +39,7 @@ impl Partition {
         &self,
         at_bytes: u64,
         to: &mut [u8],
-        read: impl Fn(u64, &mut [u8]) -> Result<(), FlashError>,
+        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), FlashError>,
     ) -> Result<usize, DataError> {
         let end_bytes = at_bytes.saturating_add(to.len() as u64);
         if end_bytes > self.data_bytes() {
@@ -60,6 +60,33 @@ impl Partition {
             word += words as u64;
         }
         Ok(corrected)
+    }
+
+    /// Writes data from `at_bytes` on, both multiples of eight, by `write`, which puts bytes into a place of the
+    /// flash.
+    ///
+    /// # Errors
+    /// The flash can't be written.
+    pub fn write(
+        &self,
+        at_bytes: u64,
+        data: &[u8],
+        mut write: impl FnMut(u64, &[u8]) -> Result<(), FlashError>,
+    ) -> Result<(), DataError> {
+        let end_bytes = at_bytes.saturating_add(data.len() as u64);
+        if end_bytes > self.data_bytes() {
+            return Err(DataError::Beyond(self.name, end_bytes));
+        }
+        if !self.has_ecc {
+            return Ok(write(self.offset_bytes + at_bytes, data)?);
+        }
+        let (words, _) = data.as_chunks::<DATA_BYTES>();
+        let first = at_bytes / DATA_BYTES as u64;
+        for (&word, place) in words.iter().zip(first..) {
+            let coded = ecc::encode(u64::from_be_bytes(word));
+            write(self.offset_bytes + place * CODED_BYTES as u64, &coded)?;
+        }
+        Ok(())
     }
 
     fn decode(&self, at_bytes: u64, raw: &[u8], data: &mut [u8]) -> Result<usize, DataError> {

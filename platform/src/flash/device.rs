@@ -22,14 +22,14 @@ pub enum FlashError {
     Table(#[from] TableError),
 }
 
-/// The flash, readable.
+/// The flash, open.
 #[derive(Clone, Copy, Debug)]
 pub struct Flash {
     len_bytes: u64,
 }
 
 impl Flash {
-    /// Makes the flash readable.
+    /// Opens the flash.
     ///
     /// # Errors
     /// There is no LPC bus, or it fails.
@@ -62,6 +62,33 @@ impl Flash {
                 to.copy_from_slice(&word[..to.len()]);
             }
             at_bytes += slice.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts bytes into a place of the flash; words that have them already are left alone. What is beyond the
+    /// end is lost.
+    ///
+    /// # Errors
+    /// The bus fails.
+    pub fn write(&self, at_bytes: u64, from: &[u8]) -> Result<(), FlashError> {
+        let mut done = 0;
+        while done < from.len() {
+            let bus = bus::lock();
+            let lpc = bus.lpc.ok_or(FlashError::NoBus)?;
+            let slice_end = from.len().min(done + SLICE_BYTES);
+            while done < slice_end {
+                let place = at_bytes + done as u64;
+                let before = (place % 4) as usize;
+                let len = (4 - before).min(slice_end - done);
+                let old = lpc.read_firmware(place - before as u64)?;
+                let mut word = old;
+                word[before..before + len].copy_from_slice(&from[done..done + len]);
+                if word != old {
+                    lpc.write_firmware(place - before as u64, word)?;
+                }
+                done += len;
+            }
         }
         Ok(())
     }

@@ -15,7 +15,8 @@ const FREE: u8 = 0x7f;
 
 /// The firmware's own partition comes first.
 pub const OWN_NAME: &[u8] = b"catnap";
-const OWN_BYTES: usize = 4096;
+/// Bytes of it, header included.
+pub const OWN_BYTES: usize = 4096;
 /// Open to anyone, for hosts' tools.
 const COMMON_NAME: &[u8] = b"common";
 const COMMON_BYTES: usize = 4096;
@@ -59,6 +60,24 @@ pub fn setting<'a>(nvram: &'a [u8], name: &str) -> Option<&'a [u8]> {
         rest = behind;
     }
     None
+}
+
+/// Whether the end of NVRAM, `len_bytes` behind `before`, is content of a free partition that begins in
+/// `before`.
+#[must_use]
+pub fn is_free_to_end(before: &[u8], len_bytes: usize) -> bool {
+    let mut rest = before;
+    while let Some(header) = rest.first_chunk::<BLOCK>() {
+        let len = usize::from(u16::from_be_bytes([header[2], header[3]])) * BLOCK;
+        if header[1] != checksum(header) || len < BLOCK {
+            return false;
+        }
+        match rest.split_at_checked(len) {
+            Some((_, behind)) => rest = behind,
+            None => return header[0] == FREE && len == rest.len() + len_bytes,
+        }
+    }
+    false
 }
 
 struct Header<'a>(&'a [u8; BLOCK]);
