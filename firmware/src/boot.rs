@@ -1,6 +1,6 @@
 //! From reset to the host: one thread reads the machine, calls the others, and hands over.
 use crate::entries::{FIRST, ORDINARY, TRACED};
-use crate::host_tree::{self, Chosen, HostTreeParams, PciHost, SmtParams};
+use crate::host_tree::{self, Chosen, FlashParams, HostTreeParams, PciHost, SmtParams};
 use crate::smt::run::{enter, interrupts as guest_interrupts};
 use crate::smt::{calls, check, cores, host_threads, vcore_table};
 use crate::{
@@ -360,6 +360,11 @@ fn host_tree(
         exports: &exports,
         chosen,
         pci: &bridges,
+        flash: flash::flash().map(|open| FlashParams {
+            len_bytes: open.len_bytes,
+            block_bytes: open.block_bytes as u32,
+            partitions: &open.partitions,
+        }),
         smt: SmtParams {
             versions: [hcalls::VERSION; 2],
             tokens: [hcalls::token::FIRST as u32, hcalls::token::LAST as u32],

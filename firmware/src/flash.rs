@@ -1,7 +1,7 @@
 //! The machine's flash, once it has been opened.
 use alloc::vec::Vec;
 use log::warn;
-use platform::flash::device::{Flash, FlashError};
+use platform::flash::device::{Flash, FlashError, Table};
 use platform::flash::table::{Partition, TableError};
 use spin::Once;
 
@@ -9,6 +9,8 @@ use spin::Once;
 pub struct Open {
     pub flash: Flash,
     pub partitions: Vec<Partition>,
+    pub len_bytes: u64,
+    pub block_bytes: u64,
 }
 
 static FLASH: Once<Result<Open, FlashError>> = Once::new();
@@ -28,8 +30,13 @@ pub fn init() {
 
 fn open() -> Result<Open, FlashError> {
     let flash = Flash::open()?;
-    let partitions = flash.partitions()?;
-    Ok(Open { flash, partitions })
+    let Table { header, partitions } = flash.table()?;
+    Ok(Open {
+        flash,
+        partitions,
+        len_bytes: header.flash_bytes,
+        block_bytes: header.block_bytes.into(),
+    })
 }
 
 /// The flash, if it has a table.

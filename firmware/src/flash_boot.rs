@@ -33,7 +33,10 @@ pub struct Loaded {
 /// Loads the kernel and, if there is one, the RAM disk. `None`: flash has no kernel, which is an error if
 /// it `must`. Whatever an error leaves in memory is nobody's.
 pub fn load(memory: &mut MemoryMap, must: bool) -> Result<Option<Loaded>, String> {
-    let Some(Open { flash, partitions }) = flash::flash() else {
+    let Some(Open {
+        flash, partitions, ..
+    }) = flash::flash()
+    else {
         return match must {
             true => Err(flash::why_none().to_string()),
             false => Ok(None),

@@ -13,10 +13,13 @@ use platform::tree::Machine;
 use skiboot_compat::tree::{compatible, name, node, property};
 use thiserror::Error;
 
+mod flash;
 mod opal;
 mod pci;
 
 pub use pci::PciHost;
+
+pub use flash::FlashParams;
 
 /// Where the header keeps the PIR of the thread that boots.
 const BOOT_CPUID_OFFSET: usize = 28;
@@ -52,6 +55,8 @@ pub struct HostTreeParams<'a> {
     /// Memory that a host can read as files.
     pub exports: &'a [(&'a str, Region)],
     pub chosen: &'a Chosen,
+    /// If there is one with a partition table.
+    pub flash: Option<FlashParams<'a>>,
     pub smt: SmtParams<'a>,
     pub pci: &'a [PciHost<'a>],
 }
@@ -94,7 +99,7 @@ pub fn build(
     say_where(&mut tree);
     reserve_uart(&mut tree, machine);
     point_to_console(&mut tree);
-    choose(&mut tree, params.chosen);
+    choose(&mut tree, params);
     let handles = Handles::free_in(&tree.root);
     tree.root.add_child(xics(handles.xics));
     tree.root.add_child(opal::node(machine, params, &handles));
@@ -210,10 +215,14 @@ fn point_to_console(tree: &mut DeviceTree) {
 }
 
 /// For [`point_to_console`] has made sure that there is `/chosen`.
-fn choose(tree: &mut DeviceTree, choice: &Chosen) {
+fn choose(tree: &mut DeviceTree, params: &HostTreeParams) {
     let Some(chosen) = tree.find_node_mut(node::CHOSEN) else {
         return;
     };
+    if params.flash.is_some() {
+        set(chosen, property::SYSTEM_FLASH, node::FLASH);
+    }
+    let choice = params.chosen;
     if let Some(initrd) = &choice.initrd {
         set(chosen, "linux,initrd-start", initrd.start());
         set(chosen, "linux,initrd-end", initrd.end());

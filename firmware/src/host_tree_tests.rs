@@ -1,6 +1,7 @@
 extern crate std;
 use super::*;
 use dtoolkit::fdt::FdtNode;
+use platform::flash::table::{Name, Partition};
 use platform::tree;
 use proptest::prelude::*;
 use skiboot_compat::tree::{fw_features, smt};
@@ -22,12 +23,30 @@ fn built(fdt: &[u8], machine: &Machine) -> Result<Vec<u8>, HostTreeError> {
     built_for(fdt, machine, false, false)
 }
 
+/// Two, and one that has nothing.
+fn partitions() -> [Partition; 3] {
+    let part = |name, offset_bytes, len_bytes, is_read_only| Partition {
+        name: Name::new(name),
+        offset_bytes,
+        len_bytes,
+        used_bytes: 0,
+        has_ecc: false,
+        is_read_only,
+    };
+    [
+        part(b"part", 0, 4096, false),
+        part(b"VERSION", 0x1_0000, 0x2000, true),
+        part(b"EMPTY", 0x2_0000, 0, false),
+    ]
+}
+
 fn built_for(
     fdt: &[u8],
     machine: &Machine,
     all_threads: bool,
     flash_booted: bool,
 ) -> Result<Vec<u8>, HostTreeError> {
+    let partitions = partitions();
     let params = HostTreeParams {
         boot_pir: machine.cores[0].pir,
         all_threads,
@@ -49,6 +68,11 @@ fn built_for(
             bootargs: flash_booted.then(|| "quiet".to_string()),
         },
         pci: &[],
+        flash: flash_booted.then_some(FlashParams {
+            len_bytes: 64 << 20,
+            block_bytes: 4096,
+            partitions: &partitions,
+        }),
         smt: SmtParams {
             versions: [1, 1],
             tokens: [1100, 1109],
@@ -119,6 +143,20 @@ fn what_came_from_flash_is_told_as_a_loader_would() {
     let host = read_back(&bytes);
     assert_eq!(host.initrd, Some(region(0x2800_0000, 5000)));
     assert_eq!(host.bootargs, "quiet");
+    let fdt = checked(&bytes);
+    let chosen = fdt.find_node("/chosen").unwrap();
+    assert_eq!(text(&chosen, "ibm,system-flash"), "/ibm,opal/flash@0\0");
+    let flash = fdt.find_node("/ibm,opal/flash@0").unwrap();
+    assert_eq!(text(&flash, "compatible"), "ibm,opal-flash\0");
+    assert_eq!(cells(&flash, "reg"), [0, 64 << 20]);
+    assert_eq!(cells(&flash, "ibm,opal-id"), [0]);
+    assert_eq!(cells(&flash, "ibm,flash-block-size"), [4096]);
+    let partitions: Vec<_> = flash.children().next().unwrap().children().collect();
+    let labels: Vec<_> = partitions.iter().map(|node| text(node, "label")).collect();
+    assert_eq!(labels, ["part\0", "VERSION\0"]);
+    assert_eq!(cells(&partitions[1], "reg"), [0, 0x1_0000, 0, 0x2000]);
+    let read_only = |node: &FdtNode| node.property("read-only").is_some();
+    assert!(!read_only(&partitions[0]) && read_only(&partitions[1]));
 }
 
 #[test]

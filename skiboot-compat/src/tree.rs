@@ -9,6 +9,7 @@ pub mod node {
     /// The console that `stdout-path` names.
     pub const CONSOLE: &str = "/ibm,opal/consoles/serial@0";
     pub const RESERVED_MEMORY: &str = "/reserved-memory";
+    pub const FLASH: &str = "/ibm,opal/flash@0";
 }
 
 /// Names of nodes in their parents.
@@ -30,6 +31,8 @@ pub mod name {
     pub const POWER_MGT: &str = "power-mgt";
     /// The interrupt sources that GET_XIVE and SET_XIVE know.
     pub const XICS: &str = "interrupt-controller@0";
+    pub const FLASH: &str = "flash@0";
+    pub const PARTITIONS: &str = "partitions";
 }
 
 /// Names of properties.
@@ -75,6 +78,12 @@ pub mod property {
     pub const DEVICE_TYPE: &str = "device_type";
     /// Bytes of non-volatile memory.
     pub const NVRAM_BYTES: &str = "#bytes";
+    /// The flash that the machine boots from: its node's path, in `/chosen`.
+    pub const SYSTEM_FLASH: &str = "ibm,system-flash";
+    pub const OPAL_ID: &str = "ibm,opal-id";
+    pub const FLASH_BLOCK_BYTES: &str = "ibm,flash-block-size";
+    pub const NO_ERASE: &str = "no-erase";
+    pub const READ_ONLY: &str = "read-only";
     pub const IPMI_INTERFACE: &str = "ibm,ipmi-interface-id";
     /// What SENSOR_READ is given, and what kind of sensor it is.
     pub const SENSOR_DATA: &str = "sensor-data";
@@ -93,6 +102,8 @@ pub mod compatible {
     pub const RTC: &str = "ibm,opal-rtc";
     pub const NVRAM: &str = "ibm,opal-nvram";
     pub const IPMI: &str = "ibm,opal-ipmi";
+    pub const FLASH: &str = "ibm,opal-flash";
+    pub const PARTITIONS: &str = "fixed-partitions";
     pub const SENSOR: &str = "ibm,opal-sensor";
     pub const XICS: &[&str] = &["IBM,ppc-xics", "IBM,opal-xics"];
     /// Linux drives what has the second name, by the methods of the first.

@@ -161,6 +161,7 @@ pub fn trials() -> Vec<Trial> {
             boot(name, flash()).check(&End::Off, &expected).map(drop)
         }));
     }
+    trials.push(trial("flash::calls", calls));
     trials.push(trial("flash::nvram-lasts", nvram_lasts));
     trials.push(trial("flash::nvram-torn", nvram_torn));
     trials.push(trial("flash::wins-over-memory", wins_over_memory));
@@ -175,6 +176,25 @@ fn boot(name: &str, flash: Vec<u8>) -> Boot {
         extra: vec!["-drive".into(), drive],
         limit: Duration::from_secs(60),
         ..Boot::new(1, 2)
+    }
+}
+
+/// The host reads, writes and erases it; what was written last is in the file.
+fn calls() -> Outcome {
+    let host = Boot {
+        payload: Some(images::path("testhost")),
+        initrd: Some(images::scratch_file("flash-guests.cpio", &images::guests())),
+        bootargs: format!("test=flash flash={FLASH_BYTES} catnap.boot=memory"),
+        ..boot("calls", flash(&packed(), false))
+    };
+    let expected = Expected::lines(["ok flash"])
+        .allow("OPAL_FLASH_")
+        .forbid("FAILED");
+    host.check(&End::Off, &expected)?;
+    let left = std::fs::read(images::scratch_path("flash-calls")).map_err(|why| why.to_string())?;
+    match &left[MIB - 4096..][..4] {
+        b"kept" => Ok(()),
+        other => Err(format!("the file has {other:02x?}")),
     }
 }
 

@@ -57,6 +57,9 @@ pub fn node(machine: &Machine, params: &HostTreeParams, handles: &Handles) -> De
         opal.add_child(qemus_features());
     }
     opal.add_child(nvram(params));
+    if let Some(flash) = &params.flash {
+        opal.add_child(super::flash::node(flash));
+    }
     opal.add_child(sensors(machine));
     opal.add_child(smt_node(&params.smt));
     opal

@@ -4,7 +4,7 @@
 //! firmware has to do now and then is done when a host asks for events, or tells of an interrupt.
 use super::answer::{Answer, DONE};
 use super::host_memory::store;
-use super::{event_bits, ipmi, message};
+use super::{event_bits, flash, ipmi, message};
 use crate::smt::vcore_table;
 use platform::chip::interrupts::{self, Device, MASKED};
 use platform::chip::psi;
@@ -15,7 +15,9 @@ use skiboot_compat::status::Status;
 /// Looks after the devices and answers all events.
 fn look() -> u64 {
     event_bits::update(EVENT_CONSOLE_INPUT, console::has_input());
-    event_bits::update(EVENT_MESSAGE, message::is_pending());
+    flash::look();
+    // Linux asks again at once while this is set, which brings flash on.
+    event_bits::update(EVENT_MESSAGE, message::is_pending() || flash::is_busy());
     ipmi::look();
     vcore_table::look();
     event_bits::all()

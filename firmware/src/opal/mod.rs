@@ -6,6 +6,7 @@ pub mod console;
 pub mod cpu;
 pub mod event;
 mod event_bits;
+mod flash;
 pub mod hmi;
 pub mod host;
 mod host_memory;

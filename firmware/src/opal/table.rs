@@ -4,8 +4,8 @@
 //! arguments come from [`skiboot_compat::calls`]; what doesn't agree doesn't compile.
 use super::answer::{Answer, DONE};
 use super::{
-    console, cpu, event, hmi, host, interrupt, ipmi, message, nvram, pci, power, quiesce, rtc,
-    sensor,
+    console, cpu, event, flash, hmi, host, interrupt, ipmi, message, nvram, pci, power, quiesce,
+    rtc, sensor,
 };
 use crate::args::Args;
 use crate::smt::{calls, core_claim};
@@ -86,7 +86,7 @@ static SERVED: [Served; COUNT] = {
     served
 };
 
-const ROWS: &[Served; 66] = &[
+const ROWS: &[Served; 69] = &[
     opal!(Test, test, 1),
     opal!(ConsoleWrite, console::write, 3).quiet(),
     opal!(ConsoleRead, console::read, 3).quiet(),
@@ -137,6 +137,9 @@ const ROWS: &[Served; 66] = &[
     opal!(HandleHmi, hmi::handle, 0),
     opal!(IpmiSend, ipmi::send, 3),
     opal!(IpmiRecv, ipmi::receive, 3),
+    opal!(FlashRead, flash::read, 5),
+    opal!(FlashWrite, flash::write, 5),
+    opal!(FlashErase, flash::erase, 4),
     opal!(CecReboot2, power::reboot2, 2),
     opal!(ConsoleFlush, console::flush, 1).quiet(),
     opal!(Quiesce, quiesce::quiesce, 2),

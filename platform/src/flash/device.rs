@@ -28,6 +28,13 @@ pub struct Flash {
     len_bytes: u64,
 }
 
+/// A partition table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub header: Header,
+    pub partitions: Vec<Partition>,
+}
+
 impl Flash {
     /// Opens the flash.
     ///
@@ -99,14 +106,14 @@ impl Flash {
         Ok(lpc.read_firmware(at_bytes)?)
     }
 
-    /// The partitions, by the table at the flash's beginning or, if that is damaged, by the first sound one
+    /// What the table at the flash's beginning says or, if that is damaged, the first sound one
     /// behind it: a flash with two sides has two.
     ///
     /// # Errors
     /// There is no table, or none that can be believed: the first one's fault.
-    pub fn partitions(&self) -> Result<Vec<Partition>, FlashError> {
-        let why = match self.table(0) {
-            Ok(partitions) => return Ok(partitions),
+    pub fn table(&self) -> Result<Table, FlashError> {
+        let why = match self.table_at(0) {
+            Ok(table) => return Ok(table),
             Err(FlashError::Table(why)) if why != TableError::Blank => why,
             Err(why) => return Err(why),
         };
@@ -116,22 +123,23 @@ impl Flash {
             && at_bytes < self.len_bytes
         {
             if word == *b"PART"
-                && let Ok(partitions) = self.table(at_bytes)
+                && let Ok(table) = self.table_at(at_bytes)
             {
                 log::warn!("catnap: {why}: the table at {at_bytes:#x} is used instead");
-                return Ok(partitions);
+                return Ok(table);
             }
             at_bytes += TABLE_ALIGN_BYTES;
         }
         Err(why.into())
     }
 
-    fn table(&self, at_bytes: u64) -> Result<Vec<Partition>, FlashError> {
+    fn table_at(&self, at_bytes: u64) -> Result<Table, FlashError> {
         let mut header = [0; HEADER_BYTES];
         self.read(at_bytes, &mut header)?;
         let header = Header::parse(&header, self.len_bytes)?;
         let mut table = vec![0; header.table_bytes()];
         self.read(at_bytes, &mut table)?;
-        Ok(header.partitions(&table, self.len_bytes)?)
+        let partitions = header.partitions(&table, self.len_bytes)?;
+        Ok(Table { header, partitions })
     }
 }

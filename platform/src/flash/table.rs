@@ -109,6 +109,8 @@ pub struct Partition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub block_bytes: u32,
+    /// Of the whole flash.
+    pub flash_bytes: u64,
     entries: u32,
 }
 
@@ -152,6 +154,7 @@ impl Header {
         let room_bytes = u64::from(table_blocks) * u64::from(block_bytes);
         let header = Self {
             block_bytes,
+            flash_bytes: told_bytes,
             entries,
         };
         if entries > MAX_ENTRIES || header.table_bytes() as u64 > room_bytes {

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use sha2::{Digest, Sha256};
 use tests::images;
 use tests::qemu::{Boot, End};
-use xtask::debian::Release;
+use xtask::setup::debian::Release;
 use xtask::linux;
 
 use super::{checks, with_kernel};

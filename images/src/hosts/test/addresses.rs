@@ -24,16 +24,20 @@ const GET_MSG: u64 = 85;
 const SENSOR_READ: u64 = 88;
 const IPMI_SEND: u64 = 107;
 const IPMI_RECV: u64 = 108;
+const FLASH_READ: u64 = 110;
+const FLASH_WRITE: u64 = 111;
 const SENSOR_READ_U64: u64 = 162;
 const HANDLE_HMI2: u64 = 166;
 /// Highest token of OPAL's own.
 const LAST: u64 = 999;
 
 /// Calls that take no address: TEST, RTC_WRITE, CEC_POWER_DOWN, CEC_REBOOT, SET_XIVE, RETURN_CPU,
-/// REINIT_CPUS, CHECK_TOKEN, SYNC_HOST_REBOOT, HANDLE_HMI, CONSOLE_FLUSH, QUIESCE. Then those whose
+/// REINIT_CPUS, CHECK_TOKEN, SYNC_HOST_REBOOT, HANDLE_HMI, CONSOLE_FLUSH, FLASH_ERASE, QUIESCE. Then those whose
 /// address can't be tried here: GET_MSG looks at it when there is a message, and CEC_REBOOT2 ends
 /// the machine.
-const NOT_TRIED: [u64; 14] = [0, 4, 5, 6, 19, 69, 70, 80, 87, 98, 117, 158, GET_MSG, 116];
+const NOT_TRIED: [u64; 15] = [
+    0, 4, 5, 6, 19, 69, 70, 80, 87, 98, 112, 117, 158, GET_MSG, 116,
+];
 
 /// The interrupt of everything on the LPC bus.
 const EXTERNAL: u64 = 0x15;
@@ -55,7 +59,7 @@ type Refused<'a> = (u64, &'a [u64]);
 /// Calls with one bad address each.
 fn with_address(bad: u64, good: u64, len: u64, each: impl FnMut(Refused) -> Outcome) -> Outcome {
     let pir = u64::from(cpu::pir());
-    let calls: [Refused; 23] = [
+    let calls: [Refused; 25] = [
         (CONSOLE_WRITE, &[0, bad, good]),
         (CONSOLE_WRITE, &[0, len, bad]),
         (CONSOLE_READ, &[0, bad, good]),
@@ -76,6 +80,8 @@ fn with_address(bad: u64, good: u64, len: u64, each: impl FnMut(Refused) -> Outc
         (IPMI_SEND, &[0, bad, 8]),
         (IPMI_RECV, &[0, good, bad]),
         (IPMI_RECV, &[0, bad, len]),
+        (FLASH_READ, &[0, 0, bad, 16, 0]),
+        (FLASH_WRITE, &[0, 0, bad, 16, 0]),
         (HANDLE_HMI2, &[bad]),
         (QUERY_CPU_STATUS, &[bad, good]),
         (SENSOR_READ, &[bad, 0, good]),

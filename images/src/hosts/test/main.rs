@@ -18,6 +18,7 @@ mod creation;
 mod cycles;
 mod expired;
 mod fences;
+mod flash;
 mod garbage;
 mod handed_over;
 mod hostile;
@@ -152,6 +153,7 @@ const TESTS: &[Test] = &[
     ("soak", soak::soak),
     ("opal_addresses", addresses::opal_addresses),
     ("nvram", opal::nvram),
+    ("flash", flash::flash),
     ("interrupt_routes", opal::routes),
     ("device", opal::device),
     ("sync_reboot", opal::sync_reboot),

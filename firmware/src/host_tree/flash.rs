@@ -1,0 +1,46 @@
+//! The node of the flash, by which Linux's driver makes an MTD device of it.
+use super::{new_node, range, set, set_cells};
+use alloc::format;
+use dtoolkit::model::DeviceTreeNode;
+use platform::flash::table::Partition;
+use platform::memory::region::Region;
+use skiboot_compat::tree::{compatible, name, property};
+
+/// What the tree says of a flash with a partition table.
+#[derive(Clone, Copy, Debug)]
+pub struct FlashParams<'a> {
+    pub len_bytes: u64,
+    pub block_bytes: u32,
+    pub partitions: &'a [Partition],
+}
+
+pub fn node(params: &FlashParams) -> DeviceTreeNode {
+    let mut partitions = new_node(name::PARTITIONS);
+    set(
+        &mut partitions,
+        property::COMPATIBLE,
+        compatible::PARTITIONS,
+    );
+    set_cells(&mut partitions, 2, 2);
+    for partition in params.partitions.iter().filter(|part| part.len_bytes > 0) {
+        let at_bytes = partition.offset_bytes;
+        let mut node = new_node(&format!("partition@{at_bytes:x}"));
+        let label = format!("{}", partition.name);
+        set(&mut node, property::LABEL, label.as_str());
+        if let Some(place) = Region::new(at_bytes, partition.len_bytes) {
+            set(&mut node, "reg", range(&place));
+        }
+        if partition.is_read_only {
+            set(&mut node, property::READ_ONLY, [0_u8; 0]);
+        }
+        partitions.add_child(node);
+    }
+    let mut flash = new_node(name::FLASH);
+    set(&mut flash, property::COMPATIBLE, compatible::FLASH);
+    set(&mut flash, property::OPAL_ID, 0_u32);
+    set(&mut flash, "reg", params.len_bytes);
+    set(&mut flash, property::FLASH_BLOCK_BYTES, params.block_bytes);
+    set(&mut flash, property::NO_ERASE, [0_u8; 0]);
+    flash.add_child(partitions);
+    flash
+}

@@ -1,0 +1,143 @@
+//! OPAL's calls for flash.
+use alloc::vec;
+use alloc::vec::Vec;
+
+use hcalls::Status;
+use images::boot_args;
+use images::host_runtime::cpu;
+
+use crate::check::{Outcome, same};
+use crate::lab::{Lab, PATIENCE_TB};
+use crate::opal::{address, call, wants};
+
+const POLL_EVENTS: u64 = 10;
+const GET_MSG: u64 = 85;
+const FLASH_READ: u64 = 110;
+const FLASH_WRITE: u64 = 111;
+const FLASH_ERASE: u64 = 112;
+/// The host's, for messages.
+const TOKEN: u64 = 0x1234_5678_9abc_def0;
+/// The event of messages.
+const EVENT_MESSAGE: u64 = 0x800;
+const ASYNC_COMPLETION: i64 = -15;
+
+const BLOCK_BYTES: u64 = 4096;
+/// Nobody's: the last block of the flash's first MiB.
+const SCRATCH_AT: u64 = (1 << 20) - BLOCK_BYTES;
+
+/// Flash is read, written and erased, at once or with a message at the end, within its bounds. On a machine
+/// without a partition table none of it is supported. The word `flash=BYTES` says that there is one.
+pub fn flash(lab: &mut Lab) -> Outcome {
+    let Some(bytes) = boot_args::value(lab.boot_args(), "flash") else {
+        let mut buffer = [0_u8; 16];
+        let args = [0, 0, address(&mut buffer), 16, TOKEN];
+        wants("FLASH_READ", FLASH_READ, &args, Status::Unsupported)?;
+        return wants("FLASH_ERASE", FLASH_ERASE, &[0; 4], Status::Unsupported);
+    };
+    let flash_bytes: u64 = bytes.parse().map_err(|_| "flash= is no number")?;
+    bounds(flash_bytes)?;
+    let begin = read(0, 4096)?;
+    same("the table", &begin[..4], &b"PART"[..])?;
+    let all = read(0, 1 << 20)?;
+    for at in (0..all.len()).step_by(4096) {
+        let part = read(at as u64, 4096)?;
+        ensure!(
+            part[..] == all[at..at + 4096],
+            "a long call reads something else at {at:#x}"
+        );
+    }
+    let mut written: Vec<u8> = (0..2000_u32).map(|place| (place * 7) as u8).collect();
+    change(FLASH_WRITE, SCRATCH_AT + 3, &mut written)?;
+    ensure!(
+        read(SCRATCH_AT + 3, 2000)? == written,
+        "what was written isn't there"
+    );
+    same("before it", read(SCRATCH_AT, 3)?, vec![0xff; 3])?;
+    same("behind it", read(SCRATCH_AT + 2003, 9)?, vec![0xff; 9])?;
+    finish(
+        "FLASH_ERASE",
+        call(FLASH_ERASE, &[0, SCRATCH_AT, BLOCK_BYTES, TOKEN]),
+    )?;
+    let erased = read(SCRATCH_AT, BLOCK_BYTES as usize)?;
+    ensure!(erased.iter().all(|&byte| byte == 0xff), "something is left");
+    // For who looks at the flash afterwards.
+    change(FLASH_WRITE, SCRATCH_AT, &mut b"kept".to_vec())
+}
+
+fn bounds(flash_bytes: u64) -> Outcome {
+    let mut buffer = [0_u8; 16];
+    let at = address(&mut buffer);
+    for (id, offset, buffer, len) in [
+        (1, 0, at, 16),
+        (u64::MAX, 0, at, 16),
+        (0, flash_bytes - 15, at, 16),
+        (0, flash_bytes, at, 1),
+        (0, u64::MAX, at, 1),
+        (0, u64::MAX - 7, at, 16),
+        (0, 0, 0x3000_0000, 16),
+        (0, 0, 1 << 60, 16),
+        (0, 0, at, u64::MAX),
+    ] {
+        for token in [FLASH_READ, FLASH_WRITE] {
+            let args = [id, offset, buffer, len, TOKEN];
+            wants("a range that isn't there", token, &args, Status::Parameter)?;
+        }
+    }
+    for (id, offset, len) in [
+        (1, 0, BLOCK_BYTES),
+        (0, 1, BLOCK_BYTES),
+        (0, 0, BLOCK_BYTES - 1),
+        (0, flash_bytes, BLOCK_BYTES),
+        (0, !(BLOCK_BYTES - 1), BLOCK_BYTES),
+    ] {
+        let args = [id, offset, len, TOKEN];
+        wants("an odd block", FLASH_ERASE, &args, Status::Parameter)?;
+    }
+    let nothing = [0, flash_bytes, at, 0, TOKEN];
+    wants("nothing", FLASH_READ, &nothing, Status::Success)
+}
+
+fn read(at_bytes: u64, len: usize) -> Result<Vec<u8>, alloc::string::String> {
+    let mut bytes = vec![0; len];
+    change(FLASH_READ, at_bytes, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn change(token: u64, at_bytes: u64, bytes: &mut [u8]) -> Outcome {
+    let buffer = bytes.as_mut_ptr().expose_provenance() as u64;
+    let args = [0, at_bytes, buffer, bytes.len() as u64, TOKEN];
+    finish("FLASH_READ or FLASH_WRITE", call(token, &args))
+}
+
+/// A call that goes on has a message sent at the end; another one has to wait meanwhile.
+fn finish(what: &str, status: i64) -> Outcome {
+    if status != ASYNC_COMPLETION {
+        return same(what, status, Status::Success as i64);
+    }
+    let mut buffer = [0_u8; 16];
+    let args = [0, 0, address(&mut buffer), 16, TOKEN];
+    wants("another meanwhile", FLASH_READ, &args, Status::Busy)?;
+    let mut message = [0_u8; 72];
+    let limit_tb = cpu::time_base() + PATIENCE_TB;
+    loop {
+        let mut events = [0_u8; 8];
+        wants(
+            "POLL_EVENTS",
+            POLL_EVENTS,
+            &[address(&mut events)],
+            Status::Success,
+        )?;
+        let events = u64::from_be_bytes(events);
+        ensure!(
+            events & EVENT_MESSAGE != 0,
+            "nothing is to come: {events:#x}"
+        );
+        match call(GET_MSG, &[address(&mut message), 72]) {
+            0 => break,
+            status => same("GET_MSG", status, Status::Resource as i64)?,
+        }
+        ensure!(cpu::time_base() < limit_tb, "{what} doesn't end");
+    }
+    let word = |at: usize| u64::from_be_bytes(core::array::from_fn(|place| message[at + place]));
+    same("the message", (word(0), word(8), word(16)), (0, TOKEN, 0))
+}
