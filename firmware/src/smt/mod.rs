@@ -17,4 +17,6 @@ pub mod vcore_table;
 pub mod fake_machine;
 
 #[cfg(test)]
+mod query_tests;
+#[cfg(test)]
 mod sim_tests;

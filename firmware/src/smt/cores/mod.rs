@@ -163,3 +163,6 @@ pub fn pirs() -> impl Iterator<Item = u32> {
 pub fn exists(server: u64) -> bool {
     pirs().any(|pir| u64::from(pir) == server)
 }
+
+#[cfg(test)]
+mod cores_tests;

@@ -96,4 +96,24 @@ mod tests {
         fates.clear();
         assert_eq!(fates.told().count(), 0);
     }
+
+    /// As docs/calls/vcore-run.md has it: who stays in the queue, who leaves it, who is blocked.
+    #[test]
+    fn every_reason_of_every_slot_is_in_one_mask() {
+        for reason in (0..16).map(|number| ExitReason::try_from(number).unwrap()) {
+            for slot in 0..8 {
+                let fates = Outcomes::new();
+                fates.tell(slot, reason);
+                let (told, it) = (fates.told(), 1 << slot);
+                let masks = [told.exited(), told.did_not_run(), told.ceded()];
+                let wanted = match reason as u32 {
+                    0 => [0, it, 0],
+                    2 | 3 | 12 | 14 => [0, 0, 0],
+                    13 => [0, 0, it],
+                    _ => [it, 0, 0],
+                };
+                assert_eq!((masks, told.count()), (wanted, 1), "{reason:?}");
+            }
+        }
+    }
 }

@@ -51,3 +51,7 @@ fn tell_kick(vcore: &Vcore, slot: usize, seated: bool) {
         firmware.reason.set(ExitReason::Kick as u32);
     }
 }
+
+#[cfg(test)]
+#[path = "kicks_tests.rs"]
+mod tests;
