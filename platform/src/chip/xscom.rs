@@ -4,7 +4,7 @@
 //! the processor (HW822317) a thread can be told of the end of another thread's access, so there is one access
 //! at a time in the whole machine; and what has failed shows up only when HMER is read once more.
 
-use crate::cpu::hmi::{XSCOM, XSCOM_DONE, XSCOM_FAILED, XSCOM_STATUS};
+use crate::cpu::hmi::{XSCOM_DONE, XSCOM_FAILED, XSCOM_STATUS, forget_accesses};
 use crate::cpu::lock::{Lock, LockGuard};
 use crate::memory::{mmio, real};
 use thiserror::Error;
@@ -122,7 +122,7 @@ impl Accesses {
 
     #[inline(always)]
     fn access<T>(&self, pcba: u32, once: impl Fn() -> T) -> Result<T, XscomError> {
-        forget_last();
+        forget_accesses();
         let value = once();
         if hmer() & XSCOM_DONE != 0 && hmer() & XSCOM_FAILED == 0 {
             return Ok(value);
@@ -137,7 +137,7 @@ impl Accesses {
         let mut made = Some(made);
         let result = try_until(pcba, || {
             let value = made.take().unwrap_or_else(|| {
-                forget_last();
+                forget_accesses();
                 once()
             });
             (value, ending())
@@ -150,7 +150,7 @@ impl Accesses {
 
     fn restart_engine(&self) {
         for register in ENGINE {
-            forget_last();
+            forget_accesses();
             let address = self.window.address(register);
             // SAFETY: inside the window that `new` was promised.
             unsafe { mmio::write64(real::ptr(address), 0) };
@@ -187,16 +187,6 @@ fn try_until<T>(pcba: u32, mut access: impl FnMut() -> (T, Option<u64>)) -> Resu
     Err(XscomError::Failed { pcba, status })
 }
 
-/// Clears what HMER says of the last access; a write leaves bits alone that are 1 in it.
-#[inline]
-fn forget_last() {
-    // SAFETY: other conditions stay as they are.
-    #[cfg(target_arch = "powerpc64")]
-    unsafe {
-        asm::spr::write::<{ asm::spr::HMER }>(!XSCOM);
-    }
-}
-
 /// HMER at the end of the access that this thread has made; nothing if it doesn't come.
 #[inline]
 fn ending() -> Option<u64> {
@@ -209,7 +199,7 @@ fn hmer() -> u64 {
     return asm::spr::read::<{ asm::spr::HMER }>();
     // Registers in memory, which are there at once.
     #[cfg(not(target_arch = "powerpc64"))]
-    (XSCOM & XSCOM_DONE)
+    XSCOM_DONE
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Hypervisor maintenance: what HMER says (POWER8 User's Manual, "HMER").
-use asm::{ibm, ibm_field};
+use asm::{ibm, ibm_field, spr};
 
 /// One condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,15 @@ pub const XSCOM_FAILED: u64 = ibm(8);
 pub const XSCOM_DONE: u64 = ibm(9);
 pub const XSCOM_STATUS: u64 = ibm_field(21, 23);
 pub const XSCOM: u64 = XSCOM_FAILED | XSCOM_DONE | XSCOM_STATUS;
+
+/// Clears what HMER says of this thread's last access.
+#[inline(always)]
+pub fn forget_accesses() {
+    if spr::read::<{ spr::HMER }>() & XSCOM != 0 {
+        // SAFETY: a write leaves bits alone that are 1 in it, so conditions stay as they are.
+        unsafe { spr::write::<{ spr::HMER }>(!XSCOM) };
+    }
+}
 
 /// Every condition that interrupts.
 const CONDITIONS: [Condition; 9] = [

@@ -318,8 +318,7 @@ pub fn give_to_host(start: &HostStart, first: bool) -> ! {
         crate::cpu::guest::clear();
         spr::write::<{ spr::HSPRG0 }>(0);
         spr::write::<{ spr::HFSCR }>(u64::MAX);
-        // What the firmware's own accesses have left.
-        spr::write::<{ spr::HMER }>(!crate::cpu::hmi::XSCOM);
+        crate::cpu::hmi::forget_accesses();
         spr::write::<{ spr::DEC }>(0x7fff_ffff);
         op::unrelax();
         opal::enter_host(start.pc, &start.args)

@@ -79,8 +79,14 @@ fn write_program(bin: &Path, root: &Path) -> Result<()> {
     let loader = find(root, &|name| name.starts_with("ld-linux")).context("no loader")?;
     let library = find(root, &|name| name == "libc.so.6").context("no C library")?;
     let libraries = library.parent().context("a library in no folder")?;
+    // QEMU looks for modules where its own program lies, by /proc: that is the loader here.
+    let modules = root
+        .join("usr/lib")
+        .join(libraries.file_name().unwrap_or_default())
+        .join("qemu");
     let text = format!(
-        "#!/bin/sh\nexec '{}' --library-path '{}' '{}' -L '{}' \"$@\"\n",
+        "#!/bin/sh\nQEMU_MODULE_DIR='{}' exec '{}' --library-path '{}' '{}' -L '{}' \"$@\"\n",
+        modules.display(),
         loader.display(),
         libraries.display(),
         root.join("usr/bin").join(qemu::PROGRAM).display(),
@@ -92,4 +98,31 @@ fn write_program(bin: &Path, root: &Path) -> Result<()> {
     fs::write(&new, text)?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
     fs::rename(&new, &program).with_context(|| format!("writing {}", program.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_takes_nothing_of_the_machines_own() {
+        let dir = std::env::temp_dir().join(format!("xtask-beside-{}", std::process::id()));
+        let libraries = dir.join("root/usr/lib/x86_64-linux-gnu");
+        fs::create_dir_all(&libraries).unwrap();
+        for name in ["ld-linux-x86-64.so.2", "libc.so.6"] {
+            fs::write(libraries.join(name), "").unwrap();
+        }
+        write_program(&dir.join("bin"), &dir.join("root")).unwrap();
+        let program = fs::read_to_string(dir.join("bin").join(qemu::PROGRAM)).unwrap();
+        let libraries = libraries.display();
+        let root = dir.join("root");
+        for part in [
+            format!("QEMU_MODULE_DIR='{libraries}/qemu' exec '{libraries}/ld-linux-x86-64.so.2'"),
+            format!("--library-path '{libraries}'"),
+            format!("-L '{}/usr/share/qemu'", root.display()),
+        ] {
+            assert!(program.contains(&part), "{program}");
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

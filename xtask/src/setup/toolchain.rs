@@ -15,7 +15,7 @@ const UNPACK_TIME: Duration = Duration::from_secs(120);
 /// Debian's package of them.
 const PACKAGE: &str = "rust-src";
 /// Debian's suites that carry newer releases of Rust than the machine's own, likeliest first.
-const SUITES: [&str; 4] = ["trixie-backports", "sid", "testing", "forky-backports"];
+pub const SUITES: [&str; 4] = ["trixie-backports", "sid", "testing", "forky-backports"];
 
 /// The toolchain that `cargo` uses here, such as "1.95.0".
 pub fn release() -> Result<String> {
@@ -64,7 +64,7 @@ pub fn ensure_sources(try_rustup: bool) -> Result<()> {
         }
     }
     eprintln!("setup: taking them from Debian's {PACKAGE} of the same release");
-    from_debian(&release, &dir).with_context(|| {
+    from_debian(&SUITES, &release, &dir).with_context(|| {
         format!(
             "the library sources of Rust {release} can't be had here; \
              put them, from its source archive, at {}/library",
@@ -91,14 +91,15 @@ pub fn ensure_linters() {
     }
 }
 
-fn from_debian(release: &str, dir: &Path) -> Result<()> {
+/// Puts the sources of a release into a folder, from Debian's package in the first suite that has that release.
+pub fn from_debian(suites: &[&str], release: &str, dir: &Path) -> Result<()> {
     let work = Workspace::read()?.target_dir()?.join("setup/rust-src");
     if work.exists() {
         fs::remove_dir_all(&work)?;
     }
     let apt = Apt::new(&work)?;
     let archive = apt.own_sources()?.swap_remove(0);
-    let version = find(&apt, &archive, release)?;
+    let version = find(&apt, &archive, suites, release)?;
     let deb = apt.download(PACKAGE, &version, &work.join("deb"))?;
     let unpacked = work.join("unpacked");
     let mut dpkg = Command::new("dpkg-deb");
@@ -119,9 +120,9 @@ fn from_debian(release: &str, dir: &Path) -> Result<()> {
 }
 
 /// The version of Debian's package that has this release of Rust; its suite's lists are fetched.
-fn find(apt: &Apt, archive: &Source, release: &str) -> Result<String> {
+fn find(apt: &Apt, archive: &Source, suites: &[&str], release: &str) -> Result<String> {
     let mut seen = Vec::new();
-    for suite in SUITES {
+    for suite in suites {
         if apt.fetch_lists(&[archive.sibling(suite)]).is_err() {
             eprintln!("setup: Debian's suite {suite} can't be had");
             continue;
@@ -139,7 +140,7 @@ fn find(apt: &Apt, archive: &Source, release: &str) -> Result<String> {
                 .map(|candidate| candidate.upstream().to_string()),
         );
     }
-    bail!("Debian's {PACKAGE} of {release} is in none of {SUITES:?}, which have {seen:?}")
+    bail!("Debian's {PACKAGE} of {release} is in none of {suites:?}, which have {seen:?}")
 }
 
 /// Copy beside the place first, so that a half copy is never taken for the whole.
