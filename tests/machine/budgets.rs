@@ -42,13 +42,13 @@ const BUDGETS: [Budget; 12] = [
 /// this order, 24490, 2869, 4700, 4073, 5600, 388, 407, 341, 299, 11270, 156, 342, 364
 /// (`cargo xtask bench opal`).
 const CALLS: [(&str, u64); 13] = [
-    ("CONSOLE_WRITE", 3_500),
-    ("CONSOLE_READ", 1_070),
-    ("RTC_READ", 6_750),
-    ("HANDLE_INTERRUPT", 770),
-    ("POLL_EVENTS", 675),
-    ("SET_XIVE", 302),
-    ("GET_XIVE", 463),
+    ("CONSOLE_WRITE", 3_800),
+    ("CONSOLE_READ", 1_100),
+    ("RTC_READ", 7_300),
+    ("HANDLE_INTERRUPT", 780),
+    ("POLL_EVENTS", 690),
+    ("SET_XIVE", 307),
+    ("GET_XIVE", 472),
     ("CONSOLE_WRITE_BUFFER_SPACE", 235),
     ("QUERY_CPU_STATUS", 270),
     ("REINIT_CPUS", 5_000),
