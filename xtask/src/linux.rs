@@ -16,6 +16,8 @@ use crate::qemu::{self, Boot, Machine};
 use crate::setup;
 use crate::setup::debian::{Files, MODULES, Release};
 
+mod plugged;
+
 const INIT: &str = include_str!("linux/init.sh");
 const CHECK: &str = include_str!("linux/check.sh");
 const LOAD: &str = include_str!("linux/load.sh");
@@ -66,6 +68,12 @@ pub struct LinuxOptions {
     /// End checks after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     time_limit: u64,
+    /// Keep the machine's disk in this file [default: target/linux/disk.img, but with checks none]
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+    /// Leave out the network.
+    #[arg(long)]
+    no_net: bool,
     /// Show each cargo command and QEMU's.
     #[arg(short, long)]
     verbose: bool,
@@ -91,13 +99,14 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
     };
     let bootargs = options.bootargs();
     let interactive = !options.check;
+    let mut machine = options.machine.clone();
+    machine.extra.extend(options.plugged(&files)?);
     let mut qemu = match options.flash {
         true => {
             let flash = pnor::for_boot(&images, &kernel, &initrd, &bootargs)?;
-            let machine = &options.machine;
             machine.flash_command(&images.lid(), &flash, interactive)
         }
-        false => options.machine.command(&Boot {
+        false => machine.command(&Boot {
             firmware: &images.lid(),
             payload: &kernel,
             initrd: &initrd,
@@ -115,6 +124,16 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
 }
 
 impl LinuxOptions {
+    /// A disk and a network for who works in the shell; checks have what they are told.
+    fn plugged(&self, files: &Files) -> Result<Vec<String>> {
+        let disk = match &self.disk {
+            Some(disk) => disk.clone(),
+            None if self.check => return Ok(vec![]),
+            None => files.dir().join("disk.img"),
+        };
+        plugged::arguments(&disk, !self.no_net, self.machine.default_devices)
+    }
+
     fn bootargs(&self) -> String {
         let mut words = vec!["console=hvc0".to_string()];
         words.extend(self.append.clone());

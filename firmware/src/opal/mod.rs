@@ -17,6 +17,7 @@ pub mod nvram;
 mod pci;
 pub mod power;
 pub mod quiesce;
+mod registers;
 pub mod rtc;
 pub mod sensor;
 pub mod stats;

@@ -5,7 +5,7 @@
 use super::answer::{Answer, DONE};
 use super::{
     console, cpu, event, flash, hmi, host, interrupt, ipmi, message, nvram, pci, power, quiesce,
-    rtc, sensor,
+    registers, rtc, sensor,
 };
 use crate::args::Args;
 use crate::smt::{calls, core_claim};
@@ -86,7 +86,7 @@ static SERVED: [Served; COUNT] = {
     served
 };
 
-const ROWS: &[Served; 69] = &[
+const ROWS: &[Served; 74] = &[
     opal!(Test, test, 1),
     opal!(ConsoleWrite, console::write, 3).quiet(),
     opal!(ConsoleRead, console::read, 3).quiet(),
@@ -126,8 +126,13 @@ const ROWS: &[Served; 69] = &[
     opal!(PciPoll, pci::poll, 1),
     opal!(PciMsiEoi, pci::end_msi, 2),
     opal!(PciGetPhbDiagData2, pci::diag_data, 3),
+    opal!(XscomRead, registers::xscom_read, 3),
+    opal!(XscomWrite, registers::xscom_write, 3),
+    opal!(LpcRead, registers::lpc_read, 5),
+    opal!(LpcWrite, registers::lpc_write, 5),
     opal!(ReturnCpu, cpu::give_back, 0),
     opal!(ReinitCpus, host::reinit_cpus, 1),
+    opal!(ResyncTimebase, registers::resync_timebase, 0),
     opal!(CheckToken, check_token, 1),
     opal!(GetMsg, message::get, 2),
     opal!(SyncHostReboot, host::sync_reboot, 0),

@@ -7,8 +7,8 @@ use libtest_mimic::Trial;
 use sha2::{Digest, Sha256};
 use tests::images;
 use tests::qemu::{Boot, End};
-use xtask::setup::debian::Release;
 use xtask::linux;
+use xtask::setup::debian::Release;
 
 use super::{checks, with_kernel};
 use crate::{Outcome, trial};
