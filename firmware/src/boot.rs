@@ -298,13 +298,14 @@ fn enable_interrupts(machine: &Machine) {
         let is_free = sources.add(first, count, device);
         assert!(is_free, "numbers are made of chips and bridges");
     };
-    for pci::Plugged { phb, .. } in pci::all() {
-        let count = platform::chip::pci::bridge::SOURCES as usize;
-        add(phb.bridge.first_isn(), count, Device::Phb3(phb));
-    }
+    // Those that interrupt most often are found first.
     if let Some(bridge) = psi {
         bridge.init(host_threads::hosts_first_pir());
         add(psi::FIRST_ISN, psi::SOURCES, Device::Psi(bridge));
+    }
+    for pci::Plugged { phb, .. } in pci::all() {
+        let count = platform::chip::pci::bridge::SOURCES as usize;
+        add(phb.bridge.first_isn(), count, Device::Phb3(phb));
     }
     interrupts::publish(sources);
     if psi.is_some() {

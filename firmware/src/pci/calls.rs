@@ -35,7 +35,7 @@ fn is_on(argument: u64) -> Answer<bool> {
 const _: () = assert!(PES == 256, "a PE's number is a byte");
 
 /// Reads configuration space.
-#[inline]
+#[inline(always)]
 pub fn read_config(phb: &Phb3, rid: u64, offset: u64, width: Width) -> Answer<u32> {
     let (rid, offset) = (checked(rid)?, checked(offset)?);
     phb.read_config(rid, offset, width).map_err(status)

@@ -1,7 +1,7 @@
 //! What SMT_QUERY answers, by docs/calls/smt-query.md.
 use super::calls::{smt_query, widths};
 use super::fake_machine;
-use hcalls::Status;
+use crate::args::{Refused, one};
 
 #[test]
 fn every_index_has_its_answer() {
@@ -23,12 +23,11 @@ fn every_index_has_its_answer() {
         1 << 26 | 1 << 27 | 1 << 28 | 1 << 30 | 1 << 34 | 1 << 38,
     ];
     for (index, answer) in answers.into_iter().enumerate() {
-        let mut args = [index as u64, 0x55, 0, 0, 0, 0, 0, 0];
-        assert_eq!(smt_query(&mut args), Status::Success);
-        assert_eq!(args[1], answer, "index {index}");
+        let found = smt_query(&[index as u64, 0x55, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(found, Ok(one(answer)), "index {index}");
     }
-    let mut args = [answers.len() as u64; 8];
-    assert_eq!(smt_query(&mut args), Status::Parameter);
+    let refused = smt_query(&[answers.len() as u64; 8]);
+    assert_eq!(refused, Err(Refused::Argument(1)));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::smt::calls::{
 use crate::smt::fake_machine::{self, FakeMachine, PARTITION_BYTES, THREADS};
 use crate::smt::objects;
 use crate::vcore::roster::State;
+use hcalls::VcpuPage;
 use hcalls::partition::{PartitionConfig, Policy};
-use hcalls::{Status, VcpuPage};
 use zerocopy::FromZeros;
 
 const CONFIG_PAGE: u64 = 40;
@@ -17,7 +17,7 @@ const TRAP: u32 = 0xc00;
 /// A vcore with vcpus in all slots, all runnable.
 fn vcore(machine: &FakeMachine) -> &'static Vcore {
     machine.fill_pool();
-    assert_eq!(partition_destroy(&mut [u64::MAX; 8]), Status::Success);
+    partition_destroy(&[u64::MAX; 8]).unwrap();
     let mut config = PartitionConfig::new_zeroed();
     config.version.set(hcalls::VERSION);
     config.lpid.set(7);
@@ -26,16 +26,13 @@ fn vcore(machine: &FakeMachine) -> &'static Vcore {
     config.base.set(machine.base);
     config.rm_len_bytes.set(PARTITION_BYTES);
     machine.write(machine.page(CONFIG_PAGE), config);
-    let mut args = [machine.page(CONFIG_PAGE); 8];
-    assert_eq!(partition_create(&mut args), Status::Success);
-    let partition = args[1];
+    let [partition, ..] = partition_create(&[machine.page(CONFIG_PAGE); 8]).unwrap();
+    let mut vcore = 0;
     for slot in 0..THREADS as u64 {
-        args = [partition, slot, machine.page(slot), 0, 0, 0, 0, 0];
-        assert_eq!(vcpu_create(&mut args), Status::Success);
+        let args = [partition, slot, machine.page(slot), 0, 0, 0, 0, 0];
+        [vcore, ..] = vcpu_create(&args).unwrap();
     }
-    let vcore = args[1];
-    let mut args = [vcore, 0xff, 0, 0, 0, 0, 0, 0];
-    assert_eq!(vcpu_set_state(&mut args), Status::Success);
+    vcpu_set_state(&[vcore, 0xff, 0, 0, 0, 0, 0, 0]).unwrap();
     objects::vcore(vcore).unwrap()
 }
 
@@ -139,9 +136,8 @@ fn the_end_of_a_run_tells_every_kick_once() {
 }
 
 fn kick(vcore: &Vcore, slots: u64, cause: u64) -> u64 {
-    let mut args = [vcore.handle(), slots, cause, 0, 0, 0, 0, 0];
-    assert_eq!(vcore_kick(&mut args), Status::Success);
-    args[1]
+    let args = [vcore.handle(), slots, cause, 0, 0, 0, 0, 0];
+    vcore_kick(&args).unwrap()[0]
 }
 
 /// A kick that its own call answers leaves no cause for the next one; one that waits keeps its own.

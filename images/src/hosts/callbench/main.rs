@@ -3,7 +3,8 @@
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 extern crate alloc;
 
-use images::host_runtime::{HostArgs, cpu, opal};
+use dtoolkit::Node;
+use images::host_runtime::{self, HostArgs, cpu, opal};
 use images::println;
 
 images::host!(host, start_anywhere);
@@ -57,8 +58,29 @@ fn host(args: HostArgs) -> ! {
     bench.measure("CHECK_TOKEN", 80, &[CHECK_TOKEN]);
     bench.measure("GET_MSG", 85, &[answers, 128]);
     bench.measure("CONSOLE_FLUSH", 117, &[0]);
+    let tree = host_runtime::device_tree(&args);
+    let mut nodes = tree.root().children();
+    if nodes.any(|node| node.name_without_address() == "pciex") {
+        measure_pci(&bench, answers);
+    }
     println!("host: done");
     opal::power_down()
+}
+
+/// PCI calls, on a machine with host bridge 0.
+fn measure_pci(bench: &Bench, answers: u64) {
+    const TABLES: u64 = 6;
+    const BUS: [u64; 5] = [0x100, 7, 0, 0, 1];
+    let [rid, bus, device, function, map] = BUS;
+    bench.measure("PCI_CONFIG_READ_WORD", 15, &[0, 0, 0, answers]);
+    bench.measure(
+        "PCI_EEH_FREEZE_STATUS",
+        23,
+        &[0, 1, answers, answers + 8, 0],
+    );
+    bench.measure("PCI_SET_PE", 31, &[0, 1, rid, bus, device, function, map]);
+    bench.measure("PCI_RESET", 49, &[0, TABLES, 1]);
+    bench.measure("PCI_MSI_EOI", 63, &[0, 3]);
 }
 
 /// What the caller itself takes for all its calls: those of a firmware that returns at once.

@@ -325,7 +325,7 @@ impl Phb3 {
     /// # Errors
     /// The offset is too large or not a multiple of the width; or the id is on the root bus, where an access
     /// to anything but the root port has no end.
-    #[inline]
+    #[inline(always)]
     pub fn read_config(&self, rid: u16, offset: u16, width: Width) -> Result<u32, PciError> {
         let address = config_address(rid, offset, width)?;
         let _shared = self.shared.lock();
@@ -360,7 +360,7 @@ impl fmt::Debug for Phb3 {
 }
 
 /// What [`Register::ConfigAddress`] is told.
-#[inline]
+#[inline(always)]
 fn config_address(rid: u16, offset: u16, width: Width) -> Result<u64, PciError> {
     const RID_SHIFT: u32 = 44;
     const OFFSET_SHIFT: u32 = 32;

@@ -38,6 +38,7 @@ pub struct Msi {
 
 impl Phb3 {
     /// Says whom a source interrupts. One that the bridge hasn't is nobody's.
+    #[inline(never)]
     pub fn set_route(&self, source: u32, route: Route) {
         if let Some(ive) = self.tables.ive(source) {
             self.set_msi_route(source, ive, route);
@@ -50,6 +51,7 @@ impl Phb3 {
     }
 
     /// Whom a source interrupts.
+    #[inline(never)]
     pub fn route(&self, source: u32) -> Route {
         if let Some(ive) = self.tables.ive(source) {
             let route = u32::from_be(ive.route.load(Relaxed));

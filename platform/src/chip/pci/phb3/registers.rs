@@ -121,7 +121,7 @@ impl Registers {
     }
 
     /// Reads the configuration space that [`Register::ConfigAddress`] points to: `1 << log2_len` bytes.
-    #[inline]
+    #[inline(always)]
     pub fn read_config(self, byte: u16, log2_len: u32) -> u32 {
         let at = self.at(Register::ConfigData as u64 + u64::from(byte & 3));
         // SAFETY: the four bytes of the data register, aligned by the caller's checks; `read` may have been
