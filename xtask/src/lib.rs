@@ -10,6 +10,7 @@ pub mod flat;
 pub mod gdb;
 pub mod hex;
 pub mod image;
+pub mod kvm_module;
 pub mod linux;
 pub mod mutants;
 pub mod pnor;

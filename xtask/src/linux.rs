@@ -84,7 +84,7 @@ pub struct LinuxOptions {
 /// The command.
 pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
     setup::quick()?;
-    let files = Files::ensure()?;
+    let files = Files::ensure_with(options.debian)?;
     let images = image::build(options.verbose)?;
     let kernel = match &options.kernel {
         Some(kernel) => kernel.clone(),

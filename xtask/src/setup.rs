@@ -101,6 +101,15 @@ pub fn ensure_gdb() -> Result<()> {
     install(GDB, 0, false)
 }
 
+/// A program that some command needs, from a package of the machine's own Debian.
+pub fn ensure_program(program: &str, package: &str) -> Result<()> {
+    if process::output(Command::new(program).arg("--version")).is_ok() {
+        return Ok(());
+    }
+    eprintln!("setup: {program} isn't there; it is needed to build a module for Linux");
+    install(package, 0, false)
+}
+
 /// Install a package of at least a major version from the machine's own Debian suites or, if
 /// they have only older ones, from backports.
 fn install(package: &str, major: u32, rehearse: bool) -> Result<()> {

@@ -49,6 +49,11 @@ enum Command {
     ///
     /// The same inputs make the same bytes.
     Pnor(xtask::pnor::PnorOptions),
+    /// Build the module by which Linux's KVM runs guests on catnap's vcores.
+    ///
+    /// Headers come from the Debian archive that this machine's apt uses, and so does the cross compiler,
+    /// which is installed.
+    Module(xtask::kvm_module::ModuleOptions),
     /// Check the format and the lints, then run every test, on the build host and in QEMU.
     ///
     /// The last line is `N passed, N failed`.
@@ -115,6 +120,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Linux(options) => xtask::linux::linux(&options),
         Command::Header => xtask::c_header::header(),
         Command::Pnor(options) => xtask::pnor::pnor(&options),
+        Command::Module(options) => xtask::kvm_module::module(&options),
         Command::Test(options) => xtask::test::test(&options),
         Command::Soak(options) => xtask::soak::soak(&options),
         Command::Bench(options) => measure::bench::bench(&options),

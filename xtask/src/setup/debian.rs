@@ -12,9 +12,17 @@ use crate::project::Workspace;
 use crate::project::find;
 use crate::setup::apt::{Apt, Source};
 
+mod kbuild;
+mod vmm;
+
+pub use kbuild::Kbuild;
+pub use vmm::Vmm;
+
 const ARCHITECTURE: &str = "ppc64el";
 /// The package that depends on a suite's newest kernel.
 const KERNEL_PACKAGE: &str = "linux-image-powerpc64le";
+/// The same for a kernel with pages of 64 KiB, where there is another with smaller ones.
+const KERNEL_PACKAGE_64K: &str = "linux-image-powerpc64le-64k";
 /// The suite of the programs; and of the older kernel.
 const SUITE: &str = "bookworm";
 const BACKPORTS: &str = "bookworm-backports";
@@ -67,18 +75,32 @@ pub enum Release {
     /// Of Debian 12's backports, and of Debian 13.
     #[value(name = "6.12")]
     V6_12,
-    /// Of Debian 12.
+    /// Of Debian 12; it has pages of 64 KiB.
     #[value(name = "6.1")]
     V6_1,
+    /// The first with pages of 64 KiB instead of 4 KiB.
+    #[value(name = "6.12-64k")]
+    V6_12Pages64K,
 }
 
 impl Release {
+    /// Those that are always there.
     pub const ALL: [Self; 2] = [Self::V6_12, Self::V6_1];
+    /// Those for which the module is built that runs guests on catnap's vcores.
+    pub const WITH_MODULE: [Self; 3] = [Self::V6_12Pages64K, Self::V6_12, Self::V6_1];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::V6_12 => "6.12",
             Self::V6_1 => "6.1",
+            Self::V6_12Pages64K => "6.12-64k",
+        }
+    }
+
+    const fn package(self) -> &'static str {
+        match self {
+            Self::V6_12 | Self::V6_1 => KERNEL_PACKAGE,
+            Self::V6_12Pages64K => KERNEL_PACKAGE_64K,
         }
     }
 
@@ -109,7 +131,7 @@ impl Release {
 
     const fn suite(self) -> &'static str {
         match self {
-            Self::V6_12 => BACKPORTS,
+            Self::V6_12 | Self::V6_12Pages64K => BACKPORTS,
             Self::V6_1 => SUITE,
         }
     }
@@ -127,6 +149,18 @@ impl Files {
         if let Some(what) = files.missing() {
             eprintln!("linux: {what} is missing; Debian's packages for {ARCHITECTURE} are fetched");
             files.fetch().context("fetching Debian's packages")?;
+        }
+        Ok(files)
+    }
+
+    /// Those that are there, with a kernel of which not everybody has a use.
+    pub fn ensure_with(release: Release) -> Result<Self> {
+        let files = Self::ensure()?;
+        if !files.has_kernel(release) {
+            eprintln!("linux: Linux {} is missing; it is fetched", release.name());
+            files.with_apt("kernel", |apt, scratch| {
+                files.fetch_kernel(apt, scratch, release)
+            })?;
         }
         Ok(files)
     }
@@ -191,17 +225,24 @@ impl Files {
     }
 
     fn fetch(&self) -> Result<()> {
-        let scratch = self.dir.join("fetch");
+        self.with_apt("fetch", |apt, scratch| {
+            for release in Release::ALL {
+                if !self.has_kernel(release) {
+                    self.fetch_kernel(apt, scratch, release)?;
+                }
+            }
+            self.fetch_headers(apt, scratch)?;
+            self.fetch_tools(apt, scratch)
+        })
+    }
+
+    /// Does something with apt for these packages, and a folder that is gone afterwards.
+    fn with_apt(&self, name: &str, what: impl FnOnce(&Apt, &Path) -> Result<()>) -> Result<()> {
+        let scratch = self.dir.join(name);
         fs::remove_dir_all(&scratch).ok();
         let apt = Apt::foreign(&scratch, ARCHITECTURE)?;
         apt.fetch_lists(&sources(&apt)?)?;
-        for release in Release::ALL {
-            if !self.has_kernel(release) {
-                self.fetch_kernel(&apt, &scratch, release)?;
-            }
-        }
-        self.fetch_headers(&apt, &scratch)?;
-        self.fetch_tools(&apt, &scratch)?;
+        what(&apt, &scratch)?;
         fs::remove_dir_all(&scratch).with_context(|| format!("removing {}", scratch.display()))
     }
 
@@ -250,16 +291,17 @@ impl Files {
 
 /// The package with a release's newest kernel, and its version.
 fn newest_image(apt: &Apt, release: Release) -> Result<(String, String)> {
-    let offered = apt.candidates(KERNEL_PACKAGE)?;
+    let package = release.package();
+    let offered = apt.candidates(package)?;
     let from_suite = |suite| offered.iter().find(|candidate| candidate.suite == suite);
     let Some(latest) = from_suite(release.suite()) else {
-        bail!("apt knows no {KERNEL_PACKAGE} in {}", release.suite());
+        bail!("apt knows no {package} in {}", release.suite());
     };
-    let depends = apt.depends(KERNEL_PACKAGE, &latest.version)?;
+    let depends = apt.depends(package, &latest.version)?;
     let mut images = depends.into_iter();
     let image = images
         .find(|name| name.starts_with("linux-image-"))
-        .with_context(|| format!("{KERNEL_PACKAGE} {} has no image", latest.version))?;
+        .with_context(|| format!("{package} {} has no image", latest.version))?;
     Ok((image, latest.version.clone()))
 }
 

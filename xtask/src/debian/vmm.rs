@@ -1,0 +1,137 @@
+//! Debian's QEMU for little-endian POWER, with the libraries and firmware that it needs: the program that
+//! runs guests on a Linux host.
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use object::elf::DT_NEEDED;
+use object::read::elf::{Dyn, ElfFile64, FileHeader};
+
+use super::{ARCHITECTURE, Files, SUITE};
+use crate::apt::Apt;
+use crate::process;
+
+const PACKAGE: &str = "qemu-system-ppc";
+const PROGRAM: &str = "qemu-system-ppc64";
+/// What it boots guests by: SLOF, and a smaller one.
+const FIRMWARE: [&str; 2] = ["slof.bin", "vof.bin"];
+
+/// The files.
+pub struct Vmm {
+    pub program: PathBuf,
+    /// Name and path of each library.
+    pub libraries: BTreeMap<String, PathBuf>,
+    pub firmware: Vec<PathBuf>,
+}
+
+impl Files {
+    /// QEMU for a Linux host; fetched if it isn't there.
+    pub fn vmm(&self) -> Result<Vmm> {
+        let home = self.dir.join("qemu");
+        if !home.join(PROGRAM).is_file() {
+            eprintln!("linux: QEMU for {ARCHITECTURE} is fetched");
+            fetch(&home)?;
+        }
+        let present = fs::read_dir(home.join("lib"))?.flatten();
+        Ok(Vmm {
+            program: home.join(PROGRAM),
+            libraries: present
+                .map(|entry| {
+                    (
+                        entry.file_name().to_string_lossy().into_owned(),
+                        entry.path(),
+                    )
+                })
+                .collect(),
+            firmware: FIRMWARE.map(|name| home.join(name)).into(),
+        })
+    }
+}
+
+fn fetch(home: &Path) -> Result<()> {
+    fs::remove_dir_all(home).ok();
+    let scratch = home.join("fetch");
+    let apt = Apt::foreign(&scratch, ARCHITECTURE)?;
+    // That of the release itself, and not of its backports.
+    let own = apt.own_sources()?;
+    apt.fetch_lists(&[own[0].sibling(SUITE)])?;
+    let root = scratch.join("root");
+    for package in apt.download_with_all(PACKAGE)? {
+        let mut dpkg = Command::new("dpkg-deb");
+        process::output(dpkg.arg("--extract").arg(package).arg(&root))?;
+    }
+    let mut files = BTreeMap::new();
+    list(&root, &mut files)?;
+    let file = |name: &str| {
+        files
+            .get(name)
+            .with_context(|| format!("no {name} in {PACKAGE}"))
+    };
+    for (name, path) in libraries(file(PROGRAM)?, &files)? {
+        super::copy(&path, &made(home.join("lib"))?.join(name))?;
+    }
+    for name in FIRMWARE {
+        super::copy(file(name)?, &home.join(name))?;
+    }
+    // Last: whoever finds it finds the rest.
+    super::copy(file(PROGRAM)?, &home.join(PROGRAM))?;
+    fs::remove_dir_all(&scratch).with_context(|| format!("removing {}", scratch.display()))
+}
+
+fn made(folder: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// All files below a folder, by name; of two with one name, one.
+fn list(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        match entry.file_type()?.is_dir() {
+            true => list(&entry.path(), files)?,
+            false => {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                files.insert(name, entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The libraries that a program needs, and those that they need.
+fn libraries(
+    program: &Path,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![program.to_path_buf()];
+    while let Some(path) = todo.pop() {
+        for name in needed(&path)? {
+            let library = files.get(&name);
+            let library = library.with_context(|| format!("no library {name}"))?;
+            if found.insert(name, library.clone()).is_none() {
+                todo.push(library.clone());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What a program or library names as needed.
+fn needed(path: &Path) -> Result<Vec<String>> {
+    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let file = ElfFile64::<object::Endianness>::parse(&*bytes)?;
+    let (endian, data) = (file.endian(), file.data());
+    let sections = file.elf_header().sections(endian, data)?;
+    let Some((dynamic, link)) = sections.dynamic(endian, data)? else {
+        return Ok(vec![]);
+    };
+    let strings = sections.strings(endian, data, link)?;
+    let needed = dynamic
+        .iter()
+        .filter(|entry| entry.tag(endian) == DT_NEEDED);
+    needed
+        .map(|entry| Ok(String::from_utf8_lossy(entry.string(endian, strings)?).into_owned()))
+        .collect()
+}
