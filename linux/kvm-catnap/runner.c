@@ -20,24 +20,22 @@ static void start_timer(struct kcn_vcpu *kv)
 	hrtimer_start(&kv->vcpu->arch.dec_timer, ns_to_ktime(tb_to_ns(left_tb)), HRTIMER_MODE_REL);
 }
 
-/* Who has ceded goes on at once if a doorbell, an interrupt or a prod waits; under the lock. */
+/*
+ * Who has ceded goes on at once if a doorbell, an interrupt or a prod waits. A doorbell may have been rung for
+ * one that wasn't in the run, too. Under the lock.
+ */
 static void settle_ceded(struct kcn_vcore *vc, u8 ceded, u8 rung)
 {
-	unsigned long slots = ceded;
+	unsigned long slots = ceded & ~rung;
 	int slot;
 
-	for_each_set_bit(slot, &slots, CATNAP_MAX_THREADS) {
-		struct kcn_vcpu *kv = vc->vcpus[slot];
-
-		vc->queued &= ~BIT(slot);
-		if (rung & BIT(slot)) {
-			vc->to_run |= BIT(slot);
-			continue;
-		}
-		vc->ceded |= BIT(slot);
-		if (!kcn_unblock(kv))
-			start_timer(kv);
-	}
+	vc->queued &= ~ceded;
+	vc->ceded |= ceded;
+	vc->to_run |= vc->ceded & rung;
+	vc->ceded &= ~rung;
+	for_each_set_bit(slot, &slots, CATNAP_MAX_THREADS)
+		if (!kcn_unblock(vc->vcpus[slot]))
+			start_timer(vc->vcpus[slot]);
 }
 
 /* Serves what vcpus have come out for; those that are done run again. */

@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::debian::{Files, Kbuild, Release};
 use crate::project::{self, Workspace};
+use crate::setup::debian::{Files, Kbuild, Release};
 use crate::{process, setup};
 
 /// As Linux names it; its file has the end `.ko`.

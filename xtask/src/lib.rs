@@ -8,6 +8,7 @@ pub mod debug;
 pub mod deny;
 pub mod flat;
 pub mod gdb;
+pub mod guest;
 pub mod hex;
 pub mod image;
 pub mod kvm_module;

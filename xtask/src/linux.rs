@@ -285,7 +285,8 @@ fn faults(lines: &[String]) -> Vec<String> {
     faults
 }
 
-fn is_bad(line: &str) -> bool {
+/// A line that no good boot has.
+pub fn is_bad(line: &str) -> bool {
     let has_one_of = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
     has_one_of(&FORBIDDEN) || has_one_of(&LEVELS) && !line.contains(console::SLOW)
 }

@@ -49,6 +49,11 @@ enum Command {
     ///
     /// The same inputs make the same bytes.
     Pnor(xtask::pnor::PnorOptions),
+    /// Boot Debian on catnap in QEMU, and on it QEMU with an SMT guest of Debian's, with a shell; or checks.
+    ///
+    /// The host has one thread of each core; the guest's vcpus run on all of them, by KVM and the module
+    /// linux/kvm-catnap. Kernels and QEMU come from the Debian archive that this machine's apt uses.
+    Guest(xtask::guest::GuestOptions),
     /// Build the module by which Linux's KVM runs guests on catnap's vcores.
     ///
     /// Headers come from the Debian archive that this machine's apt uses, and so does the cross compiler,
@@ -120,6 +125,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Linux(options) => xtask::linux::linux(&options),
         Command::Header => xtask::c_header::header(),
         Command::Pnor(options) => xtask::pnor::pnor(&options),
+        Command::Guest(options) => xtask::guest::guest(&options),
         Command::Module(options) => xtask::kvm_module::module(&options),
         Command::Test(options) => xtask::test::test(&options),
         Command::Soak(options) => xtask::soak::soak(&options),

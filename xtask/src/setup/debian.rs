@@ -107,7 +107,7 @@ impl Release {
     /// Modules that those for PCI devices need.
     const fn before_pci_modules(self) -> &'static [&'static str] {
         match self {
-            Self::V6_12 => &["nvme-auth"],
+            Self::V6_12 | Self::V6_12Pages64K => &["nvme-auth"],
             Self::V6_1 => &[
                 "virtio_ring",
                 "virtio_pci_modern_dev",
@@ -181,7 +181,8 @@ impl Files {
         modules.collect()
     }
 
-    fn module(&self, release: Release, name: &str) -> Option<PathBuf> {
+    /// One of them.
+    pub fn module(&self, release: Release, name: &str) -> Option<PathBuf> {
         let plain = self.dir.join(release.name()).join(format!("{name}.ko"));
         let compressed = plain.with_added_extension("xz");
         [plain, compressed].into_iter().find(|path| path.is_file())

@@ -10,8 +10,8 @@ use object::elf::DT_NEEDED;
 use object::read::elf::{Dyn, ElfFile64, FileHeader};
 
 use super::{ARCHITECTURE, Files, SUITE};
-use crate::apt::Apt;
 use crate::process;
+use crate::setup::apt::Apt;
 
 const PACKAGE: &str = "qemu-system-ppc";
 const PROGRAM: &str = "qemu-system-ppc64";

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{Files, Release, newest_image, sources, unpack};
-use crate::apt::Apt;
 use crate::process;
+use crate::setup::apt::Apt;
 
 /// The headers of a kernel.
 pub struct Kbuild {

@@ -1,0 +1,86 @@
+//! The initial RAM disks of the host and of the guests, and the guests' disk.
+use anyhow::{Context, Result};
+
+use super::{HOST, Job, read};
+use crate::cpio::{self, Content};
+use crate::kvm_module;
+use crate::setup::debian::{Files, MODULES};
+
+const HOST_INIT: &str = include_str!("host.sh");
+const GUEST_INIT: &str = include_str!("guest.sh");
+const LOAD: &str = include_str!("../linux/load.sh");
+#[cfg(test)]
+pub const SCRIPTS: [&str; 2] = [HOST_INIT, GUEST_INIT];
+
+/// What each thread of a guest's hashes.
+pub const PART_BYTES: usize = 64 << 10;
+
+/// The host's.
+pub fn archive(files: &Files, job: &Job) -> Result<Vec<u8>> {
+    let vmm = files.vmm()?;
+    let tool = |name: &str| read(&files.tool(name));
+    let module = read(&kvm_module::build(files, job.host)?)?;
+    let mut all = vec![
+        ("init".to_string(), HOST_INIT.as_bytes().to_vec()),
+        ("bin/load-module".into(), LOAD.as_bytes().to_vec()),
+        ("bin/busybox".into(), tool("busybox")?),
+        ("lib64/ld64.so.2".into(), tool("ld64.so.2")?),
+        ("usr/bin/qemu-system-ppc64".into(), read(&vmm.program)?),
+        (format!("modules/{}.ko", kvm_module::NAME), module),
+        ("modules/order".into(), MODULES.join("\n").into_bytes()),
+        ("guest/options".into(), job.options().into_bytes()),
+        ("guest/words".into(), job.words().into_bytes()),
+        ("guest/vmlinux".into(), read(&job.kernel(files))?),
+        ("guest/initrd".into(), guest(files)?),
+        ("guest/disk".into(), disk(job.cpus())),
+    ];
+    for path in files.modules(job.host).into_iter().chain(vmm.firmware) {
+        let folder = if path.extension().is_some_and(|it| it == "bin") {
+            "guest/firmware"
+        } else {
+            "modules"
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        all.push((format!("{folder}/{name}"), read(&path)?));
+    }
+    for (name, path) in &vmm.libraries {
+        all.push((format!("lib/{name}"), read(path)?));
+    }
+    let folders =
+        "bin sbin dev etc lib lib64 usr usr/bin modules guest guest/firmware proc sys tmp";
+    Ok(pack(folders, &all))
+}
+
+/// The guests'.
+fn guest(files: &Files) -> Result<Vec<u8>> {
+    let disk = files.module(HOST, "virtio_blk").context("no virtio_blk")?;
+    let name = disk.file_name().unwrap_or_default().to_string_lossy();
+    let all = vec![
+        ("init".to_string(), GUEST_INIT.as_bytes().to_vec()),
+        ("bin/load-module".into(), LOAD.as_bytes().to_vec()),
+        ("bin/busybox".into(), read(&files.tool("busybox"))?),
+        (format!("modules/{name}"), read(&disk)?),
+    ];
+    Ok(pack("bin dev modules proc sys tmp", &all))
+}
+
+fn pack(folders: &str, all: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let folders = folders.split(' ').map(|name| (name, Content::Folder));
+    let console = ("dev/console", Content::Device(5, 1));
+    let files = all
+        .iter()
+        .map(|(name, bytes)| (&**name, Content::Program(bytes)));
+    cpio::pack(folders.chain([console]).chain(files))
+}
+
+/// The guests' disk, as they find it: no part of it like another.
+pub fn disk(cpus: u32) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let byte = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..cpus as usize * PART_BYTES).map(byte).collect()
+}
