@@ -2,6 +2,7 @@
 /* Calls of the firmware's. */
 #include <linux/cache.h>
 #include <linux/cacheflush.h>
+#include <linux/moduleparam.h>
 #include <linux/of.h>
 #include <linux/slab.h>
 #include <asm/interrupt.h>
@@ -19,8 +20,9 @@ static_assert(offsetof(struct kcn_call, msr) == KCN_CALL_MSR);
 /* mthsrr0 r14; mthsrr1 r15; hrfid. Big-endian: the firmware comes back as it runs. */
 static const u32 back_text[] = { 0x7dda4ba6, 0x7dfb4ba6, 0x4c000224 };
 
-/* How long a run may last if the host's own decrementer doesn't end it sooner. */
-#define MAX_RUN_TB	(10 * 1000 * tb_ticks_per_usec)
+static unsigned int run_us = 10000;
+module_param(run_us, uint, 0644);
+MODULE_PARM_DESC(run_us, "how long a run may last, in microseconds, if the host's tick doesn't end it sooner");
 
 static u64 entry __ro_after_init;
 static u64 base __ro_after_init;
@@ -188,13 +190,14 @@ static void restore_host(const struct host_sprs *host)
 static s64 run_now(struct kcn_vcore *vc, u8 runnable, struct kcn_run *run)
 {
 	s64 left_tb = (s32)mfspr(SPRN_DEC);
+	s64 most_tb = (s64)READ_ONCE(run_us) * tb_ticks_per_usec;
 	struct kcn_call call = {
 		.token = CATNAP_TOKEN_VCORE_RUN,
 		.regs = {
 			vc->handle,
 			runnable,
 			0,
-			mftb() + clamp_t(s64, left_tb, 0, MAX_RUN_TB),
+			mftb() + clamp(left_tb, 0LL, most_tb),
 			CATNAP_RUN_KEEP_SLB,
 		},
 	};

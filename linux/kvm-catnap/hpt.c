@@ -67,6 +67,8 @@ int kcn_hpt_reset(struct kcn_vm *vm, u32 order)
 
 	if (order < PPC_MIN_HPT_ORDER || order > PPC_MAX_HPT_ORDER)
 		return -EINVAL;
+	if (1UL << (order - PAGE_SHIFT) > totalram_pages())
+		return -ENOMEM;
 	WRITE_ONCE(vm->is_ready, false);
 	down_write(&vm->running);
 	if (hpt->virt && hpt->order == order) {

@@ -74,6 +74,10 @@ struct kcn_vcore {
 	u8 queued;
 	/* Slots that wait in H_CEDE, out of any run. */
 	u8 ceded;
+	/* Slots whose threads wait for the end of a run to leave it. */
+	u8 kicked;
+	/* A thread was woken for user space: it is to have the CPU next. */
+	bool gives_way;
 };
 
 struct kcn_vcpu {

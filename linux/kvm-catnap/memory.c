@@ -56,7 +56,7 @@ static int pin_slot(struct kcn_vm *vm, const struct kvm_memory_slot *slot)
 	struct kcn_range *range;
 	int error;
 
-	range = kvzalloc(struct_size(range, pages, slot->npages), GFP_KERNEL_ACCOUNT);
+	range = kvzalloc(struct_size(range, pages, slot->npages), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!range)
 		return -ENOMEM;
 	range->gfn = slot->base_gfn;
@@ -130,6 +130,8 @@ int kcn_prepare_memory(struct kvm *kvm, const struct kvm_memory_slot *old,
 {
 	int error;
 
+	if (change != KVM_MR_DELETE && new->npages > totalram_pages())
+		return -ENOMEM;
 	switch (change) {
 	case KVM_MR_CREATE:
 		/* Linux's helpers note here which entries of the page table map a page. */

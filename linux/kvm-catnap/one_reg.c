@@ -2,8 +2,6 @@
 /* Registers by KVM's numbers, for user space; while the vcpu is out. */
 #include "kcn.h"
 
-#define LPCR_USER	CATNAP_LPCR_CHOICE
-
 /* Where the page has a register. */
 struct place {
 	u64 id;
@@ -201,6 +199,16 @@ static void set_of_machine(struct kvm_vcpu *vcpu, u64 *what, u64 value)
 	mutex_unlock(&vm->lock);
 }
 
+/* What a guest may have of it. */
+static u64 lpcr_of(u64 value)
+{
+	value &= CATNAP_LPCR_CHOICE;
+	/* Interrupts have two places, and not those between. */
+	if ((value & CATNAP_LPCR_AIL_3) != CATNAP_LPCR_AIL_3)
+		value &= ~CATNAP_LPCR_AIL_3;
+	return value | CATNAP_LPCR_ONL;
+}
+
 static int set_other(struct kvm_vcpu *vcpu, u64 id, const union kvmppc_one_reg *val)
 {
 	struct kcn_vm *vm = kcn_vm_of(vcpu->kvm);
@@ -217,8 +225,7 @@ static int set_other(struct kvm_vcpu *vcpu, u64 id, const union kvmppc_one_reg *
 		return 0;
 	case KVM_REG_PPC_LPCR:
 	case KVM_REG_PPC_LPCR_64:
-		set_of_machine(vcpu, &vm->lpcr,
-			       (set_reg_val(id, *val) & LPCR_USER) | CATNAP_LPCR_ONL);
+		set_of_machine(vcpu, &vm->lpcr, lpcr_of(set_reg_val(id, *val)));
 		return 0;
 	default:
 		return -EINVAL;

@@ -7,9 +7,22 @@
 static void let_out(struct kcn_vcpu *kv, struct kcn_vcpu *self, int result)
 {
 	kv->result = result;
+	kv->vcore->kicked &= ~kcn_bit(kv);
 	WRITE_ONCE(kv->is_out, true);
-	if (kv != self)
-		rcuwait_wake_up(kv->vcpu->arch.waitp);
+	if (kv == self)
+		return;
+	rcuwait_wake_up(kv->vcpu->arch.waitp);
+	kv->vcore->gives_way = true;
+}
+
+/* Threads that have waited for the run's end look again; under the lock. */
+static void wake_kicked(struct kcn_vcore *vc)
+{
+	unsigned long slots = vc->kicked;
+	int slot;
+
+	for_each_set_bit(slot, &slots, CATNAP_MAX_THREADS)
+		rcuwait_wake_up(vc->vcpus[slot]->vcpu->arch.waitp);
 }
 
 /* A vcpu that waits in H_CEDE goes on by itself at its decrementer's time. */
@@ -52,6 +65,8 @@ static void settle_exited(struct kcn_vcore *vc, u8 exited, struct kcn_vcpu *self
 		if (result == RESUME_GUEST)
 			kcn_store(kv);
 		spin_lock_irq(&vc->lock);
+		if (result == RESUME_GUEST && vc->kicked & BIT(slot))
+			result = -EINTR;
 		if (result != RESUME_GUEST) {
 			let_out(kv, self, result == RESUME_HOST ? 0 : result);
 		} else {
@@ -101,6 +116,7 @@ static bool run_once(struct kcn_vcore *vc, struct kcn_vcpu *self)
 
 	spin_lock_irq(&vc->lock);
 	vc->in_run = false;
+	wake_kicked(vc);
 	vc->queued &= ~run.exited;
 	if (status == CATNAP_STATUS_SUCCESS) {
 		settle_ceded(vc, run.ceded, run.rung);
@@ -153,7 +169,12 @@ void kcn_run_vcore(struct kcn_vcore *vc, struct kcn_vcpu *self)
 		if (READ_ONCE(vm->is_ready))
 			can_run = run_once(vc, self);
 		up_read(&vm->running);
-		cond_resched();
+		if (vc->gives_way) {
+			vc->gives_way = false;
+			yield();
+		} else {
+			cond_resched();
+		}
 	}
 	spin_lock_irq(&vc->lock);
 	vc->runner = NULL;

@@ -87,13 +87,16 @@ static bool leave(struct kcn_vcpu *kv)
 				return false;
 		} else {
 			kcn_call3(CATNAP_TOKEN_VCORE_KICK, vc->handle, bit, 1, &left);
-			if (!(left & bit))
+			if (!(left & bit)) {
+				vc->kicked |= bit;
 				return false;
+			}
 		}
 	}
 	vc->queued &= ~bit;
 	vc->to_run &= ~bit;
 	vc->ceded &= ~bit;
+	vc->kicked &= ~bit;
 	kv->is_out = true;
 	kv->result = -EINTR;
 	return true;

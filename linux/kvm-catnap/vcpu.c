@@ -276,7 +276,9 @@ int kcn_set_sregs(struct kvm_vcpu *vcpu, struct kvm_sregs *sregs)
 	for (i = 0; i < CATNAP_SLB_ENTRIES; i++) {
 		if (!(sregs->u.s.ppc64.slb[i].slbe & SLB_ESID_V))
 			continue;
-		page->slb[count].esid = cpu_to_be64(sregs->u.s.ppc64.slb[i].slbe);
+		/* Each at a place of its own, whatever it says. */
+		page->slb[count].esid = cpu_to_be64((sregs->u.s.ppc64.slb[i].slbe &
+						     (ESID_MASK | SLB_ESID_V)) | count);
 		page->slb[count].vsid = cpu_to_be64(sregs->u.s.ppc64.slb[i].slbv);
 		count++;
 	}
