@@ -22,7 +22,7 @@ pub use verdict::faults;
 /// The host's kernel, if no other is asked for: with pages of 64 KiB guests need no option of QEMU's.
 const HOST: Release = Release::V6_12Pages64K;
 /// Of the host, which holds the guests' memory.
-const HOST_MEMORY: &str = "4G";
+pub const HOST_MEMORY: &str = "4G";
 /// Kernels on a machine that is slower than what they are made for.
 const PATIENT: &str = "nowatchdog rcupdate.rcu_cpu_stall_timeout=200";
 /// What QEMU's pseries machine has to be told where the host's firmware tells nothing of mitigations.
@@ -116,8 +116,8 @@ pub fn guest(options: &GuestOptions) -> Result<ExitCode> {
     setup::quick()?;
     let check = options.check || options.guests.machines > 1;
     let mut machine = options.machine.clone();
-    // One thread of the build host's runs all of the machine's: they wait for each other all the time.
-    machine.single |= !machine.mttcg && !machine.icount;
+    // A guest's threads wait for each other in loops. With time counted each has its share of a run.
+    machine.icount |= !machine.mttcg && !machine.single;
     machine.cores = machine.cores.or(Some(1));
     machine
         .extra
@@ -162,7 +162,15 @@ fn smt(guests: &Guests, machine: &Machine) -> Result<u32> {
     }
 }
 
-/// All that is needed, fetched and built where it isn't there; for tests, too.
+/// All that tests of guests need: every kernel for which there is a module, and the modules.
+pub fn ensure_all() -> Result<()> {
+    for release in Release::WITH_MODULE {
+        ensure(release)?;
+    }
+    Ok(())
+}
+
+/// All that is needed, fetched and built where it isn't there.
 pub fn ensure(host: Release) -> Result<Files> {
     let files = Files::ensure_with(host)?;
     let files = match host {

@@ -85,15 +85,16 @@ fn made(folder: PathBuf) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// All files below a folder, by name; of two with one name, one.
+/// All files below a folder, by name; of two with one name, one. Links that lead out of the folder are none.
 fn list(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
-        match entry.file_type()?.is_dir() {
-            true => list(&entry.path(), files)?,
-            false => {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                files.insert(name, entry.path());
-            }
+        let path = entry.path();
+        let leads_out = fs::read_link(&path).is_ok_and(|to| to.is_absolute());
+        if entry.file_type()?.is_dir() {
+            list(&path, files)?;
+        } else if !leads_out && path.is_file() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.insert(name, path);
         }
     }
     Ok(())
