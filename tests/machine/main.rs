@@ -7,6 +7,7 @@ mod boot;
 mod budgets;
 mod checks;
 mod flash;
+mod guest;
 mod instructions;
 mod job;
 mod linux;
@@ -47,6 +48,7 @@ fn main() {
         rules::trials(),
         timeline::trials(),
         linux::trials(),
+        guest::trials(),
         numbers::trials(),
     ];
     let mut trials: Vec<Trial> = trials.into_iter().flatten().collect();

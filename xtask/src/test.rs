@@ -10,7 +10,7 @@ use clap::Args;
 use crate::cross::{self, Endian};
 use crate::setup::debian::Files;
 use crate::setup::toolchain;
-use crate::{image, process, project, setup};
+use crate::{guest, image, process, project, setup};
 
 /// Packages whose tests run on the build host.
 const HOST_PACKAGES: [&str; 8] = [
@@ -195,7 +195,7 @@ fn loom_tests(filter: Option<&str>) -> Command {
 
 fn tests_in_qemu(filter: Option<&str>, ignored: bool) -> Result<Count> {
     heading("kernels");
-    if let Err(error) = Files::ensure() {
+    if let Err(error) = guest::ensure_all() {
         println!("test: kernels: FAILED: {error:#}");
         return Ok(Count::one(false));
     }
