@@ -5,9 +5,9 @@ use libtest_mimic::Trial;
 use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End, Tcg};
-use xtask::debian::{Files, Release};
 use xtask::guest::{self, Firmware, Irqchip, Job};
 use xtask::kvm_module;
+use xtask::setup::debian::{Files, Release};
 
 use crate::{Outcome, trial};
 
@@ -75,7 +75,10 @@ fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
     let boot = Boot {
         tcg: Tcg::Counting,
         payload: Some(files.kernel(job.host)),
-        initrd: Some(images::scratch_file(&format!("guest-{name}.cpio"), &archive)),
+        initrd: Some(images::scratch_file(
+            &format!("guest-{name}.cpio"),
+            &archive,
+        )),
         bootargs: job.bootargs(),
         extra: ["-m", guest::HOST_MEMORY].map(String::from).into(),
         limit: LIMIT,
@@ -85,7 +88,11 @@ fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
     let faults = guest::faults(job, &lines);
     match faults.is_empty() {
         true => Ok(()),
-        false => Err(format!("{}\n  | {}", faults.join("\n"), lines.join("\n  | "))),
+        false => Err(format!(
+            "{}\n  | {}",
+            faults.join("\n"),
+            lines.join("\n  | ")
+        )),
     }
 }
 

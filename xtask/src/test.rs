@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cross::{self, Endian};
-use crate::setup::debian::Files;
 use crate::setup::toolchain;
 use crate::{guest, image, process, project, setup};
 
