@@ -44,6 +44,10 @@ fn matrix() -> impl Iterator<Item = (&'static str, Job, u32)> {
         job.guests.machines = 2;
         job
     };
+    let after_fuzz = |mut job: Job| {
+        job.fuzz = 100;
+        job
+    };
     let on = |host, mut job: Job| {
         job.host = host;
         job
@@ -57,6 +61,7 @@ fn matrix() -> impl Iterator<Item = (&'static str, Job, u32)> {
         ("irqchip-in-qemu", in_qemu(job(8, 1)), 1),
         ("2-machines", two(job(4, 1)), 1),
         ("2-machines-on-2-cores", two(job(8, 1)), 2),
+        ("after-hostile-programs", after_fuzz(job(8, 1)), 1),
         ("on-6.12", on(Release::V6_12, job(8, 1)), 1),
         ("on-6.1", on(Release::V6_1, job(8, 1)), 1),
     ]
@@ -71,7 +76,7 @@ fn builds(release: Release) -> Outcome {
 
 fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
     let files = files();
-    let archive = guest::archive(&files, job).map_err(|error| format!("{error:#}"))?;
+    let archive = guest::archive(&files, &images::folder(), job).map_err(|error| format!("{error:#}"))?;
     let boot = Boot {
         tcg: Tcg::Counting,
         payload: Some(files.kernel(job.host)),

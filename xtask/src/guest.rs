@@ -103,6 +103,9 @@ pub struct GuestOptions {
     /// Run checks instead of a shell, switch all off, and judge what was said and computed.
     #[arg(long)]
     check: bool,
+    /// First have so many programs ask for random things of the host's KVM, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    fuzz: u32,
     /// End checks after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     time_limit: u64,
@@ -130,13 +133,14 @@ pub fn guest(options: &GuestOptions) -> Result<ExitCode> {
             ..options.guests.clone()
         },
         host: options.debian,
+        fuzz: options.fuzz,
         check,
     };
     let images = image::build(options.verbose)?;
     let files = ensure(options.debian)?;
     let initrd = files.dir().join("guest.cpio");
     eprintln!("guest: the host's initial RAM disk: QEMU, the guests' kernel, the module");
-    project::write_if_changed(&initrd, &archive(&files, &job)?)?;
+    project::write_if_changed(&initrd, &archive(&files, &images.dir, &job)?)?;
     let mut qemu = machine.command(&Boot {
         firmware: &images.lid(),
         payload: &files.kernel(options.debian),
@@ -190,6 +194,8 @@ pub fn ensure(host: Release) -> Result<Files> {
 pub struct Job {
     pub guests: Guests,
     pub host: Release,
+    /// So many hostile programs before the guests.
+    pub fuzz: u32,
     pub check: bool,
 }
 
@@ -210,6 +216,7 @@ impl Job {
         Self {
             guests,
             host,
+            fuzz: 0,
             check: true,
         }
     }
@@ -226,8 +233,8 @@ impl Job {
     /// The host's kernel's command line.
     pub fn bootargs(&self) -> String {
         let check = if self.check { " guest.check" } else { "" };
-        let machines = self.guests.machines;
-        format!("console=hvc0 quiet {PATIENT} guest.machines={machines}{check}")
+        let (machines, fuzz) = (self.guests.machines, self.fuzz);
+        format!("console=hvc0 quiet {PATIENT} guest.machines={machines} guest.fuzz={fuzz}{check}")
     }
 
     /// The guests' kernels'.

@@ -1,4 +1,5 @@
 //! What a program of Linux's asks of its kernel (64-bit POWER, Linux's system calls).
+#![allow(dead_code, reason = "each program needs some of it")]
 
 /// A file that is open.
 #[derive(Clone, Copy)]
@@ -11,6 +12,7 @@ pub struct Errno(pub u64);
 const FORK: u64 = 2;
 const WRITE: u64 = 4;
 const OPEN: u64 = 5;
+const ALARM: u64 = 27;
 const IOCTL: u64 = 54;
 const MMAP: u64 = 90;
 const WAIT4: u64 = 114;
@@ -50,6 +52,12 @@ pub fn wait() -> Result<bool, Errno> {
     Ok(unsafe { (&raw const status).read_volatile() } == 0)
 }
 
+/// Has the kernel end this process then.
+pub fn kill_after_seconds(seconds: u64) {
+    // SAFETY: it touches no memory. Where it fails nothing ends the process but itself.
+    let _ = unsafe { machine::call(ALARM, [seconds, 0, 0, 0, 0, 0]) };
+}
+
 pub fn exit(status: u64) -> ! {
     loop {
         // SAFETY: nothing of this process is needed any more.
@@ -79,6 +87,14 @@ impl File {
     /// A request that opens a file.
     pub fn opened(self, what: u64, number: u64) -> Result<File, Errno> {
         self.request(what, number).map(File)
+    }
+
+    /// Any request: whatever it is about lies in this room, the largest that a request can name.
+    pub fn any(self, what: u64, room: &mut [u64; 1024]) -> Result<u64, Errno> {
+        let address = room.as_mut_ptr().expose_provenance() as u64;
+        // SAFETY: a request's number tells no more bytes than the room has, and the kernel reads or writes
+        // there, or where addresses in the room lead: to this process's memory, or nowhere.
+        unsafe { machine::call(IOCTL, [self.0, what, address, 0, 0, 0]) }
     }
 
     /// A request about a structure, whose size its number tells.

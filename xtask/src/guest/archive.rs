@@ -1,4 +1,6 @@
 //! The initial RAM disks of the host and of the guests, and the guests' disk.
+use std::path::Path;
+
 use anyhow::{Context, Result};
 
 use super::{HOST, Job, read};
@@ -15,8 +17,11 @@ pub const SCRIPTS: [&str; 2] = [HOST_INIT, GUEST_INIT];
 /// What each thread of a guest's hashes.
 pub const PART_BYTES: usize = 64 << 10;
 
-/// The host's.
-pub fn archive(files: &Files, job: &Job) -> Result<Vec<u8>> {
+/// The program among the images that is hostile to `/dev/kvm`.
+const FUZZ: &str = "linux-kvm-fuzz";
+
+/// The host's. `images` is where images are.
+pub fn archive(files: &Files, images: &Path, job: &Job) -> Result<Vec<u8>> {
     let vmm = files.vmm()?;
     let tool = |name: &str| read(&files.tool(name));
     let module = read(&kvm_module::build(files, job.host)?)?;
@@ -24,6 +29,7 @@ pub fn archive(files: &Files, job: &Job) -> Result<Vec<u8>> {
         ("init".to_string(), HOST_INIT.as_bytes().to_vec()),
         ("bin/load-module".into(), LOAD.as_bytes().to_vec()),
         ("bin/busybox".into(), tool("busybox")?),
+        (format!("bin/{FUZZ}"), read(&images.join(FUZZ))?),
         ("lib64/ld64.so.2".into(), tool("ld64.so.2")?),
         ("usr/bin/qemu-system-ppc64".into(), read(&vmm.program)?),
         (format!("modules/{}.ko", kvm_module::NAME), module),

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The first program of a Linux host on catnap that runs guests by QEMU and KVM: `cargo xtask guest`.
-# Words of the kernel's command line: guest.machines=N, guest.check.
+# Words of the kernel's command line: guest.machines=N, guest.fuzz=N, guest.check.
 export PATH=/bin:/sbin:/usr/bin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -16,6 +16,7 @@ for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     echo "host: ${cpu##*/} has the siblings $(cat "$cpu/topology/thread_siblings_list")"
 done
 is_asked guest.check || exec </dev/console
+[ "$(word guest.fuzz)" = 0 ] || linux-kvm-fuzz "$(word guest.fuzz)"
 
 run() {
     # A disk of its own, which the guest may write.
