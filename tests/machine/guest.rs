@@ -76,7 +76,8 @@ fn builds(release: Release) -> Outcome {
 
 fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
     let files = files();
-    let archive = guest::archive(&files, &images::folder(), job).map_err(|error| format!("{error:#}"))?;
+    let archive =
+        guest::archive(&files, &images::folder(), job).map_err(|error| format!("{error:#}"))?;
     let boot = Boot {
         tcg: Tcg::Counting,
         payload: Some(files.kernel(job.host)),
