@@ -35,31 +35,9 @@
 #define CATNAP_PAGE_BYTES 4096
 
 /*
- * `flags`: the guest uses FP, VMX and VSX; they are kept in `vsr`. Without it they are cleared
- * at entry and unavailable, so that a first use comes out with FacilityUnavailable.
- */
-#define CATNAP_FLAG_FP (1ULL << 0)
-
-/*
  * All flags of this version; VCPU_CREATE and VCORE_RUN ignore none: others are refused.
  */
 #define CATNAP_FLAGS CATNAP_FLAG_FP
-
-/*
- * `pending`: an external interrupt (0x500) is to reach the guest as soon as MSR[EE] allows. A
- * level: the host clears it when the guest has taken the interrupt.
- */
-#define CATNAP_PENDING_EXTERNAL (1ULL << 0)
-
-/*
- * Set in `owner` while the firmware has the page.
- */
-#define CATNAP_OWNED (1ULL << 63)
-
-/*
- * MMCR0[FC] alone: no counter counts. The cheapest value for a guest without a performance monitor.
- */
-#define CATNAP_MMCR0_FROZEN (1ULL << 31)
 
 /*
  * SLB entries of POWER8.
@@ -98,60 +76,6 @@
  */
 #define CATNAP_LPCR_CHOICE ((((CATNAP_LPCR_ILE | CATNAP_LPCR_AIL_3) | CATNAP_LPCR_DPFD) | CATNAP_LPCR_TC) | CATNAP_LPCR_ONL)
 
-#define CATNAP_FEATURE_RMOR (1ULL << 0)
-
-#define CATNAP_FEATURE_VRMA (1ULL << 1)
-
-#define CATNAP_FEATURE_LITTLE_ENDIAN (1ULL << 2)
-
-#define CATNAP_FEATURE_PTID_ALIGNED (1ULL << 3)
-
-#define CATNAP_FEATURE_EAGER (1ULL << 4)
-
-#define CATNAP_FEATURE_CEDE (1ULL << 5)
-
-#define CATNAP_FEATURE_STATS (1ULL << 6)
-
-/*
- * SMT_TRACE, and memory for the trace.
- */
-#define CATNAP_FEATURE_TRACE (1ULL << 7)
-
-/*
- * An L1D flush and a store barrier are owed and done on each guest entry (L9).
- */
-#define CATNAP_FEATURE_L1D_FLUSH (1ULL << 8)
-
-/*
- * The link stack is flushed on each guest exit (L9).
- */
-#define CATNAP_FEATURE_LINK_STACK_FLUSH (1ULL << 9)
-
-/*
- * VCORE_RUN r7: the host needs its own SLB back. Without it the SLB comes back empty.
- */
-#define CATNAP_RUN_KEEP_SLB (1ULL << 0)
-
-/*
- * VCORE_RUN r7: the host's FP/VMX/VSX registers hold nothing that a guest may not see.
- */
-#define CATNAP_RUN_FP_CLEAN (1ULL << 1)
-
-/*
- * VCORE_RUN r7: since they last came out, the host has written nothing but `gpr`, `pc`, `msr`, `cr`,
- * `lr`, `ctr`, `xer`, SRR0, SRR1, `dec_expires_tb`, `ppr` and `mmcr0` in the pages of the vcpus that
- * run, and on this thread none of the registers that a run loses. A thread that still holds a
- * vcpu's other registers then doesn't load them again.
- */
-#define CATNAP_RUN_UNTOUCHED (1ULL << 2)
-
-/*
- * VCORE_RUN r7: the host has nothing in SPRG0-3, FSCR, DSCR, TAR, PSPB, UAMOR, AMR, IAMR, PID and
- * VRSAVE that it needs back: this run loses them, too. With `RUN_UNTOUCHED` it has not written
- * them on this thread since the last run that lost them, either.
- */
-#define CATNAP_RUN_SPRS_LOST (1ULL << 3)
-
 /*
  * All flags of this version; any other is refused.
  */
@@ -163,12 +87,6 @@
 #define CATNAP_JOINED_SHIFT 0
 
 #define CATNAP_QUEUED_SHIFT 8
-
-/*
- * VCPU_SET_STATE r4: every vcpu is now runnable or blocked, at least one is runnable, and the
- * vcore isn't running: run it (B9).
- */
-#define CATNAP_SET_COMPLETE (1ULL << 16)
 
 /*
  * VCORE_RUN r6: slots whose doorbell was rung and not heard yet, above those that have ceded; one
@@ -185,13 +103,6 @@
  * VCORE_RUN r8 when no vcpu that ran has a decrementer to wait for.
  */
 #define CATNAP_NO_DECREMENTER (~0ULL)
-
-/*
- * VCORE_KICK r5: something waits for the guest (`pending` in the pages). Those vcpus of the mask that
- * are in the guest look for it, and go on there; nobody comes out (L5). The other bits of a cause are
- * the caller's own.
- */
-#define CATNAP_KICK_GUEST (1ULL << 63)
 
 /*
  * How many values `ExitReason` has.
@@ -780,11 +691,71 @@ struct catnap_vcore_stats {
 
 
 
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+#define CATNAP_FLAG_FP 0x1ULL
+#define CATNAP_PENDING_EXTERNAL 0x1ULL
+#define CATNAP_OWNED 0x8000000000000000ULL
+#define CATNAP_MMCR0_FROZEN 0x80000000ULL
 #define CATNAP_LPCR_ILE 0x2000000ULL
 #define CATNAP_LPCR_AIL_3 0x1800000ULL
 #define CATNAP_LPCR_DPFD 0x70000000000000ULL
 #define CATNAP_LPCR_TC 0x200ULL
 #define CATNAP_LPCR_ONL 0x40000ULL
+#define CATNAP_FEATURE_RMOR 0x1ULL
+#define CATNAP_FEATURE_VRMA 0x2ULL
+#define CATNAP_FEATURE_LITTLE_ENDIAN 0x4ULL
+#define CATNAP_FEATURE_PTID_ALIGNED 0x8ULL
+#define CATNAP_FEATURE_EAGER 0x10ULL
+#define CATNAP_FEATURE_CEDE 0x20ULL
+#define CATNAP_FEATURE_STATS 0x40ULL
+#define CATNAP_FEATURE_TRACE 0x80ULL
+#define CATNAP_FEATURE_L1D_FLUSH 0x100ULL
+#define CATNAP_FEATURE_LINK_STACK_FLUSH 0x200ULL
+#define CATNAP_RUN_KEEP_SLB 0x1ULL
+#define CATNAP_RUN_FP_CLEAN 0x2ULL
+#define CATNAP_RUN_UNTOUCHED 0x4ULL
+#define CATNAP_RUN_SPRS_LOST 0x8ULL
+#define CATNAP_SET_COMPLETE 0x10000ULL
+#define CATNAP_KICK_GUEST 0x8000000000000000ULL
 
 /* As the firmware has them. */
 _Static_assert(sizeof(struct catnap_host_line) == 128, "host_line");
@@ -911,9 +882,16 @@ _Static_assert((uint64_t)CATNAP_LPCR_DPFD == 0x70000000000000, "LPCR_DPFD");
 _Static_assert((uint64_t)CATNAP_LPCR_TC == 0x200, "LPCR_TC");
 _Static_assert((uint64_t)CATNAP_LPCR_ONL == 0x40000, "LPCR_ONL");
 _Static_assert((uint64_t)CATNAP_LPCR_CHOICE == 0x70000003840200, "LPCR_CHOICE");
+_Static_assert((uint64_t)CATNAP_FEATURE_RMOR == 0x1, "FEATURE_RMOR");
 _Static_assert((uint64_t)CATNAP_FEATURE_VRMA == 0x2, "FEATURE_VRMA");
+_Static_assert((uint64_t)CATNAP_FEATURE_LITTLE_ENDIAN == 0x4, "FEATURE_LITTLE_ENDIAN");
 _Static_assert((uint64_t)CATNAP_FEATURE_PTID_ALIGNED == 0x8, "FEATURE_PTID_ALIGNED");
 _Static_assert((uint64_t)CATNAP_FEATURE_EAGER == 0x10, "FEATURE_EAGER");
+_Static_assert((uint64_t)CATNAP_FEATURE_CEDE == 0x20, "FEATURE_CEDE");
+_Static_assert((uint64_t)CATNAP_FEATURE_STATS == 0x40, "FEATURE_STATS");
+_Static_assert((uint64_t)CATNAP_FEATURE_TRACE == 0x80, "FEATURE_TRACE");
+_Static_assert((uint64_t)CATNAP_FEATURE_L1D_FLUSH == 0x100, "FEATURE_L1D_FLUSH");
+_Static_assert((uint64_t)CATNAP_FEATURE_LINK_STACK_FLUSH == 0x200, "FEATURE_LINK_STACK_FLUSH");
 _Static_assert((uint64_t)CATNAP_RUN_KEEP_SLB == 0x1, "RUN_KEEP_SLB");
 _Static_assert((uint64_t)CATNAP_RUN_FP_CLEAN == 0x2, "RUN_FP_CLEAN");
 _Static_assert((uint64_t)CATNAP_RUN_UNTOUCHED == 0x4, "RUN_UNTOUCHED");

@@ -92,7 +92,11 @@ fn values() -> Vec<Value> {
     all.push(("VERSION", hcalls::VERSION.into()));
     all.extend(values!(papr: H_CEDE H_CONFER H_PROD));
     all.extend(values!(partition: LPCR_ILE LPCR_AIL_3 LPCR_DPFD LPCR_TC LPCR_ONL LPCR_CHOICE));
-    all.extend(values!(query: FEATURE_VRMA FEATURE_PTID_ALIGNED FEATURE_EAGER));
+    all.extend(
+        values!(query: FEATURE_RMOR FEATURE_VRMA FEATURE_LITTLE_ENDIAN FEATURE_PTID_ALIGNED
+        FEATURE_EAGER FEATURE_CEDE FEATURE_STATS FEATURE_TRACE FEATURE_L1D_FLUSH
+        FEATURE_LINK_STACK_FLUSH),
+    );
     all.extend(
         values!(run: RUN_KEEP_SLB RUN_FP_CLEAN RUN_UNTOUCHED RUN_SPRS_LOST RUN_FLAGS
         SET_COMPLETE NO_DECREMENTER KICK_GUEST),
