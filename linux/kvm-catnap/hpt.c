@@ -7,12 +7,19 @@
 /* Of its group an entry of the VRMA's has the last place: guests begin with the first. */
 #define VRMA_PLACE	7
 #define FREE_PORTION	4096
+/* Places for a table that are looked at. */
+#define TRIES		8
+
+static unsigned long cma_pages(const struct kvm_hpt_info *hpt)
+{
+	return 1UL << (hpt->order - PAGE_SHIFT);
+}
 
 static void free_table(struct kvm_hpt_info *hpt)
 {
 	vfree(hpt->rev);
 	if (hpt->cma)
-		kvm_free_hpt_cma(virt_to_page((void *)hpt->virt), 1UL << (hpt->order - PAGE_SHIFT));
+		kvm_free_hpt_cma(virt_to_page((void *)hpt->virt), cma_pages(hpt));
 	else if (hpt->virt)
 		free_pages(hpt->virt, hpt->order - PAGE_SHIFT);
 	memset(hpt, 0, sizeof(*hpt));
@@ -23,16 +30,39 @@ void kcn_hpt_free(struct kvm *kvm)
 	free_table(&kvm->arch.hpt);
 }
 
+/*
+ * A table lies at a multiple of its size (PARTITION_CREATE); Linux's room for tables knows of 256 KiB alone.
+ * What lies wrong is held while another place is looked for.
+ */
+static struct page *aligned_pages(unsigned long npages)
+{
+	struct page *wrong[TRIES], *page = NULL;
+	int held = 0;
+
+	while (held < TRIES) {
+		page = kvm_alloc_hpt_cma(npages);
+		if (!page || IS_ALIGNED(page_to_pfn(page), npages))
+			break;
+		wrong[held++] = page;
+		page = NULL;
+	}
+	while (held--)
+		kvm_free_hpt_cma(wrong[held], npages);
+	return page;
+}
+
 static int alloc_table(struct kvm_hpt_info *hpt, u32 order)
 {
-	struct page *page = kvm_alloc_hpt_cma(1UL << (order - PAGE_SHIFT));
+	struct page *page;
 
 	hpt->order = order;
+	page = aligned_pages(cma_pages(hpt));
 	if (page) {
 		hpt->virt = (unsigned long)page_address(page);
 		memset((void *)hpt->virt, 0, 1UL << order);
 		hpt->cma = 1;
 	} else if (order - PAGE_SHIFT <= MAX_PAGE_ORDER) {
+		/* These lie at a multiple of their size. */
 		hpt->virt = __get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL |
 					     __GFP_NOWARN, order - PAGE_SHIFT);
 	}

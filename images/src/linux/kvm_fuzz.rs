@@ -11,6 +11,8 @@ use system::{Errno, File};
 
 /// What each program asks for.
 const ASKS: u64 = 400;
+/// How long it may take for them.
+const LIMIT_US: u64 = 100_000;
 const CREATE_VM: u64 = 0x2000_ae01;
 const CREATE_VCPU: u64 = 0x2000_ae41;
 const SET_MEMORY: u64 = 0x8020_ae46;
@@ -172,7 +174,7 @@ impl Program {
 /// In a process of its own.
 fn child(seed: u64) -> ! {
     // It may run a guest that never comes out.
-    system::kill_after_seconds(1);
+    system::kill_after_us(LIMIT_US);
     if let Ok(mut program) = Program::new(seed) {
         (0..ASKS).for_each(|_| program.act());
     }

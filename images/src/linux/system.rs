@@ -12,7 +12,7 @@ pub struct Errno(pub u64);
 const FORK: u64 = 2;
 const WRITE: u64 = 4;
 const OPEN: u64 = 5;
-const ALARM: u64 = 27;
+const SETITIMER: u64 = 104;
 const IOCTL: u64 = 54;
 const MMAP: u64 = 90;
 const WAIT4: u64 = 114;
@@ -53,9 +53,13 @@ pub fn wait() -> Result<bool, Errno> {
 }
 
 /// Has the kernel end this process then.
-pub fn kill_after_seconds(seconds: u64) {
-    // SAFETY: it touches no memory. Where it fails nothing ends the process but itself.
-    let _ = unsafe { machine::call(ALARM, [seconds, 0, 0, 0, 0, 0]) };
+pub fn kill_after_us(us: u64) {
+    const REAL_TIME: u64 = 0;
+    // Seconds and microseconds between two signals, and until the first.
+    let timer = [0_u64, 0, us / 1_000_000, us % 1_000_000];
+    let address = timer.as_ptr().expose_provenance() as u64;
+    // SAFETY: the kernel reads the timer. Where it fails nothing ends the process but itself.
+    let _ = unsafe { machine::call(SETITIMER, [REAL_TIME, address, 0, 0, 0, 0]) };
 }
 
 pub fn exit(status: u64) -> ! {
