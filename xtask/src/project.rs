@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn workspace_knows_its_binaries() {
         let workspace = Workspace::read().unwrap();
-        assert_eq!(workspace.bins("xtask"), ["xtask"]);
+        assert_eq!(workspace.bins("xtask-cli"), ["xtask"]);
         assert!(workspace.bins("no-such-package").is_empty());
     }
 }
