@@ -16,13 +16,15 @@ use std::vec::Vec;
 pub mod atomic;
 pub mod guest;
 pub mod hart;
+pub mod life;
 pub mod nap;
 pub mod op;
 pub mod opal;
 pub mod presenter;
 pub mod schedule;
 
-use hart::{Hart, Next, State, Step, go};
+use hart::{Hart, State};
+use life::{Next, Step, go};
 use schedule::{Random, Schedule, changed, point};
 
 /// What a write to TBU40 leaves alone.

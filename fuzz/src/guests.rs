@@ -2,7 +2,7 @@
 use core::cell::Cell;
 
 use asm::msr;
-use asm::sim::hart::Step;
+use asm::sim::life::Step;
 use firmware::smt::fake_machine::THREADS;
 use hcalls::{VcpuPage, papr};
 

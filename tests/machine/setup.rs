@@ -32,7 +32,7 @@ fn debians_library_sources() -> Outcome {
     std::fs::remove_dir_all(&dir).map_err(|why| why.to_string())?;
     match is_there {
         true => Ok(()),
-        false => Err(format!("there is no {}", core.display()).into()),
+        false => Err(format!("there is no {}", core.display())),
     }
 }
 

@@ -5,7 +5,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol};
 
 /// The image may not be larger.
-pub const LIMIT_BYTES: usize = 512 * 1024;
+pub const LIMIT_BYTES: usize = 768 * 1024;
 
 /// The firmware's variable with the symbol map's place: offset and length, four bytes each.
 const MAP_PLACE: &str = "SYMBOL_MAP_PLACE";

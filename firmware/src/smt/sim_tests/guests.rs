@@ -1,6 +1,6 @@
 //! What the guests do: small programs whose place is in their registers.
 use super::{FOR_HOST, hypercall};
-use asm::sim::hart::Step;
+use asm::sim::life::Step;
 use asm::sim::{hart, machine};
 use asm::{BASE, msr, spr};
 use hcalls::page::OWNED;

@@ -12,7 +12,7 @@ use super::cores::{self, Core};
 use super::fake_machine::{self, FakeMachine};
 use super::run::{enter, hypercalls, leave, run, system_reset};
 use asm::area::Frame;
-use asm::sim::hart::Step;
+use asm::sim::life::Step;
 use asm::sim::{Machine, Program, presenter::ICPS};
 use asm::spr;
 use core::sync::atomic::Ordering::Relaxed;

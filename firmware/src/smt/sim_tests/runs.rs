@@ -4,7 +4,7 @@ use super::host::Host;
 use super::world::World;
 use super::{Bench, FOR_HOST, HYPERCALL, hypercall};
 use asm::sim::hart;
-use asm::sim::hart::Step;
+use asm::sim::life::Step;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use hcalls::exit::ExitReason;

@@ -215,7 +215,7 @@ fn interrupts_have_routes() {
         assert_eq!(bench.phb.route(source), ROUTE);
     }
     bench.phb.set_route(FIRST_LSI + 3, ROUTE);
-    assert_eq!(bench.entry(), (2 << 48 | 3, 0x0220_05 << 32));
+    assert_eq!(bench.entry(), (2 << 48 | 3, 0x0002_2005 << 32));
     assert_eq!(bench.phb.route(FIRST_LSI + 3), ROUTE);
     let before = bench.all();
     bench.phb.set_route(2048, ROUTE);
