@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use firmware::args::{self, Answer, Args};
 use firmware::smt::calls;
 use firmware::smt::fake_machine::{self, FakeMachine};
+use hcalls::Status;
 use platform::memory::MemoryMap;
 use platform::memory::region::Region;
 use skiboot_compat::entry::KERNEL_BASE;
@@ -53,13 +54,17 @@ pub fn calls(data: &[u8]) {
             *argument = input.argument(&machine, &answers);
         }
         let call = CALLS[usize::from(which) % (CALLS.len() + 1)];
-        let answer = call(&args);
-        args::put(answer, &mut args);
+        carry_out(call, &mut args);
         answers[place % answers.len()] = args[1];
         place += 1;
     }
     // The next input finds the firmware empty.
     let _ = calls::partition_destroy(&[u64::MAX; 8]);
+}
+
+/// A call as a host makes it.
+fn carry_out(call: fn(&Args) -> Answer, args: &mut Args) -> Status {
+    args::put(call(args), args)
 }
 
 const CALLS: [fn(&Args) -> Answer; 8] = [

@@ -24,18 +24,24 @@ impl Other {
             };
             self.named.set(self.named.get() | named);
             let (status, allowed) = match which % 5 {
-                0 => (calls::vcore_kick(&mut args), None),
+                0 => (crate::carry_out(calls::vcore_kick, &mut args), None),
                 1 => {
                     args[2] = KICK_GUEST;
-                    (calls::vcore_kick(&mut args), None)
+                    (crate::carry_out(calls::vcore_kick, &mut args), None)
                 }
                 2 | 3 => {
                     args[2] = u64::from(which / 5 % 3);
-                    (calls::vcpu_set_state(&mut args), Some(Status::Busy))
+                    (
+                        crate::carry_out(calls::vcpu_set_state, &mut args),
+                        Some(Status::Busy),
+                    )
                 }
                 _ => {
                     args[1] = u64::from(mask % 8);
-                    (calls::vcpu_destroy(&mut args), Some(Status::Busy))
+                    (
+                        crate::carry_out(calls::vcpu_destroy, &mut args),
+                        Some(Status::Busy),
+                    )
                 }
             };
             let allowed = [Some(Status::Success), Some(Status::Parameter), allowed];

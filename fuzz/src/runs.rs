@@ -49,7 +49,7 @@ pub fn runs(data: &[u8]) {
     }
     // Destroyed as a whole, and nothing is left of it.
     assert_eq!(
-        calls::partition_destroy(&mut [u64::MAX; 8]),
+        crate::carry_out(calls::partition_destroy, &mut [u64::MAX; 8]),
         Status::Success
     );
     assert!(objects::vcore(host.vcore).is_none());
@@ -94,7 +94,10 @@ impl<'a> Host<'a> {
         config.rm_len_bytes.set(PARTITION_BYTES);
         machine.write(machine.page(CONFIG_PAGE), config);
         let mut args = [machine.page(CONFIG_PAGE); 8];
-        assert_eq!(calls::partition_create(&mut args), Status::Success);
+        assert_eq!(
+            crate::carry_out(calls::partition_create, &mut args),
+            Status::Success
+        );
         let mut host = Self {
             machine,
             input,
@@ -142,7 +145,7 @@ impl<'a> Host<'a> {
             page.sprs.dec_expires_tb.set(u64::MAX >> 1);
             self.machine.write(args[2], page);
         }
-        let status = calls::vcpu_create(&mut args);
+        let status = crate::carry_out(calls::vcpu_create, &mut args);
         match there {
             true => assert_eq!(status, Status::Busy),
             false => {
@@ -155,7 +158,10 @@ impl<'a> Host<'a> {
     fn destroy(&mut self) {
         let slot = u64::from(self.byte() % THREADS as u8);
         let there = self.present() >> slot & 1 != 0;
-        let status = calls::vcpu_destroy(&mut [self.vcore, slot, 0, 0, 0, 0, 0, 0]);
+        let status = crate::carry_out(
+            calls::vcpu_destroy,
+            &mut [self.vcore, slot, 0, 0, 0, 0, 0, 0],
+        );
         let wanted = if there {
             Status::Success
         } else {
@@ -167,7 +173,10 @@ impl<'a> Host<'a> {
     fn set_state(&mut self) {
         let (mask, state) = (self.mask(), u64::from(self.byte() % 4));
         let good = mask != 0 && mask & !u64::from(self.present()) == 0 && state < 3;
-        let status = calls::vcpu_set_state(&mut [self.vcore, mask, state, 0, 0, 0, 0, 0]);
+        let status = crate::carry_out(
+            calls::vcpu_set_state,
+            &mut [self.vcore, mask, state, 0, 0, 0, 0, 0],
+        );
         let wanted = if good {
             Status::Success
         } else {
@@ -185,7 +194,7 @@ impl<'a> Host<'a> {
         let there = self.present();
         let good = there != 0 && mask & !u64::from(there) == 0;
         let mut args = [self.vcore, mask, cause, 0, 0, 0, 0, 0];
-        let status = calls::vcore_kick(&mut args);
+        let status = crate::carry_out(calls::vcore_kick, &mut args);
         let wanted = if good {
             Status::Success
         } else {
@@ -231,7 +240,10 @@ impl<'a> Host<'a> {
     fn stats(&self) -> VcoreStats {
         let at = self.machine.page(STATS_PAGE);
         let mut args = [self.vcore, at, 0, 0, 0, 0, 0, 0];
-        assert_eq!(calls::smt_stats(&mut args), Status::Success);
+        assert_eq!(
+            crate::carry_out(calls::smt_stats, &mut args),
+            Status::Success
+        );
         self.machine.read(at)
     }
 }

@@ -92,9 +92,9 @@ fn each<T: core::fmt::Debug + PartialEq>(
     rule: impl Fn(&mut Whole, usize) -> T,
 ) {
     for before in Whole::all() {
-        for me in 0..2 {
+        for (me, ptid) in PTIDS.into_iter().enumerate() {
             let entry = before.entry();
-            let answer = act(&entry, PTIDS[me]);
+            let answer = act(&entry, ptid);
             let mut after = before;
             let wanted = rule(&mut after, me);
             assert_eq!(answer, wanted, "{before:?}, thread {me}");

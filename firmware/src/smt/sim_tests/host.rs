@@ -158,8 +158,7 @@ impl Host {
         self.world
             .next_cause
             .set((self.world.next_cause.get() + 1) % 60);
-        let mut args = [self.world.handle.get(), mask, cause, 0, 0, 0, 0, 0];
-        let _ = calls::vcore_kick(&mut args);
+        let _ = calls::vcore_kick(&[self.world.handle.get(), mask, cause, 0, 0, 0, 0, 0]);
     }
 
     /// Something waits for the guests.
@@ -170,8 +169,7 @@ impl Host {
             unsafe { (*vcpu.page()).host.pending.set(PENDING_EXTERNAL) };
         }
         self.world.pages_changed();
-        let mut args = [self.world.handle.get(), mask, KICK_GUEST, 0, 0, 0, 0, 0];
-        let _ = calls::vcore_kick(&mut args);
+        let _ = calls::vcore_kick(&[self.world.handle.get(), mask, KICK_GUEST, 0, 0, 0, 0, 0]);
     }
 
     /// Anything, once.
