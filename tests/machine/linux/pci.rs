@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
         trial("linux::pci", || kept_through_a_reboot("pci")),
         ignored("nomsi", || {
             let plugged = Plugged::new("nomsi").nvme(0).e1000e(1);
-            plugged.passes(Release::V6_12, Boot::new(1, 2), "pci=nomsi", "XICS")
+            plugged.passes(Release::V6_12, Boot::new(1, 2), "pci=nomsi", "ICS")
         }),
         ignored("6.1", || {
             let plugged = Plugged::new("older").nvme(0).e1000e(1).nvme(2);
