@@ -165,9 +165,12 @@ impl Plugged {
     fn boot(&self, release: Release, boot: Boot, words: &str, interrupts: &str) -> Boot {
         let digest = write_file(&self.folder());
         let mut words = format!(
-            "check.pci={} check.disk=4 check.net={digest} check.interrupts={interrupts} {words}",
+            "check.pci={} check.disk=4 check.interrupts={interrupts} {words}",
             self.devices,
         );
+        if self.networks > 0 {
+            words = format!("check.net={digest} {words}");
+        }
         if !words.contains("check.cpus") {
             words = format!("{} {words}", linux::check_words(boot.chips * boot.cores));
         }
