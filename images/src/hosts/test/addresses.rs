@@ -24,6 +24,18 @@ const GET_MSG: u64 = 85;
 const SENSOR_READ: u64 = 88;
 const IPMI_SEND: u64 = 107;
 const IPMI_RECV: u64 = 108;
+const PCI_CONFIG_READ_BYTE: u64 = 13;
+const PCI_CONFIG_READ_HALF_WORD: u64 = 14;
+const PCI_CONFIG_READ_WORD: u64 = 15;
+const PCI_EEH_FREEZE_STATUS: u64 = 23;
+const GET_MSI_32: u64 = 39;
+const GET_MSI_64: u64 = 40;
+const PCI_NEXT_ERROR: u64 = 60;
+const PCI_GET_PHB_DIAG_DATA2: u64 = 64;
+const XSCOM_READ: u64 = 65;
+const LPC_READ: u64 = 67;
+/// The LPC bus's I/O ports.
+const LPC_IO: u64 = 1;
 const FLASH_READ: u64 = 110;
 const FLASH_WRITE: u64 = 111;
 const SENSOR_READ_U64: u64 = 162;
@@ -31,12 +43,13 @@ const HANDLE_HMI2: u64 = 166;
 /// Highest token of OPAL's own.
 const LAST: u64 = 999;
 
-/// Calls that take no address: TEST, RTC_WRITE, CEC_POWER_DOWN, CEC_REBOOT, SET_XIVE, RETURN_CPU,
+/// Calls that take no address: those of PCI that aren't above, XSCOM_WRITE, LPC_WRITE, RESYNC_TIMEBASE, TEST, RTC_WRITE, CEC_POWER_DOWN, CEC_REBOOT, SET_XIVE, RETURN_CPU,
 /// REINIT_CPUS, CHECK_TOKEN, SYNC_HOST_REBOOT, HANDLE_HMI, CONSOLE_FLUSH, FLASH_ERASE, QUIESCE. Then those whose
 /// address can't be tried here: GET_MSG looks at it when there is a message, and CEC_REBOOT2 ends
 /// the machine.
-const NOT_TRIED: [u64; 15] = [
-    0, 4, 5, 6, 19, 69, 70, 80, 87, 98, 112, 117, 158, GET_MSG, 116,
+const NOT_TRIED: [u64; 35] = [
+    0, 4, 5, 6, 16, 17, 18, 19, 26, 27, 28, 29, 31, 32, 37, 44, 45, 49, 62, 63, 66, 68, 69, 70, 79,
+    80, 87, 96, 97, 98, 112, 117, 158, GET_MSG, 116,
 ];
 
 /// The interrupt of everything on the LPC bus.
@@ -59,7 +72,7 @@ type Refused<'a> = (u64, &'a [u64]);
 /// Calls with one bad address each.
 fn with_address(bad: u64, good: u64, len: u64, each: impl FnMut(Refused) -> Outcome) -> Outcome {
     let pir = u64::from(cpu::pir());
-    let calls: [Refused; 25] = [
+    let calls: [Refused; 35] = [
         (CONSOLE_WRITE, &[0, bad, good]),
         (CONSOLE_WRITE, &[0, len, bad]),
         (CONSOLE_READ, &[0, bad, good]),
@@ -80,6 +93,16 @@ fn with_address(bad: u64, good: u64, len: u64, each: impl FnMut(Refused) -> Outc
         (IPMI_SEND, &[0, bad, 8]),
         (IPMI_RECV, &[0, good, bad]),
         (IPMI_RECV, &[0, bad, len]),
+        (PCI_CONFIG_READ_BYTE, &[0, 0, 0, bad]),
+        (PCI_CONFIG_READ_HALF_WORD, &[0, 0, 0, bad]),
+        (PCI_CONFIG_READ_WORD, &[0, 0, 0, bad]),
+        (PCI_EEH_FREEZE_STATUS, &[0, 0, bad, good, 0]),
+        (GET_MSI_32, &[0, 0, 0, 1, bad, good]),
+        (GET_MSI_64, &[0, 0, 0, 1, good, bad]),
+        (PCI_NEXT_ERROR, &[0, bad, good, good]),
+        (PCI_GET_PHB_DIAG_DATA2, &[0, bad, 0x1128]),
+        (XSCOM_READ, &[0, 0xf_000f, bad]),
+        (LPC_READ, &[0, LPC_IO, 0x3fd, bad, 1]),
         (FLASH_READ, &[0, 0, bad, 16, 0]),
         (FLASH_WRITE, &[0, 0, bad, 16, 0]),
         (HANDLE_HMI2, &[bad]),
