@@ -24,7 +24,7 @@ type Count = fn(&Row) -> anyhow::Result<u64>;
 /// Round trips are all instructions of the core's threads from one VCORE_RUN to the next; hypercalls
 /// are from a guest and back into it.
 const BUDGETS: [Budget; 12] = [
-    ("smt1", Row::round_trip, 1_080),
+    ("smt1", Row::round_trip, 1_100),
     ("smt2", Row::round_trip, 1_750),
     ("smt4", Row::round_trip, 2_850),
     ("smt8", Row::round_trip, 5_000),
@@ -45,10 +45,10 @@ const CALLS: [(&str, u64); 13] = [
     ("CONSOLE_WRITE", 3_800),
     ("CONSOLE_READ", 1_100),
     ("RTC_READ", 7_300),
-    ("HANDLE_INTERRUPT", 800),
-    ("POLL_EVENTS", 690),
+    ("HANDLE_INTERRUPT", 820),
+    ("POLL_EVENTS", 730),
     ("SET_XIVE", 325),
-    ("GET_XIVE", 490),
+    ("GET_XIVE", 520),
     ("CONSOLE_WRITE_BUFFER_SPACE", 235),
     ("QUERY_CPU_STATUS", 270),
     ("REINIT_CPUS", 5_000),

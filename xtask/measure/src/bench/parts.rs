@@ -50,10 +50,10 @@ impl Part {
             ("asm", _) => Self::General,
             ("vcore/roster.rs" | "vcore/roster/snapshot.rs", _) => Self::Roster,
             ("vcore/seating.rs", _) => Self::Seats,
-            ("world.rs", _) => Self::World,
+            ("cpu/world.rs", _) => Self::World,
             ("vcore/entry.rs" | "vcore/start.rs", _) => Self::EntryWord,
-            ("xics.rs" | "mmio.rs", _) | ("smt/run/mod.rs", "call") => Self::Ipis,
-            ("guest.rs" | "guest/facility.rs" | "guest/slb.rs", _) => Self::Others,
+            ("cpu/xics.rs" | "memory/mmio.rs", _) | ("smt/run/mod.rs", "call") => Self::Ipis,
+            ("cpu/guest.rs" | "cpu/guest/facility.rs" | "cpu/guest/slb.rs", _) => Self::Others,
             ("smt/cores/outcomes.rs", _)
             | ("smt/run/mod.rs", "count" | "add")
             | ("smt/run/seat.rs", "tell") => Self::Outcome,

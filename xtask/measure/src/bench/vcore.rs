@@ -277,7 +277,7 @@ fn world(measured: &Measured, firmware: &[u8]) -> Result<Table> {
         let round = measured.row(name)?.usual()?;
         let steps = round.iter().flat_map(|stretch| &stretch.steps);
         let count = steps
-            .filter(|at| code.block(**at).file == "world.rs")
+            .filter(|at| code.block(**at).file == "cpu/world.rs")
             .count();
         rows.push(Row::new(what, count as u64));
     }
