@@ -250,15 +250,20 @@ pub fn vcore_kick(args: &Args) -> Answer {
 
 /// Answers who left the queue at once; none if a vcpu has gone.
 fn kick_for_host(vcore: &Vcore, mask: Mask, cause: u64) -> Option<Mask> {
+    if mask & !vcore.roster.snapshot().present() != 0 {
+        return None;
+    }
     // Before the kick: whoever answers it finds its cause.
     for slot in Slots(mask) {
         vcore.causes[slot].fetch_or(cause, Release);
     }
-    let kick = vcore.roster.kick(mask)?;
-    // Those are answered by this call; another's kick may wait already.
-    for slot in Slots(kick.interrupted) {
+    let kick = vcore.roster.kick(mask);
+    // Those are answered by this call, or one has just been destroyed; another's kick may wait already.
+    let answered = kick.as_ref().map_or(mask, |kick| kick.interrupted);
+    for slot in Slots(answered) {
         vcore.causes[slot].fetch_and(!cause, Relaxed);
     }
+    let kick = kick?;
     if kick.running {
         bring_out(vcore);
     }

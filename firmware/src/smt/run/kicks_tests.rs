@@ -2,7 +2,7 @@
 extern crate std;
 use super::*;
 use crate::smt::calls::{
-    partition_create, partition_destroy, vcore_kick, vcpu_create, vcpu_set_state,
+    partition_create, partition_destroy, vcore_kick, vcpu_create, vcpu_destroy, vcpu_set_state,
 };
 use crate::smt::fake_machine::{self, FakeMachine, PARTITION_BYTES, THREADS};
 use crate::smt::objects;
@@ -138,6 +138,17 @@ fn the_end_of_a_run_tells_every_kick_once() {
 fn kick(vcore: &Vcore, slots: u64, cause: u64) -> u64 {
     let args = [vcore.handle(), slots, cause, 0, 0, 0, 0, 0];
     vcore_kick(&args).unwrap()[0]
+}
+
+/// A kick of a vcpu that there is not leaves the others no cause.
+#[test]
+fn a_refused_kick_has_no_cause() {
+    let machine = fake_machine::machine();
+    let vcore = vcore(&machine);
+    vcpu_destroy(&[vcore.handle(), 7, 0, 0, 0, 0, 0, 0]).unwrap();
+    vcore_kick(&[vcore.handle(), 0xff, 4, 0, 0, 0, 0, 0]).unwrap_err();
+    let causes = vcore.causes.each_ref().map(|cause| cause.load(Relaxed));
+    assert_eq!(causes, [0; THREADS]);
 }
 
 /// A kick that its own call answers leaves no cause for the next one; one that waits keeps its own.

@@ -154,7 +154,7 @@ const TESTS: &[Test] = &[
     ("opal_addresses", addresses::opal_addresses),
     ("nvram", opal::nvram),
     ("flash", flash::flash),
-    ("interrupt_routes", opal::routes),
+    ("interrupt_routes", opal::interrupt_routes),
     ("device", opal::device),
     ("sync_reboot", opal::sync_reboot),
     ("quiesce", opal::quiesce),

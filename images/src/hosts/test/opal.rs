@@ -91,7 +91,7 @@ pub fn nvram(_lab: &mut Lab) -> Outcome {
 /// An interrupt can be had by the host's threads, and by none that the firmware holds: that one
 /// would wake in the host's vectors.
 /// H2.
-pub fn routes(lab: &mut Lab) -> Outcome {
+pub fn interrupt_routes(lab: &mut Lab) -> Outcome {
     let own = u64::from(cpu::pir());
     let set = |server: u64, priority| [EXTERNAL, server << 2, priority];
     for &core in &lab.machine.cores {
