@@ -13,6 +13,10 @@ const WINDOW: usize = 12;
 /// Breaches of a rule that are shown for a scene.
 const SHOWN: u64 = 2;
 
+/// The rule of a thread that has come back from a host's vectors. No scene brings one there for certain:
+/// whether an IPI comes so late depends on each instruction. Its broken logs are tried by themselves.
+const RARE: &str = "astray";
+
 /// Counts for each rule of [`rule::ALL`].
 pub struct Tally {
     kept: Vec<u64>,
@@ -34,9 +38,10 @@ impl Tally {
         self.broken.iter().any(|count| *count > 0)
     }
 
-    /// Nothing is broken, and every rule has applied: one that never does sees nothing.
+    /// Nothing is broken, and every rule but [`RARE`] has applied: one that never does sees nothing.
     pub fn is_sound(&self) -> bool {
-        !self.is_broken() && self.kept.iter().all(|count| *count > 0)
+        let mut rules = rule::ALL.iter().zip(&self.kept);
+        !self.is_broken() && rules.all(|(about, count)| *count > 0 || about.name == RARE)
     }
 
     /// The table of rules, then each breach.
@@ -172,6 +177,9 @@ mod tests {
         assert!(!tally.is_sound() && !tally.is_broken());
         assert!(tally.text().contains("NEVER APPLIED"));
         tally.kept.fill(1);
+        tally.kept[0] = 0;
+        assert!(!tally.is_sound());
+        tally.kept[0] = 1;
         assert!(tally.is_sound() && !tally.text().contains("NEVER APPLIED"));
         tally.broken[0] = 1;
         assert!(!tally.is_sound() && tally.is_broken());
