@@ -15,7 +15,7 @@ use platform::flash::table::{self, Partition};
 use platform::memory::real;
 use platform::memory::region::Region;
 use platform::memory::{MemoryMap, Owner};
-use platform::payload::{INITRD_BASE, MAX_INITRD_LEN, MAX_LEN};
+use platform::payload::{INITRD_BASE, MAX_INITRD_LEN, MAX_LEN, forget_code};
 use skiboot_compat::entry::KERNEL_BASE;
 
 const KERNEL: &str = "BOOTKERNEL";
@@ -56,7 +56,9 @@ pub fn load(memory: &mut MemoryMap, must: bool) -> Result<Option<Loaded>, String
         initrd = Some(region);
     }
     let place = memory.free_from(KERNEL_BASE, MAX_LEN);
-    load_one(flash, kernel, place, memory)?;
+    let kernel = load_one(flash, kernel, place, memory)?;
+    // It may run where it lies, and this thread has just written it.
+    forget_code(kernel.start(), kernel.len_bytes());
     Ok(Some(Loaded { initrd }))
 }
 

@@ -221,7 +221,7 @@ impl Payload {
 }
 
 /// Makes instruction fetches see what has just been written.
-fn forget_code(start: u64, len_bytes: u64) {
+pub fn forget_code(start: u64, len_bytes: u64) {
     #[cfg(target_arch = "powerpc64")]
     for block in (start & !127..start + len_bytes).step_by(128) {
         // SAFETY: cache maintenance changes no memory.
