@@ -1,6 +1,6 @@
 //! A machine's console: shown as it comes, read line by line, with a time limit.
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -153,6 +153,20 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .trim_end_matches('\r')
         .to_string()
+}
+
+/// Prints what was wrong with a boot that a command has judged, and the verdict.
+pub fn verdict(command: &str, faults: &[String], started: Instant) -> ExitCode {
+    for fault in faults {
+        println!("{command}: {fault}");
+    }
+    let seconds = started.elapsed().as_secs_f32();
+    let (verdict, code) = match faults.is_empty() {
+        true => ("PASSED", ExitCode::SUCCESS),
+        false => ("FAILED", ExitCode::FAILURE),
+    };
+    println!("{command}: {verdict} in {seconds:.1} s");
+    code
 }
 
 #[cfg(test)]

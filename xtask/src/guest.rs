@@ -302,16 +302,7 @@ fn judge(options: &GuestOptions, job: &Job, qemu: &mut Command) -> Result<ExitCo
         End::PoweredOff if options.machine.no_bmc => {}
         other => faults.push(format!("it should switch off; instead: {other:?}")),
     }
-    for fault in &faults {
-        println!("guest: {fault}");
-    }
-    let seconds = started.elapsed().as_secs_f32();
-    let (verdict, code) = match faults.is_empty() {
-        true => ("PASSED", ExitCode::SUCCESS),
-        false => ("FAILED", ExitCode::FAILURE),
-    };
-    println!("guest: {verdict} in {seconds:.1} s");
-    Ok(code)
+    Ok(console::verdict("guest", &faults, started))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -260,16 +260,7 @@ fn check(options: &LinuxOptions, qemu: &mut Command) -> Result<ExitCode> {
         End::PoweredOff if options.machine.no_bmc => {}
         other => faults.push(format!("it should switch off; instead: {other:?}")),
     }
-    for fault in &faults {
-        println!("linux: {fault}");
-    }
-    let seconds = started.elapsed().as_secs_f32();
-    let (verdict, code) = match faults.is_empty() {
-        true => ("PASSED", ExitCode::SUCCESS),
-        false => ("FAILED", ExitCode::FAILURE),
-    };
-    println!("linux: {verdict} in {seconds:.1} s");
-    Ok(code)
+    Ok(console::verdict("linux", &faults, started))
 }
 
 /// What is wrong with the lines of a boot with checks.
