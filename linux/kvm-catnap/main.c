@@ -130,6 +130,8 @@ static int __init kcn_init(void)
 	kvmppc_init_lpid(kcn_query(CATNAP_QUERY_MAX_LPID) + 1);
 	kvmppc_hv_ops = &ops;
 	pr_info("kvm-catnap: guests of up to %llu threads a core\n", kcn_query(CATNAP_QUERY_THREADS));
+	if (PAGE_SHIFT == 12)
+		pr_notice("kvm-catnap: this kernel's pages have 4 KiB: QEMU needs -machine cap-hpt-max-page-size=4k,resize-hpt=disabled and -m with a maxmem of four times the memory\n");
 	return 0;
 }
 
