@@ -4,7 +4,8 @@ use crate::host_tree::{self, Chosen, FlashParams, HostTreeParams, PciHost, SmtPa
 use crate::smt::run::{enter, interrupts as guest_interrupts};
 use crate::smt::{calls, check, cores, host_threads, vcore_table};
 use crate::{
-    end, flash, flash_boot, heap, layout, machine, nvram, opal, pci, settings, symbol_map, trace,
+    end, flash, flash_boot, heap, layout, machine, nvram, opal, pci, secure, settings, symbol_map,
+    trace,
 };
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -226,14 +227,24 @@ fn hand_over(machine: &Machine, fdt: &[u8], mut memory: MemoryMap) -> Result<Hos
 fn find_payload(machine: &Machine, memory: &mut MemoryMap) -> Result<(Payload, Chosen), String> {
     let choice = settings::choice(&machine.bootargs, "boot");
     let choice = choice.as_deref().unwrap_or_default();
+    let demand = secure::demand(machine);
     let mut chosen = Chosen::default();
+    let mut from_flash = false;
     if choice != b"memory" {
         let must = choice == b"flash";
-        if let Some(loaded) = flash_boot::load(memory, must)? {
+        if let Some(loaded) = flash_boot::load(memory, must, demand)? {
+            from_flash = true;
             chosen.initrd = loaded.initrd;
+            chosen.measured = loaded.measured;
             let bootargs = settings::choice("", "bootargs").filter(|_| machine.bootargs.is_empty());
             chosen.bootargs = bootargs.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         }
+    }
+    if demand.is_signed() && !from_flash {
+        return Err("payload: lies in memory, where nobody has signed it".into());
+    }
+    if demand.is_signed() && chosen.initrd.is_none() && machine.initrd.is_some() {
+        return Err("initrd: lies in memory, where nobody has signed it".into());
     }
     let payload = loaded_payload(memory).map_err(|why| why.to_string())?;
     Ok((payload, chosen))

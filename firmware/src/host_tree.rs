@@ -19,7 +19,7 @@ mod pci;
 
 pub use pci::PciHost;
 
-pub use flash::FlashParams;
+pub use flash::{FlashParams, Measured};
 
 /// Where the header keeps the PIR of the thread that boots.
 const BOOT_CPUID_OFFSET: usize = 28;
@@ -66,6 +66,8 @@ pub struct HostTreeParams<'a> {
 pub struct Chosen {
     pub initrd: Option<Region>,
     pub bootargs: Option<String>,
+    /// What was read from flash.
+    pub measured: Vec<Measured>,
 }
 
 /// What `/ibm,opal/smt` says.

@@ -40,6 +40,17 @@ fn partitions() -> [Partition; 3] {
     ]
 }
 
+/// A kernel and a RAM disk of which nothing is known but the hash.
+fn measured() -> [Measured; 2] {
+    let image = |name, byte, is_known| Measured {
+        name: Name::new(name),
+        sha512: [byte; 64],
+        has_container: is_known,
+        is_signed: is_known,
+    };
+    [image(b"ROOTFS", 1, false), image(b"BOOTKERNEL", 2, true)]
+}
+
 fn built_for(
     fdt: &[u8],
     machine: &Machine,
@@ -66,6 +77,10 @@ fn built_for(
         chosen: &Chosen {
             initrd: flash_booted.then(|| region(0x2800_0000, 5000)),
             bootargs: flash_booted.then(|| "quiet".to_string()),
+            measured: match flash_booted {
+                true => measured().to_vec(),
+                false => Vec::new(),
+            },
         },
         pci: &[],
         flash: flash_booted.then_some(FlashParams {
@@ -157,6 +172,15 @@ fn what_came_from_flash_is_told_as_a_loader_would() {
     assert_eq!(cells(&partitions[1], "reg"), [0, 0x1_0000, 0, 0x2000]);
     let read_only = |node: &FdtNode| node.property("read-only").is_some();
     assert!(!read_only(&partitions[0]) && read_only(&partitions[1]));
+    for image in measured() {
+        let node = fdt.find_node(&format!("/ibm,opal/measured/{}", image.name));
+        let node = node.unwrap();
+        assert_eq!(text(&node, "hash-algo"), "sha512\0");
+        assert_eq!(node.property("hash").unwrap().value(), image.sha512);
+        let has = |name| node.property(name).is_some();
+        assert_eq!(has("contained"), image.has_container);
+        assert_eq!(has("signed"), image.is_signed);
+    }
 }
 
 #[test]

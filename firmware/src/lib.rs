@@ -48,6 +48,8 @@ pub mod nvram;
 #[cfg(target_arch = "powerpc64")]
 pub mod opal;
 #[cfg(target_arch = "powerpc64")]
+mod secure;
+#[cfg(target_arch = "powerpc64")]
 mod settings;
 #[cfg(target_arch = "powerpc64")]
 mod symbol_map;

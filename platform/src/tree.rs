@@ -8,6 +8,7 @@ mod error;
 mod lpc;
 mod nodes;
 mod pci;
+mod secure;
 
 pub use error::TreeError;
 
@@ -55,6 +56,7 @@ pub struct Machine {
     pub lpc: Option<LpcBus>,
     /// PCI host bridges, in order of chip and index.
     pub pci_bridges: Vec<PciBridge>,
+    pub secure_boot: SecureBoot,
     /// Ticks of the time base in a second.
     pub timebase_hz: u32,
     /// The machine is QEMU's.
@@ -113,6 +115,17 @@ pub struct LpcBus {
     pub rtc_port: Option<u16>,
     /// XSCOM address of the bridge that passes the bus's interrupts on.
     pub psi_pcba: Option<u32>,
+}
+
+/// Bytes of a SHA-512.
+pub const KEY_HASH_BYTES: usize = 64;
+
+/// Whether the machine lets nothing run that isn't signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecureBoot {
+    pub is_enforced: bool,
+    /// The SHA-512 of the hardware keys that it trusts.
+    pub key_hash: Option<[u8; KEY_HASH_BYTES]>,
 }
 
 /// A UART on the LPC bus.
@@ -180,6 +193,7 @@ pub fn read(tree: &[u8]) -> Result<Machine, TreeError> {
             "cpus" => found.cpus(&node)?,
             "chosen" => found.chosen(&node)?,
             "interrupt-controller" => found.interrupt_controller(&node)?,
+            "ibm,secureboot" => found.secure_boot(&node)?,
             "memory" => found.memory(&node)?,
             "xscom" => found.xscom(&node)?,
             _ => {}

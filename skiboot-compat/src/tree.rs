@@ -33,6 +33,8 @@ pub mod name {
     pub const XICS: &str = "interrupt-controller@0";
     pub const FLASH: &str = "flash@0";
     pub const PARTITIONS: &str = "partitions";
+    /// The firmware's own: a node for each image that was read from flash.
+    pub const MEASURED: &str = "measured";
 }
 
 /// Names of properties.
@@ -84,6 +86,12 @@ pub mod property {
     pub const FLASH_BLOCK_BYTES: &str = "ibm,flash-block-size";
     pub const NO_ERASE: &str = "no-erase";
     pub const READ_ONLY: &str = "read-only";
+    /// Of an image that was read from flash: its hash; whether its container's hash was that; whether keys
+    /// that are trusted have signed the container.
+    pub const HASH_ALGORITHM: &str = "hash-algo";
+    pub const HASH: &str = "hash";
+    pub const CONTAINED: &str = "contained";
+    pub const SIGNED: &str = "signed";
     pub const IPMI_INTERFACE: &str = "ibm,ipmi-interface-id";
     /// What SENSOR_READ is given, and what kind of sensor it is.
     pub const SENSOR_DATA: &str = "sensor-data";

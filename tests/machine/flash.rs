@@ -12,6 +12,8 @@ use xtask::pnor::{self, format};
 use crate::payloads::{REFUSAL, code, good};
 use crate::{Outcome, trial};
 
+mod signed;
+
 const MIB: usize = 1 << 20;
 const FLASH_BYTES: usize = 4 * MIB;
 const KERNEL_AT: usize = MIB;
@@ -22,6 +24,11 @@ const CONTAINER_BYTES: usize = 4096;
 
 /// A flash with that kernel behind a container, perhaps with error-correcting code.
 fn flash(kernel: &[u8], ecc: bool) -> Vec<u8> {
+    flash_of(format::contained(kernel, None), ecc)
+}
+
+/// A flash with that as BOOTKERNEL.
+fn flash_of(kernel: Vec<u8>, ecc: bool) -> Vec<u8> {
     let flags = format::Flags {
         ecc,
         ..format::Flags::default()
@@ -33,7 +40,6 @@ fn flash(kernel: &[u8], ecc: bool) -> Vec<u8> {
         flags,
         content,
     };
-    let kernel = format::contained(kernel);
     let table = part("part", 0, 4096, format::Flags::default(), Vec::new());
     let kernel = part("BOOTKERNEL", KERNEL_AT, MIB, flags, kernel);
     format::flash(&[table, kernel], FLASH_BYTES)
@@ -166,6 +172,7 @@ pub fn trials() -> Vec<Trial> {
     trials.push(trial("flash::nvram-torn", nvram_torn));
     trials.push(trial("flash::wins-over-memory", wins_over_memory));
     trials.push(trial("flash::memory-by-choice", memory_by_choice));
+    trials.extend(signed::trials());
     trials
 }
 
@@ -215,7 +222,7 @@ fn with_nvram(content: Vec<u8>) -> Vec<u8> {
         },
         content,
     };
-    let kernel = format::contained(&good().to_bytes());
+    let kernel = format::contained(&good().to_bytes(), None);
     let parts = [
         part("part", 0, 4096, false, Vec::new()),
         part("BOOTKERNEL", KERNEL_AT, MIB, false, kernel),

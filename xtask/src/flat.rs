@@ -9,6 +9,8 @@ pub const LIMIT_BYTES: usize = 768 * 1024;
 
 /// The firmware's variable with the symbol map's place: offset and length, four bytes each.
 const MAP_PLACE: &str = "SYMBOL_MAP_PLACE";
+/// And with the hash of the keys that it trusts.
+const TRUSTED_KEYS: &str = "TRUSTED_KEYS";
 
 /// Put the symbol map behind an image of this ELF file, and its place into the firmware's variable.
 pub fn append_map(image: &mut Vec<u8>, elf: &[u8], map: &[u8]) -> Result<()> {
@@ -16,22 +18,37 @@ pub fn append_map(image: &mut Vec<u8>, elf: &[u8], map: &[u8]) -> Result<()> {
     if end > LIMIT_BYTES {
         bail!("image and symbol map are {end} bytes long, more than {LIMIT_BYTES}");
     }
-    let base = segments(elf)?
-        .iter()
-        .map(|segment| segment.virtual_address)
-        .min();
-    let file = object::File::parse(elf).context("not an object file")?;
-    let place = file
-        .symbols()
-        .find(|symbol| symbol.name() == Ok(MAP_PLACE))
-        .and_then(|symbol| symbol.address().checked_sub(base?))
-        .and_then(|offset| image.get_mut(offset as usize..)?.get_mut(..8))
-        .with_context(|| format!("the firmware's image has no {MAP_PLACE}"))?;
+    let place = variable(image, elf, MAP_PLACE, 8)?;
     let offset = u32::try_from(end - map.len())?;
     place[..4].copy_from_slice(&offset.to_be_bytes());
     place[4..].copy_from_slice(&u32::try_from(map.len())?.to_be_bytes());
     image.extend_from_slice(map);
     Ok(())
+}
+
+/// Has an image of this ELF file trust keys with that hash.
+pub fn trust(image: &mut [u8], elf: &[u8], key_hash: &[u8; 64]) -> Result<()> {
+    variable(image, elf, TRUSTED_KEYS, key_hash.len())?.copy_from_slice(key_hash);
+    Ok(())
+}
+
+/// Where an image has one of the firmware's variables.
+fn variable<'a>(
+    image: &'a mut [u8],
+    elf: &[u8],
+    name: &str,
+    len_bytes: usize,
+) -> Result<&'a mut [u8]> {
+    let base = segments(elf)?
+        .iter()
+        .map(|segment| segment.virtual_address)
+        .min();
+    let file = object::File::parse(elf).context("not an object file")?;
+    file.symbols()
+        .find(|symbol| symbol.name() == Ok(name))
+        .and_then(|symbol| symbol.address().checked_sub(base?))
+        .and_then(|offset| image.get_mut(offset as usize..)?.get_mut(..len_bytes))
+        .with_context(|| format!("the firmware's image has no {name}"))
 }
 
 /// One loadable segment's bytes and the physical address where they belong.

@@ -59,6 +59,10 @@ pub struct LinuxOptions {
     /// Boot from a flash image, as `pnor` writes them, instead of what QEMU loads.
     #[arg(long)]
     flash: bool,
+    /// Sign the flash image with the keys in this file, which is made if it isn't there, and have the firmware
+    /// boot nothing else.
+    #[arg(long, value_name = "KEY", requires = "flash")]
+    sign: Option<PathBuf>,
     /// More words for the kernel's command line.
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
@@ -103,8 +107,16 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
     machine.extra.extend(options.plugged(&files)?);
     let mut qemu = match options.flash {
         true => {
-            let flash = pnor::for_boot(&images, &kernel, &initrd, &bootargs)?;
-            machine.flash_command(&images.lid(), &flash, interactive)
+            let written = pnor::for_boot(
+                &images,
+                &pnor::Content {
+                    kernel: &kernel,
+                    initrd: &initrd,
+                    bootargs: &bootargs,
+                    sign: options.sign.as_deref(),
+                },
+            )?;
+            machine.flash_command(&written.lid, &written.flash, interactive)
         }
         false => machine.command(&Boot {
             firmware: &images.lid(),

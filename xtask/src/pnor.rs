@@ -13,9 +13,12 @@ use sha2::{Digest, Sha256};
 use crate::image::{self, Images};
 use crate::project::write_if_changed;
 use crate::setup::debian::{Files, Release};
-use crate::{linux, setup};
+use crate::{flat, linux, setup};
 
 pub mod format;
+pub mod keys;
+use keys::Keys;
+
 use format::{BLOCK_BYTES, Flags, Partition};
 
 /// Without a number xz's own default; larger ones hardly gain on a kernel.
@@ -44,6 +47,10 @@ pub struct PnorOptions {
     /// More words for the kernel's command line.
     #[arg(long, value_name = "WORDS")]
     append: Option<String>,
+    /// Sign what is booted with the keys in this file, which is made if it isn't there, and have the image
+    /// boot nothing else. The firmware that trusts them goes beside the image, as FILE.lid.
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
     /// Where the image goes [default: target/catnap/pnor.bin]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -76,39 +83,56 @@ pub fn pnor(options: &PnorOptions) -> Result<ExitCode> {
     let out = options.out.clone();
     let out = out.unwrap_or_else(|| images.dir.join("pnor.bin"));
     let bootargs = options.append.as_deref().unwrap_or_default();
-    let partitions = write(
-        &images,
-        &kernel,
-        &initrd,
-        &format!("console=hvc0 {bootargs}"),
-        &out,
-    )?;
+    let content = Content {
+        kernel: &kernel,
+        initrd: &initrd,
+        bootargs: &format!("console=hvc0 {bootargs}"),
+        sign: options.sign.as_deref(),
+    };
+    let (written, partitions) = write(&images, &content, &out)?;
     print_table(&partitions);
     println!("pnor: {}", out.display());
+    if options.sign.is_some() {
+        println!("pnor: {} trusts its keys", written.lid.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// An image for one boot: a file of this process's own, among the images.
-pub fn for_boot(images: &Images, kernel: &Path, initrd: &Path, bootargs: &str) -> Result<PathBuf> {
-    let out = images.dir.join("flash.bin");
-    write(images, kernel, initrd, bootargs, &out)?;
-    Ok(out)
+/// What an image boots.
+pub struct Content<'a> {
+    pub kernel: &'a Path,
+    pub initrd: &'a Path,
+    pub bootargs: &'a str,
+    /// A file of keys that sign it.
+    pub sign: Option<&'a Path>,
 }
 
-/// Writes an image that boots a kernel; answers its partitions.
-fn write(
-    images: &Images,
-    kernel: &Path,
-    initrd: &Path,
-    bootargs: &str,
-    out: &Path,
-) -> Result<Vec<Partition>> {
-    let lid = read(&images.lid())?;
-    let kernel = read(kernel)?;
-    let initrd = read(initrd)?;
-    let kept = images.dir.join("packed");
-    let kernel = packed_once(&kernel, &kept)?;
-    let partitions = layout(&lid, &kernel, &initrd, &nvram(bootargs)?)?;
+/// An image, and the firmware that goes with it.
+pub struct Written {
+    pub flash: PathBuf,
+    pub lid: PathBuf,
+}
+
+/// An image for one boot: a file of this process's own, among the images.
+pub fn for_boot(images: &Images, content: &Content) -> Result<Written> {
+    let (written, _) = write(images, content, &images.dir.join("flash.bin"))?;
+    Ok(written)
+}
+
+/// Writes an image; answers its partitions, too.
+fn write(images: &Images, content: &Content, out: &Path) -> Result<(Written, Vec<Partition>)> {
+    let keys = content.sign.map(Keys::ensure).transpose()?;
+    let mut lid = read(&images.lid())?;
+    let mut lid_path = images.lid();
+    if let Some(keys) = &keys {
+        flat::trust(&mut lid, &read(&images.elf())?, &keys.hash())?;
+        lid_path = out.with_extension("lid");
+        write_if_changed(&lid_path, &lid)?;
+    }
+    let kernel = packed_once(&read(content.kernel)?, &images.dir.join("packed"))?;
+    let initrd = read(content.initrd)?;
+    let nvram = nvram(content.bootargs, keys.is_some())?;
+    let partitions = layout(&lid, &kernel, &initrd, &nvram, keys.as_ref())?;
     let end = partitions
         .last()
         .map_or(0, |last| last.offset_bytes + last.len_bytes);
@@ -120,7 +144,11 @@ fn write(
         LARGEST_BYTES / MIB
     );
     write_if_changed(out, &format::flash(&partitions, flash_bytes))?;
-    Ok(partitions)
+    let written = Written {
+        flash: out.to_path_buf(),
+        lid: lid_path,
+    };
+    Ok((written, partitions))
 }
 
 /// Packed, or kept from the last time in `folder`: a kernel takes a minute.
@@ -139,7 +167,13 @@ fn packed_once(bytes: &[u8], folder: &Path) -> Result<Vec<u8>> {
 }
 
 /// The partitions one behind the other, the table first.
-fn layout(lid: &[u8], kernel: &[u8], initrd: &[u8], nvram: &[u8]) -> Result<Vec<Partition>> {
+fn layout(
+    lid: &[u8],
+    kernel: &[u8],
+    initrd: &[u8],
+    nvram: &[u8],
+    keys: Option<&Keys>,
+) -> Result<Vec<Partition>> {
     let version = format!("catnap-{}\n", env!("CARGO_PKG_VERSION"));
     let coded = Flags {
         ecc: true,
@@ -153,7 +187,7 @@ fn layout(lid: &[u8], kernel: &[u8], initrd: &[u8], nvram: &[u8]) -> Result<Vec<
         preserved: true,
         ..coded
     };
-    let signed = |content: &[u8]| format::contained(content);
+    let signed = |content: &[u8]| format::contained(content, keys);
     let plain = Flags::default();
     let guard = vec![0; GUARD_BYTES / 9 * 8];
     let parts = [
@@ -187,17 +221,18 @@ fn layout(lid: &[u8], kernel: &[u8], initrd: &[u8], nvram: &[u8]) -> Result<Vec<
     Ok(parts.into_iter().map(place).collect())
 }
 
-/// NVRAM with a command line as the firmware's setting.
-fn nvram(bootargs: &str) -> Result<Vec<u8>> {
-    /// A setting begins behind its partition's header.
+/// NVRAM with a command line as the firmware's setting, and perhaps one that everything has to be signed.
+fn nvram(bootargs: &str, secure: bool) -> Result<Vec<u8>> {
+    /// Settings begin behind their partition's header, and end with a zero each.
     const HEADER_BYTES: usize = 16;
     let mut bytes = vec![0; NVRAM_BYTES / 9 * 8];
     nvram::format(&mut bytes);
-    let setting = format!("bootargs={bootargs}");
-    let room = bytes[HEADER_BYTES..].get_mut(..setting.len());
-    let room = room.filter(|_| setting.len() < nvram::OWN_BYTES - 2 * HEADER_BYTES);
+    let secure = if secure { "secure=on\0" } else { "" };
+    let settings = format!("{secure}bootargs={bootargs}");
+    let room = bytes[HEADER_BYTES..].get_mut(..settings.len());
+    let room = room.filter(|_| settings.len() < nvram::OWN_BYTES - 2 * HEADER_BYTES);
     room.context("the command line is too long for NVRAM")?
-        .copy_from_slice(setting.as_bytes());
+        .copy_from_slice(settings.as_bytes());
     Ok(bytes)
 }
 

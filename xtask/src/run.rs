@@ -98,8 +98,14 @@ impl RunOptions {
         let machine = self.machine();
         let qemu = match self.flash {
             true => {
-                let flash = pnor::for_boot(&images, &payload, &initrd, &bootargs)?;
-                machine.flash_command(&images.lid(), &flash, false)
+                let content = pnor::Content {
+                    kernel: &payload,
+                    initrd: &initrd,
+                    bootargs: &bootargs,
+                    sign: None,
+                };
+                let written = pnor::for_boot(&images, &content)?;
+                machine.flash_command(&written.lid, &written.flash, false)
             }
             false => machine.command(&Boot {
                 firmware: &images.lid(),

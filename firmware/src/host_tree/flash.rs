@@ -2,7 +2,8 @@
 use super::{new_node, range, set, set_cells};
 use alloc::format;
 use dtoolkit::model::DeviceTreeNode;
-use platform::flash::table::Partition;
+use platform::flash::container::HASH_BYTES;
+use platform::flash::table::{Name, Partition};
 use platform::memory::region::Region;
 use skiboot_compat::tree::{compatible, name, property};
 
@@ -43,4 +44,33 @@ pub fn node(params: &FlashParams) -> DeviceTreeNode {
     set(&mut flash, property::NO_ERASE, [0_u8; 0]);
     flash.add_child(partitions);
     flash
+}
+
+/// What was read from flash to be booted.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    pub name: Name,
+    /// Of the image as it lies in flash, without its container.
+    pub sha512: [u8; HASH_BYTES],
+    pub has_container: bool,
+    /// By keys that are trusted.
+    pub is_signed: bool,
+}
+
+/// The node that tells what is running.
+pub fn measured(images: &[Measured]) -> DeviceTreeNode {
+    let mut all = new_node(name::MEASURED);
+    for image in images {
+        let mut node = new_node(&format!("{}", image.name));
+        set(&mut node, property::HASH_ALGORITHM, "sha512");
+        set(&mut node, property::HASH, image.sha512);
+        if image.has_container {
+            set(&mut node, property::CONTAINED, [0_u8; 0]);
+        }
+        if image.is_signed {
+            set(&mut node, property::SIGNED, [0_u8; 0]);
+        }
+        all.add_child(node);
+    }
+    all
 }

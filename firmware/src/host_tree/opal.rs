@@ -60,6 +60,9 @@ pub fn node(machine: &Machine, params: &HostTreeParams, handles: &Handles) -> De
     if let Some(flash) = &params.flash {
         opal.add_child(super::flash::node(flash));
     }
+    if !params.chosen.measured.is_empty() {
+        opal.add_child(super::flash::measured(&params.chosen.measured));
+    }
     opal.add_child(sensors(machine));
     opal.add_child(smt_node(&params.smt));
     opal

@@ -5,6 +5,10 @@
 //! the keys of whoever built the software; the software's header names the payload. Each header is
 //! followed by its signatures. (`libstb/container.h` of OPAL's sources has the fields.)
 
+mod signatures;
+
+pub use signatures::{SignatureError, Signer};
+
 use super::table::Name;
 use alloc::boxed::Box;
 use sha2::{Digest, Sha512};
@@ -103,9 +107,10 @@ impl Container {
 
     /// The SHA-512 that the payload must have.
     #[must_use]
-    pub fn payload_hash(&self) -> &[u8] {
-        let at = self.software_at + HASH_AT;
-        &self.bytes[at..at + HASH_BYTES]
+    pub fn payload_hash(&self) -> &[u8; HASH_BYTES] {
+        // Parsing has seen to it that the header fits.
+        let hash = self.bytes[self.software_at + HASH_AT..].first_chunk();
+        hash.unwrap_or(&[0; HASH_BYTES])
     }
 
     /// Whether `payload` is what the container was made for.
@@ -114,7 +119,7 @@ impl Container {
     /// It is something else.
     pub fn check(&self, payload: &[u8]) -> Result<(), ContainerError> {
         let is_same = payload.len() as u64 == self.payload_bytes
-            && Sha512::digest(payload).as_slice() == self.payload_hash();
+            && <[u8; HASH_BYTES]>::from(Sha512::digest(payload)) == *self.payload_hash();
         match is_same {
             true => Ok(()),
             false => Err(ContainerError::Hash(self.name)),

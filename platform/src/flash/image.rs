@@ -1,10 +1,11 @@
 //! What a partition holds to be booted: as it is or packed by xz, behind a container or not.
 
-use super::container::{self, Container, ContainerError};
+use super::container::{self, Container, ContainerError, HASH_BYTES, SignatureError};
 use super::data::DataError;
 use super::device::FlashError;
 use super::table::{Name, Partition};
 use alloc::boxed::Box;
+use sha2::{Digest, Sha512};
 use thiserror::Error;
 use xz4rust::{XzDecoder, XzError, XzNextBlockResult};
 
@@ -21,6 +22,17 @@ pub enum ImageError {
     Container(#[from] ContainerError),
     #[error("{0}: is empty")]
     Empty(Name),
+}
+
+/// Why an image isn't signed by whom it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum VouchError {
+    #[error("{0}")]
+    Signature(#[from] SignatureError),
+    #[error("{0}: has no container, so nobody has signed it")]
+    NoContainer(Name),
+    #[error("{0}: must be signed, but neither the firmware nor the machine's tree says by whom")]
+    NoKeys(Name),
 }
 
 /// An image in a partition.
@@ -95,6 +107,32 @@ impl Image {
             container.check(to)?;
         }
         Ok(corrected)
+    }
+
+    /// Checks that keys vouch for the image, of which `trusted` is the hash.
+    ///
+    /// # Errors
+    /// They don't, or nobody says which would have to.
+    pub fn check_signatures(&self, trusted: Option<&[u8; HASH_BYTES]>) -> Result<(), VouchError> {
+        let name = self.partition.name;
+        let trusted = trusted.ok_or(VouchError::NoKeys(name))?;
+        let container = self.container.as_ref();
+        let container = container.ok_or(VouchError::NoContainer(name))?;
+        Ok(container.check_signatures(trusted)?)
+    }
+
+    /// The SHA-512 of the image, which is `bytes`: its container's, for [`Image::read`] has compared them.
+    #[must_use]
+    pub fn measure(&self, bytes: &[u8]) -> [u8; HASH_BYTES] {
+        match &self.container {
+            Some(container) => *container.payload_hash(),
+            None => Sha512::digest(bytes).into(),
+        }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.partition.name
     }
 
     /// Whether a container vouches for it.

@@ -2,9 +2,10 @@
 use super::cells::{address, cell, missing, names, pair, push, value_of, wide_pair};
 use super::lpc::{lpc_bus, psi_pcba};
 use super::pci::pci_bridge;
+use super::secure::secure_boot;
 use super::{
     Chip, Core, LpcBus, MAX_CHIPS, MAX_CORES, MAX_PIR, MAX_RAM_REGIONS, MAX_REAL, MAX_THREADS,
-    Machine, PciBridge, TreeError, XSCOM_WINDOW_LEN,
+    Machine, PciBridge, SecureBoot, TreeError, XSCOM_WINDOW_LEN,
 };
 use crate::memory::MemoryMap;
 use crate::memory::region::Region;
@@ -26,6 +27,7 @@ pub struct Found<'a> {
     chips: Vec<Chip>,
     lpc: Option<LpcBus>,
     pci_bridges: Vec<PciBridge>,
+    secure_boot: SecureBoot,
     bootargs: String,
     initrd_start: Option<u64>,
     initrd_end: Option<u64>,
@@ -110,6 +112,11 @@ impl<'a> Found<'a> {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    pub fn secure_boot(&mut self, node: &FdtNode<'a>) -> Result<(), TreeError> {
+        self.secure_boot = secure_boot(node)?;
         Ok(())
     }
 
@@ -239,6 +246,7 @@ impl<'a> Found<'a> {
             chips: self.chips,
             lpc: self.lpc,
             pci_bridges: self.pci_bridges,
+            secure_boot: self.secure_boot,
             is_qemu: self.is_qemu,
         })
     }

@@ -5,6 +5,7 @@ use std::format;
 use std::string::ToString;
 
 mod mutations;
+mod secure;
 
 // QEMU's own trees, taken from its memory.
 const ONE_THREAD: &[u8] = include_bytes!("../../tests/trees/one-thread.dtb");

@@ -210,6 +210,12 @@ pub const NOT_IN_KERNEL: &[(&str, &str)] = &[
     ),
     ("ibm,flash-block-size", "the module powernv_flash"),
     ("no-erase", "OPAL API, flash"),
+    ("measured", "the firmware's own, docs/design/flash.md"),
+    (
+        "hash-algo",
+        "the firmware's own; so named in ibm,secureboot",
+    ),
+    ("contained", "the firmware's own"),
     ("fixed-partitions", "the module ofpart"),
     ("reserved-names", "OPAL API, reserved-memory"),
     ("#write-buffer-size", "OPAL API, consoles"),

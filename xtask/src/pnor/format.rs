@@ -2,6 +2,8 @@
 use platform::flash::ecc;
 use sha2::{Digest, Sha512};
 
+use super::keys::Keys;
+
 /// Of this flash's partitions.
 pub const BLOCK_BYTES: usize = 4096;
 const HEADER_BYTES: usize = 48;
@@ -116,22 +118,61 @@ fn coded(data: &[u8]) -> Vec<u8> {
     words.flat_map(ecc::encode).collect()
 }
 
-/// A payload behind a container that is not signed: its hash alone vouches for it.
-pub fn contained(payload: &[u8]) -> Vec<u8> {
-    const PREFIX_AT: usize = 426;
-    /// Behind the prefix and three signatures, as there are no software keys.
-    const SOFTWARE_AT: usize = PREFIX_AT + 98 + 3 * 132;
-    const ALGORITHMS: [u8; 4] = [0, 1, 1, 1];
-    let mut bytes = vec![0; CONTAINER_BYTES];
-    let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
-    put(0, &0x1708_2011_u32.to_be_bytes());
-    put(4, &1_u16.to_be_bytes());
+/// A header of a container: of the prefix, about so many software keys; of the software, about the payload.
+fn header(keys: u8, about: &[u8]) -> Vec<u8> {
+    /// Version, and the algorithms for hash and signature.
+    const VERSION: [u8; 4] = [0, 1, 1, 1];
+    const KEYS_AT: usize = 24;
+    let mut bytes = VERSION.to_vec();
+    bytes.resize(KEYS_AT, 0);
+    bytes.push(keys);
+    bytes.extend((about.len() as u64).to_be_bytes());
+    bytes.extend(Sha512::digest(about));
+    // Bound to no chip.
+    bytes.push(0);
+    bytes
+}
+
+/// A payload behind a container. Without keys its hash alone vouches for it.
+pub fn contained(payload: &[u8], keys: Option<&Keys>) -> Vec<u8> {
+    const KEY_BYTES: usize = 132;
+    const HARDWARE_BYTES: usize = 3 * KEY_BYTES;
+    const HARDWARE_KEYS_AT: usize = 30;
     let all_bytes = (CONTAINER_BYTES + payload.len()) as u64;
-    put(6, &all_bytes.to_be_bytes());
-    put(PREFIX_AT, &ALGORITHMS);
-    put(SOFTWARE_AT, &ALGORITHMS);
-    put(SOFTWARE_AT + 25, &(payload.len() as u64).to_be_bytes());
-    put(SOFTWARE_AT + 33, &Sha512::digest(payload));
+    let software = header(0, payload);
+    let (hardware_keys, prefix, prefix_signatures, software_keys, signature) = match keys {
+        Some(keys) => {
+            let prefix = header(1, &keys.software());
+            let signatures = keys.sign_by_hardware(&prefix);
+            let signature = keys.sign_by_software(&software);
+            (
+                keys.hardware(),
+                prefix,
+                signatures,
+                keys.software(),
+                signature,
+            )
+        }
+        None => {
+            let none = vec![0; HARDWARE_BYTES];
+            (none.clone(), header(0, &[]), none, Vec::new(), Vec::new())
+        }
+    };
+    let mut bytes = 0x1708_2011_u32.to_be_bytes().to_vec();
+    bytes.extend(1_u16.to_be_bytes());
+    bytes.extend(all_bytes.to_be_bytes());
+    bytes.resize(HARDWARE_KEYS_AT, 0);
+    for part in [
+        hardware_keys,
+        prefix,
+        prefix_signatures,
+        software_keys,
+        software,
+        signature,
+    ] {
+        bytes.extend(part);
+    }
+    bytes.resize(CONTAINER_BYTES, 0);
     bytes.extend(payload);
     bytes
 }
