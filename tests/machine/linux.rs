@@ -13,6 +13,7 @@ use xtask::setup::debian::{Files, Release};
 
 use crate::{Outcome, trial};
 
+mod debian;
 mod exports;
 mod matrix;
 mod pci;
@@ -54,6 +55,7 @@ pub fn trials() -> Vec<Trial> {
             kexec("kexec-of-all-threads", "catnap.threads=host", 4)
         }),
     ]);
+    trials.extend(debian::trials());
     trials.extend(exports::trials());
     trials.extend(matrix::trials());
     trials.extend(pci::trials());

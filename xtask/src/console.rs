@@ -1,6 +1,6 @@
 //! A machine's console: shown as it comes, read line by line, with a time limit.
 use std::io::{Read, Write};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,9 +49,27 @@ pub fn watch(
     qemu: &mut Command,
     limits: Limits,
     out: &mut impl Write,
+    on_line: impl FnMut(&str),
+) -> Result<End> {
+    talk(qemu, limits, out, &[], on_line)
+}
+
+/// The same, with somebody at the keyboard: of each pair the second line is typed when the first has been
+/// said, after what was said for the pair before.
+pub fn talk(
+    qemu: &mut Command,
+    limits: Limits,
+    out: &mut impl Write,
+    talk: &[(&str, &str)],
     mut on_line: impl FnMut(&str),
 ) -> Result<End> {
-    let mut child = process::spawn(qemu.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let keyboard = if talk.is_empty() {
+        Stdio::null()
+    } else {
+        Stdio::piped()
+    };
+    let mut child = process::spawn(qemu.stdin(keyboard).stdout(Stdio::piped()))?;
+    let mut typist = Typist::new(child.stdin.take(), talk);
     let chunks = chunks(child.stdout.take().expect("piped"));
     let mut lines = Lines::default();
     let mut deadline = Instant::now() + limits.run;
@@ -62,6 +80,7 @@ pub fn watch(
         match chunks.recv_timeout(left) {
             Ok(chunk) if !left.is_zero() => {
                 show(out, &chunk);
+                typist.hear(&chunk);
                 for line in lines.push(&chunk) {
                     on_line(&line);
                     if end.is_none() && PANIC_MARKS.iter().any(|mark| line.contains(mark)) {
@@ -101,6 +120,38 @@ fn finish(
         None | Some(End::PoweredOff) if status.code().is_some() => Ok(End::Exited(status.code())),
         None => Ok(End::Exited(None)),
         Some(end) => Ok(end),
+    }
+}
+
+/// Who types.
+struct Typist<'a> {
+    keyboard: Option<ChildStdin>,
+    talk: &'a [(&'a str, &'a str)],
+    /// Since something was typed.
+    heard: Vec<u8>,
+}
+
+impl<'a> Typist<'a> {
+    fn new(keyboard: Option<ChildStdin>, talk: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            keyboard,
+            talk,
+            heard: Vec::new(),
+        }
+    }
+
+    fn hear(&mut self, chunk: &[u8]) {
+        let (Some(keyboard), [(awaited, typed), rest @ ..]) = (&mut self.keyboard, self.talk)
+        else {
+            return;
+        };
+        self.heard.extend_from_slice(chunk);
+        if String::from_utf8_lossy(&self.heard).contains(awaited) {
+            // A machine that has ended hears nothing more, and is judged by what it has said.
+            let _ = writeln!(keyboard, "{typed}").and_then(|()| keyboard.flush());
+            self.talk = rest;
+            self.heard.clear();
+        }
     }
 }
 
@@ -200,6 +251,24 @@ mod tests {
         let (end, lines) = watch_shell("echo host: done; printf half; exit 7", LONG, LONG);
         assert_eq!(end, End::Exited(Some(7)));
         assert_eq!(lines, ["host: done", "half"]);
+    }
+
+    #[test]
+    fn what_is_awaited_is_answered_in_turn() {
+        let script =
+            "printf 'login: '; read name; echo; printf '# '; read order; echo $name $order";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let limits = Limits {
+            run: LONG,
+            switch_off: LONG,
+        };
+        let mut lines = Vec::new();
+        let note = |line: &str| lines.push(line.to_string());
+        let talked = [("login: ", "root"), ("# ", "off")];
+        let end = talk(&mut command, limits, &mut std::io::sink(), &talked, note).unwrap();
+        assert_eq!(end, End::Exited(Some(0)));
+        assert_eq!(lines, ["login: ", "# root off"]);
     }
 
     #[test]

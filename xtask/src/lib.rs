@@ -4,6 +4,7 @@ pub mod claims;
 pub mod console;
 pub mod cpio;
 pub mod cross;
+pub mod debian;
 pub mod debug;
 pub mod deny;
 pub mod flat;

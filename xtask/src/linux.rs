@@ -16,7 +16,7 @@ use crate::qemu::{self, Boot, Machine};
 use crate::setup;
 use crate::setup::debian::{Files, MODULES, Release};
 
-mod plugged;
+pub mod plugged;
 
 const INIT: &str = include_str!("linux/init.sh");
 const CHECK: &str = include_str!("linux/check.sh");

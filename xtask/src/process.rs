@@ -111,12 +111,18 @@ pub fn condensed(command: &mut Command, topic: &str, limit: Duration) -> Result<
     }
 }
 
-/// Show the latest line in place of the one before until there are no more; whether that was
-/// before the deadline, and the last lines.
-fn show_last(lines: &Receiver<String>, deadline: Instant) -> (bool, VecDeque<String>) {
+/// A line that shows that something goes on, with a message that changes.
+pub fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("  {spinner} {wide_msg}").expect("valid");
     let bar = ProgressBar::new_spinner().with_style(style);
     bar.enable_steady_tick(Duration::from_millis(150));
+    bar
+}
+
+/// Show the latest line in place of the one before until there are no more; whether that was
+/// before the deadline, and the last lines.
+fn show_last(lines: &Receiver<String>, deadline: Instant) -> (bool, VecDeque<String>) {
+    let bar = bar();
     let mut tail = VecDeque::new();
     let in_time = loop {
         let left = deadline.saturating_duration_since(Instant::now());

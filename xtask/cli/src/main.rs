@@ -43,6 +43,12 @@ enum Command {
     /// Kernel, busybox and kexec come from the Debian archive that this machine's apt uses, for
     /// little-endian POWER; they are kept in target/linux.
     Linux(xtask::linux::LinuxOptions),
+    /// Boot a Debian that lives on an NVMe disk on catnap in QEMU, to its login.
+    ///
+    /// The disk is made first, where there is none: packages come from the Debian archive that this
+    /// machine's apt uses, for little-endian POWER, and are set up by their own scripts on catnap. It is
+    /// kept in target/linux/debian.
+    Debian(xtask::debian::DebianOptions),
     /// Write linux/include/catnap.h, catnap's calls for hosts in C, out of the crate hcalls.
     Header,
     /// Write a flash image with the firmware, a kernel and a RAM disk, and print its partitions.
@@ -123,6 +129,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Image(options) => xtask::image::command(options.verbose),
         Command::Run(options) => xtask::run::run(&options),
         Command::Linux(options) => xtask::linux::linux(&options),
+        Command::Debian(options) => xtask::debian::debian(&options),
         Command::Header => xtask::c_header::header(),
         Command::Pnor(options) => xtask::pnor::pnor(&options),
         Command::Guest(options) => xtask::guest::guest(&options),

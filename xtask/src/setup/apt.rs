@@ -184,8 +184,8 @@ impl Apt {
         Ok(depends(&process::output(&mut show)?))
     }
 
-    /// Fetch a package and all that it depends on, as for a machine that has nothing; their paths.
-    pub fn download_with_all(&self, package: &str) -> Result<Vec<PathBuf>> {
+    /// Fetch packages and all that they depend on, as for a machine that has nothing; their paths.
+    pub fn download_with_all(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
         let status = self.dir.join("status");
         fs::write(&status, "")?;
         let mut install = tool("apt-get");
@@ -193,8 +193,16 @@ impl Apt {
         install.args(["-o", &format!("Dir::State::status={}", status.display())]);
         // Nothing is installed, so that nobody need be kept from installing meanwhile.
         install.args(["-o", "Debug::NoLocking=true", "--download-only", "--yes"]);
-        install.args(["--no-install-recommends", "install", package]);
-        let topic = format!("apt-get download {package} and its libraries");
+        install
+            .args(["--no-install-recommends", "install"])
+            .args(packages);
+        let names = packages
+            .iter()
+            .take(3)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", ");
+        let topic = format!("apt-get download {names} … and what they need");
         process::condensed(&mut install, &topic, DOWNLOAD_TIME)?;
         let archives = fs::read_dir(self.dir.join("cache/archives"))?;
         let files = archives.filter_map(|entry| Some(entry.ok()?.path()));

@@ -63,7 +63,7 @@ fn download(dir: &Path) -> Result<Vec<PathBuf>> {
             .any(|major| is_new(&major))
         {
             eprintln!("setup: {PACKAGE} comes from Debian's suite {suite}");
-            return apt.download_with_all(PACKAGE);
+            return apt.download_with_all(&[PACKAGE]);
         }
         seen.extend(offered.into_iter().map(|offer| offer.version));
     }

@@ -13,9 +13,11 @@ use crate::project::find;
 use crate::setup::apt::{Apt, Source};
 
 mod kbuild;
+mod system;
 mod vmm;
 
 pub use kbuild::Kbuild;
+pub use system::System;
 pub use vmm::Vmm;
 
 const ARCHITECTURE: &str = "ppc64el";
@@ -253,10 +255,8 @@ impl Files {
         let dir = self.dir.join(release.name());
         fs::create_dir_all(&dir)?;
         for module in all_modules(release) {
-            let path = find(&unpacked.join("lib/modules"), &|name| {
-                name == format!("{module}.ko") || name == format!("{module}.ko.xz")
-            });
-            let path = path.with_context(|| format!("{image} has no module {module}"))?;
+            let path = Self::module_below(&unpacked.join("lib/modules"), module)
+                .with_context(|| format!("looking into {image}"))?;
             copy(&path, &dir.join(path.file_name().unwrap_or_default()))?;
         }
         let vmlinux = find(&unpacked.join("boot"), &|name| name.starts_with("vmlinux"));

@@ -58,7 +58,7 @@ fn fetch(home: &Path) -> Result<()> {
     let own = apt.own_sources()?;
     apt.fetch_lists(&[own[0].sibling(SUITE)])?;
     let root = scratch.join("root");
-    for package in apt.download_with_all(PACKAGE)? {
+    for package in apt.download_with_all(&[PACKAGE])? {
         let mut dpkg = Command::new("dpkg-deb");
         process::output(dpkg.arg("--extract").arg(package).arg(&root))?;
     }
