@@ -41,7 +41,7 @@ pub struct ThreadArea {
     pub nap_sp: u64,
     /// Where an empty stack starts: for a woken thread and for OPAL calls.
     pub stack_top: u64,
-    /// The same for epitaphs, so that a broken stack can still be told of.
+    /// The same for epitaphs, so that a broken stack can still be told of; and for a call in a call.
     pub fault_stack_top: u64,
     /// r2.
     pub toc: u64,
@@ -82,7 +82,9 @@ pub struct ThreadArea {
     pub struck: u64,
     /// The time that DEC was set to show for the guest on this thread.
     pub dec_shows_tb: u64,
-    pub reserved: [u64; 3],
+    /// Not 0 while this thread is in a call that its host makes although an earlier one isn't over.
+    pub in_nested_call: u64,
+    pub reserved: [u64; 2],
     pub frame: Frame,
 }
 
@@ -116,6 +118,8 @@ offsets! {
     RUN = run;
     GUEST_MSR = guest_msr;
     IN_CALL = in_call;
+    IN_NESTED_CALL = in_nested_call;
+    LOCKS = locks;
     HOLDS = holds;
     RENAP = renap;
     STRUCK = struck;

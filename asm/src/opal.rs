@@ -8,10 +8,10 @@ pub const PIR_LIMIT: usize = 2048;
 
 /// The call that may go on in guests on this very thread, and so returns by [`return_from_run`].
 pub const RUN_TOKEN: u64 = 1106;
-/// Calls that end the machine: CEC_POWER_DOWN, CEC_REBOOT, CEC_REBOOT2. They alone may be made by a
-/// thread that is in a call already.
+/// Calls that end the machine: CEC_POWER_DOWN, CEC_REBOOT, CEC_REBOOT2. A thread that is in a call
+/// already may make them at any depth.
 pub const ENDING_TOKENS: [u64; 3] = [5, 6, 116];
-/// What every other call answers then.
+/// What a run in a call answers, and any other call that is the third.
 pub const INTERNAL_ERROR: i64 = -11;
 /// What a call in little-endian mode answers.
 pub const WRONG_STATE: i16 = -14;
@@ -74,22 +74,8 @@ global_asm!(
     ".globl opal_areas",
     "opal_areas:",
     "    .space 8 * {PIR_LIMIT}",
-    ".section .text.opal_entry, \"ax\"",
-    ".globl opal_entry",
-    ".type opal_entry, @function",
-    "opal_entry:",
-    // Nothing; read in the other byte order, a branch to `opal_entry_little`.
-    "    tdi 0, 2, 0x48",
-    // By its real address, as the host has come here.
-    "    mfspr 11, {SPR_PIR}",
-    "    sldi 11, 11, 3",
-    "    lis 12, opal_areas@high",
-    "    ori 12, 12, opal_areas@l",
-    "    ldx 12, 12, 11",
-    "    ld 11, {IN_CALL}(12)",
-    "    cmpdi 11, 0",
-    "    bne 3f",
-    "4:  ld 11, {STACK_TOP}(12)",
+    // A call's frame at r11, its arguments at r3, this thread's area (r12) in r13.
+    ".macro call_frame",
     "    std 1, -8(11)",
     "    std 2, -16(11)",
     "    std 13, -24(11)",
@@ -106,9 +92,9 @@ global_asm!(
     "    std 6, 56(1)",
     "    std 7, 64(1)",
     "    addi 3, 1, 32",
-    "    cmpldi 0, {RUN_TOKEN}",
-    "    beq 1f",
-    "    std 1, {IN_CALL}(13)",
+    ".endm",
+    // The function for all calls but the run, with the rest of the arguments.
+    ".macro call_function",
     "    ld 12, {OPAL}(13)",
     "    mtctr 12",
     "    std 8, 72(1)",
@@ -116,6 +102,28 @@ global_asm!(
     "    std 10, 88(1)",
     "    mr 4, 0",
     "    bctrl",
+    ".endm",
+    ".section .text.opal_entry, \"ax\"",
+    ".globl opal_entry",
+    ".type opal_entry, @function",
+    "opal_entry:",
+    // Nothing; read in the other byte order, a branch to `opal_entry_little`.
+    "    tdi 0, 3, 0x48",
+    // By its real address, as the host has come here.
+    "    mfspr 11, {SPR_PIR}",
+    "    sldi 11, 11, 3",
+    "    lis 12, opal_areas@high",
+    "    ori 12, 12, opal_areas@l",
+    "    ldx 12, 12, 11",
+    "    ld 11, {IN_CALL}(12)",
+    "    cmpdi 11, 0",
+    "    bne 3f",
+    "4:  ld 11, {STACK_TOP}(12)",
+    "    call_frame",
+    "    cmpldi 0, {RUN_TOKEN}",
+    "    beq 1f",
+    "    std 1, {IN_CALL}(13)",
+    "    call_function",
     "    li 0, 0",
     "    std 0, {IN_CALL}(13)",
     "2:  ld 4, 40(1)",
@@ -130,15 +138,35 @@ global_asm!(
     "    ld 1, {FRAME}-8(1)",
     "    mtlr 0",
     "    blr",
-    // This thread is in a call already: an interrupt of the host's has struck it there. Only calls
-    // that end the machine may take its stack.
+    // This thread is in a call already: a system reset has struck it there. A host that is about to end
+    // has things to say: it gets the other stack, once, and may go back to the first call. Only calls that end
+    // the machine may take that one's stack.
     "3:  cmpldi 0, {POWER_DOWN}",
     "    beq 4b",
     "    cmpldi 0, {REBOOT}",
     "    beq 4b",
     "    cmpldi 0, {REBOOT2}",
     "    beq 4b",
-    "    li 3, {INTERNAL_ERROR}",
+    "    cmpldi 0, {RUN_TOKEN}",
+    "    beq 5f",
+    "    ld 11, {IN_NESTED_CALL}(12)",
+    "    cmpdi 11, 0",
+    "    bne 5f",
+    "    ld 11, {FAULT_STACK_TOP}(12)",
+    "    call_frame",
+    "    std 1, {IN_NESTED_CALL}(13)",
+    // The locks of the first call aren't the second's to give back.
+    "    ld 12, {LOCKS}(13)",
+    "    std 12, {FRAME}-40(1)",
+    "    li 12, 0",
+    "    std 12, {LOCKS}(13)",
+    "    call_function",
+    "    ld 0, {FRAME}-40(1)",
+    "    std 0, {LOCKS}(13)",
+    "    li 0, 0",
+    "    std 0, {IN_NESTED_CALL}(13)",
+    "    b 2b",
+    "5:  li 3, {INTERNAL_ERROR}",
     "    blr",
     // A run: what guests on this thread would lose of the host's is kept in this frame.
     "1:  mfcr 0",
@@ -182,22 +210,25 @@ global_asm!(
     // Siblings that are the host's already run by this register: it has its value then.
     "    mfspr 10, {SPR_HRMOR}",
     "    cmpdi 10, 0",
-    "    beq 5f",
+    "    beq 6f",
     "    isync",
     "    mtspr {SPR_HRMOR}, 0",
     "    isync",
-    "5:  slbmte 0, 0",
+    "6:  slbmte 0, 0",
     "    slbia",
     "    isync",
     "    hrfid",
     ".size enter_host, . - enter_host",
     // The call has come in little-endian mode: back with WRONG_STATE.
-    "    .org opal_entry + 0x208",
+    "    .org opal_entry + 0x308",
     "opal_entry_little:",
     "    .long {LI_3_WRONG_STATE}, {BLR}",
     PIR_LIMIT = const PIR_LIMIT,
     STACK_TOP = const a::STACK_TOP,
+    FAULT_STACK_TOP = const a::FAULT_STACK_TOP,
     IN_CALL = const a::IN_CALL,
+    IN_NESTED_CALL = const a::IN_NESTED_CALL,
+    LOCKS = const a::LOCKS,
     TOC = const a::TOC,
     OPAL = const a::OPAL,
     RUN = const a::RUN,

@@ -20,9 +20,8 @@ use hcalls::run::{KICK_GUEST, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::trace::Event;
 use hcalls::{MAX_THREADS, Status};
-use platform::cpu::lock::LowPriority;
+use platform::cpu::lock;
 use platform::memory::real;
-use spin::RelaxStrategy;
 use zerocopy::big_endian::U64;
 
 /// A run lasts at most as long as HDEC's 32 bits can count twice over; longer deadlines are legal.
@@ -203,7 +202,7 @@ fn join(vcore: &'static Vcore, change: &Change) -> Mask {
 /// A thread of the running core for `slot`, or none.
 fn reserve(vcore: &Vcore, change: &Change, slot: usize) -> Option<usize> {
     while !vcore.entry.is_open(change.generation) {
-        LowPriority::relax();
+        lock::relax();
     }
     // The core is written before the word is opened. It is 0 again if the run is over.
     let threads = cores::at(vcore.core.load(Relaxed)).map_or(0, Core::thread_mask);
@@ -286,7 +285,7 @@ fn poke_one(vcore: &'static Vcore, slot: usize) -> bool {
         let core = cores::at(vcore.core.load(Relaxed)).filter(|_| before.outstanding() != 0);
         let ptid = core.and_then(|core| core.run.seating.find(letter));
         match (vcore.entry.poke(before, ptid), core) {
-            (None, _) => LowPriority::relax(),
+            (None, _) => lock::relax(),
             (Some(Request::Wake(ptid)), Some(core)) => {
                 core.send_ipi(ptid);
                 return true;

@@ -159,16 +159,6 @@ impl Accesses {
     }
 }
 
-/// Takes the lock from whoever holds it for more than a second of the clock `now_tb`.
-///
-/// # Safety
-/// The machine is about to end, and one thread alone calls this.
-pub unsafe fn break_lock(now_tb: fn() -> u64) {
-    let limit_tb = now_tb() + hcalls::trace::TB_HZ;
-    // SAFETY: the caller's promise.
-    drop(unsafe { ACCESS.lock_or_break(|| now_tb() > limit_tb) });
-}
-
 /// Makes the access, again if others have blocked it. It tells what HMER was at its end, if that has come.
 #[inline]
 fn try_until<T>(pcba: u32, mut access: impl FnMut() -> (T, Option<u64>)) -> Result<T, XscomError> {

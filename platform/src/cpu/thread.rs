@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 const AREA_BYTES: usize = size_of::<ThreadArea>();
 /// A thread's stack for OPAL calls and for its own work.
 const STACK_BYTES: usize = 16 * 1024;
-/// A thread's stack for its epitaph.
-const FAULT_STACK_BYTES: usize = 8 * 1024;
+/// A thread's stack for its epitaph, and for a call in a call.
+const FAULT_STACK_BYTES: usize = 16 * 1024;
 /// LPCR of a thread that naps until it is called: externals wake it, nothing else.
 const IDLE_LPCR: u64 = spr::lpcr::PECE_EXTERNAL;
 
@@ -313,6 +313,7 @@ pub fn give_to_host(start: &HostStart, first: bool) -> ! {
         }
         spr::write::<{ spr::LPCR }>(HOST_LPCR);
         (*op::area()).in_call = 0;
+        (*op::area()).in_nested_call = 0;
         // The host uses the registers of whatever guest was here last.
         (*op::area()).holds = 0;
         crate::cpu::guest::clear();

@@ -95,7 +95,8 @@ impl Terminal {
     }
 
     /// Sends what the UART takes without waiting. How many bytes the host is told, and whether to log
-    /// that output is dropped from here on.
+    /// that output is dropped from here on. A test stops the machine here.
+    #[inline(never)]
     pub(super) fn send(&mut self, bytes: &[u8], now_tb: u64) -> (usize, bool) {
         let Some(uart) = &mut self.uart else {
             return (bytes.len(), false);

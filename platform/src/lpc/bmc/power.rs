@@ -49,9 +49,7 @@ pub enum BmcError {
 /// # Errors
 /// The BMC doesn't answer or refuses.
 pub fn power(machine: &Machine, wanted: Power, now_tb: fn() -> u64) -> Result<bool, BmcError> {
-    // The last thing that this machine does: a lock that is never given back doesn't keep it.
-    // SAFETY: nobody goes on with the bus.
-    let bus = unsafe { bus::lock_or_break(now_tb) };
+    let bus = bus::lock();
     match bt(machine, &bus) {
         Some(bt) => chassis_control(&bt, wanted, now_tb).map(|()| true),
         None => Ok(false),
