@@ -67,7 +67,7 @@ fn carry_out(call: fn(&Args) -> Answer, args: &mut Args) -> Status {
     args::put(call(args), args)
 }
 
-const CALLS: [fn(&Args) -> Answer; 8] = [
+const CALLS: [fn(&Args) -> Answer; 10] = [
     calls::smt_query,
     calls::partition_create,
     calls::partition_destroy,
@@ -76,6 +76,8 @@ const CALLS: [fn(&Args) -> Answer; 8] = [
     calls::vcpu_set_state,
     calls::vcore_kick,
     calls::smt_stats,
+    calls::partition_update,
+    calls::vcore_doorbells,
 ];
 
 /// What is left of a target's bytes.

@@ -11,7 +11,7 @@ mod run;
 mod vcpu;
 
 pub use run::{VcoreRan, VcoreRun};
-pub use vcpu::{StateSet, VcoreKick, VcpuCreate, VcpuPlace, VcpuSetState};
+pub use vcpu::{StateSet, VcoreDoorbells, VcoreKick, VcpuCreate, VcpuPlace, VcpuSetState};
 
 /// r3–r10 at a call.
 pub type Arguments = [u64; 8];

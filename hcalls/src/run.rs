@@ -73,3 +73,13 @@ pub enum CoreState {
     /// A thread never came back; CORE_CLAIM tries again to get it.
     Fenced = 2,
 }
+
+/// VCORE_DOORBELLS r4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u64)]
+pub enum DoorbellsAction {
+    /// Nothing is changed.
+    Tell = 0,
+    /// Those of the mask are rung, and no others.
+    Set = 1,
+}

@@ -16,9 +16,11 @@ pub enum Token {
     VcoreKick = 1108,
     SmtStats = 1109,
     SmtTrace = 1110,
+    PartitionUpdate = 1111,
+    VcoreDoorbells = 1112,
 }
 
 /// The first token, published in `/ibm,opal/smt`.
 pub const FIRST: u64 = Token::SmtQuery as u64;
 /// The last token of this version.
-pub const LAST: u64 = Token::SmtTrace as u64;
+pub const LAST: u64 = Token::VcoreDoorbells as u64;

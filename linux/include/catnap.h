@@ -311,6 +311,20 @@ enum catnap_claim_action {
 };
 
 /*
+ * VCORE_DOORBELLS r4.
+ */
+enum catnap_doorbells_action {
+	/*
+	 * Nothing is changed.
+	 */
+	CATNAP_DOORBELLS_ACTION_TELL = 0,
+	/*
+	 * Those of the mask are rung, and no others.
+	 */
+	CATNAP_DOORBELLS_ACTION_SET = 1,
+};
+
+/*
  * Who has a core's secondaries, CORE_CLAIM's r4 on return.
  */
 enum catnap_core_state {
@@ -408,6 +422,8 @@ enum catnap_token {
 	CATNAP_TOKEN_VCORE_KICK = 1108,
 	CATNAP_TOKEN_SMT_STATS = 1109,
 	CATNAP_TOKEN_SMT_TRACE = 1110,
+	CATNAP_TOKEN_PARTITION_UPDATE = 1111,
+	CATNAP_TOKEN_VCORE_DOORBELLS = 1112,
 };
 
 /*

@@ -28,7 +28,7 @@ const INTRODUCTION: &str = "\
 /// Types of Rust's and of zerocopy's, as Linux names them, in its kernel and for its programs.
 const TYPES: [(&str, &str); 2] = [("U32", "__be32"), ("U64", "__be64")];
 /// The structures and enumerations.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "ExitReason",
     "HostLine",
     "FirmwareLine",
@@ -42,6 +42,7 @@ const NAMES: [&str; 18] = [
     "Query",
     "VcpuState",
     "ClaimAction",
+    "DoorbellsAction",
     "CoreState",
     "Status",
     "StatsAction",

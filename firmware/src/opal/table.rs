@@ -86,7 +86,7 @@ static SERVED: [Served; COUNT] = {
     served
 };
 
-const ROWS: &[Served; 74] = &[
+const ROWS: &[Served; 76] = &[
     opal!(Test, test, 1),
     opal!(ConsoleWrite, console::write, 3).quiet(),
     opal!(ConsoleRead, console::read, 3).quiet(),
@@ -166,6 +166,8 @@ const ROWS: &[Served; 74] = &[
     own!(VcoreKick, "VCORE_KICK", calls::vcore_kick),
     own!(SmtStats, "SMT_STATS", calls::smt_stats),
     own!(SmtTrace, "SMT_TRACE", switch::smt_trace),
+    own!(PartitionUpdate, "PARTITION_UPDATE", calls::partition_update),
+    own!(VcoreDoorbells, "VCORE_DOORBELLS", calls::vcore_doorbells),
 ];
 
 /// Its name is looked up, and its number of arguments compared.

@@ -3,7 +3,7 @@
 use super::check;
 use super::cores::{self, Core};
 use super::objects::{self, MAX_LPID, MAX_PARTITIONS, MAX_VCORES, MAX_VCORES_PER_PARTITION};
-use super::objects::{PARTITIONS, Refusal, Vcore};
+use super::objects::{PARTITIONS, Refusal, Settings, Vcore};
 use super::run::seat::letter;
 use crate::args::{Answer, Args, DONE, Refused, one};
 use crate::trace::{self, Whom};
@@ -14,9 +14,9 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::query::{self, Query};
 use hcalls::registers::{
-    SmtQuery, SmtStats, StateSet, VcoreKick, VcpuCreate, VcpuPlace, VcpuSetState,
+    SmtQuery, SmtStats, StateSet, VcoreDoorbells, VcoreKick, VcpuCreate, VcpuPlace, VcpuSetState,
 };
-use hcalls::run::{KICK_GUEST, VcpuState};
+use hcalls::run::{DoorbellsAction, KICK_GUEST, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::trace::Event;
 use hcalls::{MAX_THREADS, Status};
@@ -97,7 +97,7 @@ fn vcore(handle: u64) -> Result<&'static Vcore, Refused> {
 fn refused(refusal: Refusal, number: u64) -> Refused {
     match refusal {
         Refusal::NoSuch => Refused::Argument(number),
-        Refusal::PastLimit => Refused::Argument(2),
+        Refusal::PastLimit | Refusal::Fixed => Refused::Argument(2),
         Refusal::Full => Refused::As(Status::Resource),
         Refusal::Taken | Refusal::Busy => Refused::As(Status::Busy),
     }
@@ -105,15 +105,29 @@ fn refused(refusal: Refusal, number: u64) -> Refused {
 
 /// PARTITION_CREATE: address of a `PartitionConfig` → handle.
 pub fn partition_create(args: &Args) -> Answer {
-    let settings = check::partition(args[0]).map_err(|refusal| match refusal {
-        check::Refusal::Version => Refused::As(Status::Unsupported),
-        refusal => {
-            log::warn!("PARTITION_CREATE refused: {refusal:?}");
-            Refused::Argument(1)
-        }
-    })?;
+    let settings = settings(args[0], "PARTITION_CREATE", 1)?;
     let handle = PARTITIONS.lock().create(settings);
     Ok(one(handle.map_err(|refusal| refused(refusal, 1))?))
+}
+
+/// A configuration for the call of that name, whose address is argument `number`.
+fn settings(address: u64, call: &str, number: u64) -> Result<Settings, Refused> {
+    check::partition(address).map_err(|refusal| match refusal {
+        check::Refusal::Version => Refused::As(Status::Unsupported),
+        refusal => {
+            log::warn!("{call} refused: {refusal:?}");
+            Refused::Argument(number)
+        }
+    })
+}
+
+/// PARTITION_UPDATE: handle, address of a `PartitionConfig`.
+pub fn partition_update(args: &Args) -> Answer {
+    let [partition, address, ..] = *args;
+    let settings = settings(address, "PARTITION_UPDATE", 2)?;
+    let updated = PARTITIONS.lock().update(partition, settings);
+    updated.map_err(|refusal| refused(refusal, 1))?;
+    DONE
 }
 
 /// PARTITION_DESTROY: handle, or all ones for every partition.
@@ -313,6 +327,30 @@ fn bring_out(vcore: &Vcore) {
 /// The core that runs a vcore whose entry word is open.
 fn running_on(vcore: &Vcore) -> &'static Core {
     cores::at(vcore.core.load(Relaxed)).expect("its word is open")
+}
+
+/// VCORE_DOORBELLS: vcore, action, slot mask → slots whose doorbells were rung and not heard.
+pub fn vcore_doorbells(args: &Args) -> Answer {
+    let asked = VcoreDoorbells::from_registers(args)?;
+    let vcore = vcore(asked.vcore)?;
+    let slots = match asked.action {
+        DoorbellsAction::Tell => 0,
+        DoorbellsAction::Set => asked.slots,
+    };
+    let may = vcore.rules.aligned.load(Relaxed);
+    if slots != 0 && (!may || slots & !u64::from(vcore.roster.snapshot().present()) != 0) {
+        return Err(Refused::Argument(3));
+    }
+    // A run has them in the core.
+    if !vcore.roster.hold() {
+        return Err(Refused::As(Status::Busy));
+    }
+    let before = vcore.doorbells.load(Relaxed);
+    if asked.action == DoorbellsAction::Set {
+        vcore.doorbells.store(slots, Relaxed);
+    }
+    vcore.roster.joined();
+    Ok(one(before))
 }
 
 /// SMT_STATS: vcore, address of a `VcoreStats`, action.

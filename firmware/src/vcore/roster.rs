@@ -295,6 +295,17 @@ impl Roster {
         })
     }
 
+    /// No run begins, and no vcpu goes, until [`Roster::joined`]. False: a run goes on, or another core is
+    /// at work on its vcpus.
+    pub fn hold(&self) -> bool {
+        self.update(|now| {
+            if now.running() || now.0 & (DEAD | JOINING) != 0 {
+                return (None, false);
+            }
+            (Some(now.0 + JOINING_ONE), true)
+        })
+    }
+
     /// A core that was told `running` by [`Roster::set_state`] has started what it could.
     pub fn joined(&self) {
         self.0.subtract(JOINING_ONE);

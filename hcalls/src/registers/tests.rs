@@ -42,6 +42,7 @@ fn numbers_that_name_nothing_are_told_by_their_place() {
     assert_eq!(VcpuSetState::from_registers(&none), Err(Wrong(3)));
     assert_eq!(SmtStats::from_registers(&none), Err(Wrong(3)));
     assert_eq!(SmtTrace::from_registers(&none), Err(Wrong(1)));
+    assert_eq!(VcoreDoorbells::from_registers(&none), Err(Wrong(2)));
     let claim = CoreClaim {
         pir: 8,
         action: ClaimAction::Release,
@@ -111,4 +112,15 @@ fn a_fence_ends_with_a_run_or_without() {
         assert_eq!(CoreClaimed::from_registers(&registers), Some(claimed));
     }
     assert_eq!(CoreClaimed::from_registers(&[3, 0, 0, 0, 0, 0]), None);
+}
+
+#[test]
+fn doorbells_come_back() {
+    let set = VcoreDoorbells {
+        vcore: 9,
+        action: crate::run::DoorbellsAction::Set,
+        slots: 0xe,
+    };
+    assert_eq!(set.to_registers(), [9, 1, 0xe, 0, 0, 0, 0, 0]);
+    assert_eq!(VcoreDoorbells::from_registers(&set.to_registers()), Ok(set));
 }

@@ -1,6 +1,6 @@
 //! Calls about vcpus that don't run them.
 use super::{Arguments, Results, SLOTS, Wrong, arguments, results};
-use crate::run::{JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
+use crate::run::{DoorbellsAction, JOINED_SHIFT, QUEUED_SHIFT, SET_COMPLETE, VcpuState};
 
 /// VCPU_CREATE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,5 +127,32 @@ impl VcoreKick {
             slots,
             cause,
         }
+    }
+}
+
+/// VCORE_DOORBELLS. The answer, a mask of slots as it was before, is in r4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VcoreDoorbells {
+    pub vcore: u64,
+    pub action: DoorbellsAction,
+    /// For [`DoorbellsAction::Set`]; else 0.
+    pub slots: u64,
+}
+
+impl VcoreDoorbells {
+    pub fn to_registers(self) -> Arguments {
+        arguments([self.vcore, self.action.into(), self.slots])
+    }
+
+    /// # Errors
+    /// No such action.
+    pub fn from_registers(given: &Arguments) -> Result<Self, Wrong> {
+        let [vcore, action, slots, ..] = *given;
+        let action = DoorbellsAction::try_from(action).map_err(|_| Wrong(2))?;
+        Ok(Self {
+            vcore,
+            action,
+            slots,
+        })
     }
 }

@@ -7,8 +7,8 @@ use hcalls::partition::PartitionConfig;
 use hcalls::query::Query;
 use hcalls::registers::{CoreClaim, CoreClaimed, SmtStats, SmtTrace};
 pub use hcalls::registers::{FencedRun, StateSet, TraceBlock, VcoreRan as Run};
-use hcalls::registers::{VcoreKick, VcoreRun, VcpuCreate, VcpuPlace, VcpuSetState};
-use hcalls::run::{ClaimAction, CoreState, VcpuState};
+use hcalls::registers::{VcoreDoorbells, VcoreKick, VcoreRun, VcpuCreate, VcpuPlace, VcpuSetState};
+use hcalls::run::{ClaimAction, CoreState, DoorbellsAction, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
 use hcalls::trace::TraceAction;
 use hcalls::{Status, Token};
@@ -108,6 +108,12 @@ pub fn partition_create(config: &PartitionConfig) -> Result<Partition> {
     call(Token::PartitionCreate, &[address]).map(|results| Partition(results[0]))
 }
 
+/// PARTITION_UPDATE.
+pub fn partition_update(partition: Partition, config: &PartitionConfig) -> Result<()> {
+    let address = core::ptr::from_ref(config).expose_provenance() as u64;
+    call(Token::PartitionUpdate, &[partition.0, address]).map(drop)
+}
+
 /// PARTITION_DESTROY, with all its vcores and vcpus.
 pub fn partition_destroy(partition: Partition) -> Result<()> {
     call(Token::PartitionDestroy, &[partition.0]).map(drop)
@@ -192,6 +198,17 @@ pub fn vcore_kick(vcore: Vcore, slots: u64, cause: u64) -> Result<u64> {
         cause,
     };
     call(Token::VcoreKick, &asked.to_registers()).map(|results| results[0])
+}
+
+/// VCORE_DOORBELLS: the mask of slots as it was before.
+pub fn vcore_doorbells(vcore: Vcore, action: DoorbellsAction, slots: u64) -> Result<u64> {
+    let vcore = vcore.0;
+    let asked = VcoreDoorbells {
+        vcore,
+        action,
+        slots,
+    };
+    call(Token::VcoreDoorbells, &asked.to_registers()).map(|results| results[0])
 }
 
 /// SMT_STATS.

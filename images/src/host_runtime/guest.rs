@@ -146,6 +146,12 @@ impl Guest {
         self.revive()
     }
 
+    /// Gives the partition that there is another time base.
+    pub fn update(&mut self, tb_offset: u64) -> calls::Result<()> {
+        self.config.tb_offset.set(tb_offset);
+        calls::partition_update(self.partition, &self.config)
+    }
+
     fn add_vcpu(&mut self, id: u64, address: u64, setup: &Setup) -> Result<(), SetupError> {
         let page = core::ptr::with_exposed_provenance_mut::<VcpuPage>(address as usize);
         // SAFETY: this vcpu's part of the pages that were taken; it is given to one vcpu only.

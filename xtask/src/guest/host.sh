@@ -32,7 +32,8 @@ if [ "$machines" = 1 ]; then
     run 1
 else
     while [ "$number" -le "$machines" ]; do
-        run "$number" </dev/null &
+        # Line by line, so that none ends up within another machine's.
+        run "$number" </dev/null 2>&1 | while IFS= read -r line; do echo "$line"; done &
         number=$((number + 1))
     done
     wait

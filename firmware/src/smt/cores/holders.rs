@@ -71,6 +71,11 @@ impl Holders {
         new
     }
 
+    /// This partition has another page table, perhaps.
+    pub fn forget_partition(&self, partition: u64) {
+        self.partitions[partition_index(partition)].store(0, Relaxed);
+    }
+
     /// The host has had the core's threads, and used what LPIDs it liked.
     pub fn forget_partitions(&self) {
         self.partitions

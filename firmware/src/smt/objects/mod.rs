@@ -6,6 +6,7 @@
 use hcalls::MAX_THREADS;
 use platform::cpu::lock::Lock;
 
+mod update;
 mod vcores;
 
 pub use vcores::{MAX_VCORES, Rules, Vcore, all, next_key, places, vcore};
@@ -73,6 +74,8 @@ pub enum Refusal {
     Full,
     /// It runs, or a vcpu of it does.
     Busy,
+    /// What a partition has for good can't be changed.
+    Fixed,
 }
 
 /// All partitions.

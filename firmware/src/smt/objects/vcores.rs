@@ -280,6 +280,15 @@ impl Vcore {
         self.handle.store(handle, Release);
     }
 
+    /// Its partition has other settings; it is held. No thread's registers count as its vcpus' any more.
+    pub(super) fn renew(&self, settings: &Settings) {
+        self.rules.copy_from(settings);
+        for slot in Slots(self.roster.snapshot().present()) {
+            let last = self.keys[slot].load(Relaxed);
+            self.keys[slot].store(next_key(last), Relaxed);
+        }
+    }
+
     /// A vcpu's page comes into the slot. No thread holds its registers.
     pub(super) fn put_page(&self, slot: usize, page: u64) {
         self.pages[slot].store(page, Relaxed);

@@ -80,6 +80,15 @@ fn handles(partition: Partition, vcore: u64) -> Outcome {
     ]
     .concat();
     each_refused(Token::PartitionDestroy, &[0], 1, &no_partition)?;
+    each_refused(
+        Token::PartitionUpdate,
+        &[partition.0, 0],
+        2,
+        &[4, 1 << 50, u64::MAX],
+    )?;
+    each_refused(Token::VcoreDoorbells, &[0, 0, 0], 1, &no_vcore)?;
+    each_refused(Token::VcoreDoorbells, &[vcore, 0, 0], 2, &[2, u64::MAX])?;
+    each_refused(Token::VcoreDoorbells, &[vcore, 1, 0], 3, &[1, u64::MAX])?;
     each_refused(Token::VcpuDestroy, &[0, 0], 1, &no_vcore)?;
     each_refused(Token::VcpuDestroy, &[vcore, 0], 2, &[2, 7, 8, 64, u64::MAX])?;
     each_refused(Token::VcoreRun, &[0, 1, 2, 0, 0], 1, &no_vcore)?;

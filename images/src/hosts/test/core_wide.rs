@@ -3,12 +3,14 @@ use alloc::string::String;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hcalls::partition::PtidMode;
+use hcalls::run::DoorbellsAction;
 use images::behaviour::{calls as case, doorbell as bell};
 use images::guest_calls::H_REPORT;
+use images::host_runtime::calls;
 use images::host_runtime::cpu;
 use images::host_runtime::guest::Guest;
 
-use crate::check::{Outcome, same};
+use crate::check::{Outcome, accepted, same};
 use crate::cores;
 use crate::lab::{self, Lab, Wanted};
 
@@ -110,6 +112,18 @@ fn on_both_cores(lab: &Lab, (mut ahead, offset_tb): (Guest, u64), behind: Guest)
     outcome.and(there)
 }
 
+/// A partition gets another time base without being made anew.
+/// L1.
+pub fn updated(lab: &mut Lab) -> Outcome {
+    let mut guest = lab.guest(&Wanted::new("calls", 4))?;
+    for offset_tb in [0, AHEAD_TB, BEHIND_TB, 0] {
+        accepted("PARTITION_UPDATE", guest.update(offset_tb))?;
+        tells_time(&mut guest, offset_tb)?;
+        tells_time(&mut guest, offset_tb)?;
+    }
+    Ok(())
+}
+
 /// A doorbell that is rung while its vcpu has interrupts off is kept when the vcore comes out, told to
 /// the host, and heard in a later run; other partitions on the core see nothing of it.
 /// L1.
@@ -126,6 +140,7 @@ pub fn doorbell_kept(lab: &mut Lab) -> Outcome {
         // Vcpu 0 rings the others' doorbells and says so.
         let (step, rung) = until_report(&mut guest)?;
         same("rung", (step, rung), (bell::STEP_RUNG, 0b1110))?;
+        taken_and_given_back(&guest, rung)?;
         let (step, rung) = until_report(&mut other)?;
         same("in another partition", (step, rung), (bell::STEP_SEEN, 0))?;
         let seen = other.page(0).gpr[5].get();
@@ -136,6 +151,17 @@ pub fn doorbell_kept(lab: &mut Lab) -> Outcome {
         same("doorbells heard", guest.page(0).gpr[5].get(), 3)?;
     }
     Ok(())
+}
+
+/// As a host moves a guest: what VCORE_DOORBELLS tells, and takes, it can set again.
+fn taken_and_given_back(guest: &Guest, rung: u64) -> Outcome {
+    let doorbells = |action, slots| {
+        let before = calls::vcore_doorbells(guest.vcore, action, slots);
+        accepted("VCORE_DOORBELLS", before)
+    };
+    same("told", doorbells(DoorbellsAction::Tell, 0)?, rung)?;
+    same("taken", doorbells(DoorbellsAction::Set, 0)?, rung)?;
+    same("given back", doorbells(DoorbellsAction::Set, rung)?, 0)
 }
 
 /// Runs until vcpu 0 reports: its step, and whose doorbells were rung and not heard then.

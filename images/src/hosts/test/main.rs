@@ -134,6 +134,7 @@ const TESTS: &[Test] = &[
     ("deaf_to_kick", fences::deaf_to_kick),
     ("join_after_long", fences::join_after_long),
     ("time_base", core_wide::time_base),
+    ("updated", core_wide::updated),
     ("doorbell_kept", core_wide::doorbell_kept),
     ("kick_cause", kicks::kick_cause),
     ("kick_guest", kicks::kick_guest),
