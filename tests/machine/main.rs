@@ -6,6 +6,7 @@ mod behaviours;
 mod boot;
 mod budgets;
 mod checks;
+mod dist;
 mod flash;
 mod guest;
 mod instructions;
@@ -39,6 +40,7 @@ fn main() {
         job::trials(),
         behaviours::trials(),
         payloads::trials(),
+        dist::trials(),
         flash::trials(),
         setup::trials(),
         trees::trials(),

@@ -3,7 +3,7 @@
 //! No release of Rust ships libraries for these targets, so `core` and `alloc` are built from
 //! their sources along with our code. That, and describing a target in a file, are features that
 //! a stable compiler grants only when it is told to bootstrap.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -37,7 +37,7 @@ impl Endian {
         }
     }
 
-    fn target_file(self) -> PathBuf {
+    pub fn target_file(self) -> PathBuf {
         project::root()
             .join("xtask/targets")
             .join(format!("{}.json", self.target()))
@@ -55,6 +55,16 @@ pub fn cargo(verb: &str, endian: Endian) -> Command {
     ]);
     cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
     cargo.arg("--target").arg(endian.target_file());
+    cargo
+}
+
+/// `cargo build` for a release: where this machine keeps the sources is nothing that what is built tells, or
+/// depends on. In a target folder of its own, for all of it is built otherwise.
+pub fn release_build(endian: Endian, target_dir: &Path) -> Command {
+    let mut cargo = cargo("build", endian);
+    cargo.args(["-Ztrim-paths", "--config"]);
+    cargo.arg(format!("profile.{PROFILE}.trim-paths=\"all\""));
+    cargo.arg("--target-dir").arg(target_dir);
     cargo
 }
 

@@ -9,8 +9,8 @@ use crate::cross::{self, Endian};
 use crate::project::{self, Workspace, write_if_changed};
 use crate::{flat, setup, symbols};
 
-const FIRMWARE: &str = "firmware";
-const FIRMWARE_BIN: &str = "catnap";
+pub const FIRMWARE: &str = "firmware";
+pub const FIRMWARE_BIN: &str = "catnap";
 const IMAGES: &str = "images";
 const GUEST_PREFIX: &str = "guest-";
 /// Programs for Linux on catnap.
@@ -116,7 +116,7 @@ fn progress(verbose: bool, what: &str) {
 }
 
 /// Where cargo puts a binary.
-fn built(target_dir: &Path, endian: Endian, bin: &str) -> PathBuf {
+pub fn built(target_dir: &Path, endian: Endian, bin: &str) -> PathBuf {
     target_dir
         .join(endian.target())
         .join(cross::PROFILE)
@@ -130,7 +130,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// catnap.elf, catnap.lid and catnap.map.
-fn firmware_files(built: &Path, dir: &Path) -> Result<()> {
+pub fn firmware_files(built: &Path, dir: &Path) -> Result<()> {
     let elf = fs::read(built).with_context(|| format!("reading {}", built.display()))?;
     let map = symbols::map(&elf)?;
     let mut lid =

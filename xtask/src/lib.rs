@@ -7,6 +7,7 @@ pub mod cross;
 pub mod debian;
 pub mod debug;
 pub mod deny;
+pub mod dist;
 pub mod flat;
 pub mod gdb;
 pub mod guest;

@@ -55,6 +55,11 @@ enum Command {
     ///
     /// The same inputs make the same bytes.
     Pnor(xtask::pnor::PnorOptions),
+    /// Write a release: the firmware, its symbols, the calls as a C header, the module's sources, the pages, a
+    /// bill of materials, and sums of them all.
+    ///
+    /// The same sources make the same bytes, wherever they lie.
+    Dist(xtask::dist::DistOptions),
     /// Boot Debian on catnap in QEMU, and on it QEMU with an SMT guest of Debian's, with a shell; or checks.
     ///
     /// The host has one thread of each core; the guest's vcpus run on all of them, by KVM and the module
@@ -132,6 +137,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Debian(options) => xtask::debian::debian(&options),
         Command::Header => xtask::c_header::header(),
         Command::Pnor(options) => xtask::pnor::pnor(&options),
+        Command::Dist(options) => xtask::dist::dist(&options),
         Command::Guest(options) => xtask::guest::guest(&options),
         Command::Module(options) => xtask::kvm_module::module(&options),
         Command::Test(options) => xtask::test::test(&options),
