@@ -232,19 +232,30 @@ fn interrupt(line: &str) -> Option<(u64, &str)> {
     Some((at, what.split(' ').next()?))
 }
 
-/// What is typed comes by interrupt, is echoed, and does what it says.
+/// What is typed comes by interrupt, is echoed, and does what it says: even after more was typed than anybody
+/// has room for, while nobody listened.
 fn typing() -> Outcome {
-    let commands = [
-        "grep -c catnap: /sys/firmware/opal/msglog",
-        "awk '/psi:external/ { print $2 + $3 > 0 ? \"by interrupt\" : \"by polling\" }' /proc/interrupts",
-        "exit",
+    const COUNTED: &str = "awk '/psi:external/ { print $2 + $3 }' /proc/interrupts";
+    const TYPED_BYTES: usize = 2048;
+    let early = format!("# {}\n", "typed ".repeat(10));
+    let early = early.repeat(TYPED_BYTES.div_ceil(early.len()));
+    let begin = format!("before=$({COUNTED}); echo began $((40 + 2))\n");
+    let compare = format!("[ $({COUNTED}) -gt $before ] && echo by inter''rupt\n");
+    let talk = [
+        ("catnap: to the host", &*early),
+        (PROMPT, &*begin),
+        ("began 42", "grep -c catnap: /sys/firmware/opal/msglog\n"),
+        (PROMPT, &*compare),
+        (PROMPT, "exit\n"),
     ];
-    let talk = commands.map(|command| (PROMPT.to_string(), format!("{command}\n")));
     let boot = Boot {
-        talk: talk.into(),
+        talk: talk
+            .map(|(heard, typed)| (heard.into(), typed.into()))
+            .into(),
         ..with_kernel(Release::V6_12, Boot::new(2, 2), "")
     };
-    let expected = Expected::lines(["Linux 6.12", "3", "by interrupt", "reboot: Power down"]);
+    let expected =
+        Expected::lines(["Linux 6.12", "began 42", "3", "by interrupt"]).then("reboot: Power down");
     boot.check(&End::Off, &faultless(expected)).map(drop)
 }
 
