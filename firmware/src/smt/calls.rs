@@ -262,7 +262,7 @@ pub fn vcore_kick(args: &Args) -> Answer {
 }
 
 /// Answers who left the queue at once; none if a vcpu has gone.
-fn kick_for_host(vcore: &Vcore, mask: Mask, cause: u64) -> Option<Mask> {
+pub(super) fn kick_for_host(vcore: &Vcore, mask: Mask, cause: u64) -> Option<Mask> {
     // Before the kick: whoever answers it finds its cause.
     for slot in Slots(mask) {
         vcore.causes[slot].fetch_or(cause, Release);

@@ -2,7 +2,8 @@
 extern crate std;
 use super::*;
 use crate::smt::calls::{
-    partition_create, partition_destroy, vcore_kick, vcpu_create, vcpu_destroy, vcpu_set_state,
+    kick_for_host, partition_create, partition_destroy, vcore_kick, vcpu_create, vcpu_destroy,
+    vcpu_set_state,
 };
 use crate::smt::fake_machine::{self, FakeMachine, PARTITION_BYTES, THREADS};
 use crate::smt::objects;
@@ -147,6 +148,8 @@ fn a_refused_kick_has_no_cause() {
     let vcore = vcore(&machine);
     vcpu_destroy(&[vcore.handle(), 7, 0, 0, 0, 0, 0, 0]).unwrap();
     vcore_kick(&[vcore.handle(), 0xff, 4, 0, 0, 0, 0, 0]).unwrap_err();
+    // As if it had gone just after the call has looked.
+    assert_eq!(kick_for_host(vcore, 0xff, 4), None);
     let causes = vcore.causes.each_ref().map(|cause| cause.load(Relaxed));
     assert_eq!(causes, [0; THREADS]);
 }
