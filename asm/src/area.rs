@@ -84,7 +84,9 @@ pub struct ThreadArea {
     pub dec_shows_tb: u64,
     /// Not 0 while this thread is in a call that its host makes although an earlier one isn't over.
     pub in_nested_call: u64,
-    pub reserved: [u64; 2],
+    /// `extern "C" fn(vector, page) -> u64` for page faults of guests (0xe00, 0xe20): as `hypercall`.
+    pub storage: u64,
+    pub reserved: [u64; 1],
     pub frame: Frame,
 }
 
@@ -115,6 +117,7 @@ offsets! {
     HYPERCALL = hypercall;
     OPAL = opal;
     LEFT = left;
+    STORAGE = storage;
     RUN = run;
     GUEST_MSR = guest_msr;
     IN_CALL = in_call;

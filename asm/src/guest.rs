@@ -9,6 +9,9 @@ use core::arch::global_asm;
 /// Hypercalls that may be served without leaving the guest have numbers from here to there.
 pub const FIRST_HYPERCALL: u64 = 0xe0;
 pub const LAST_HYPERCALL: u64 = 0xe8;
+/// The vectors of a guest's page faults, which may be served so, too (Power ISA 2.07 Book III-S 6.5).
+pub const DATA_STORAGE: u64 = 0xe00;
+pub const INSTRUCTION_STORAGE: u64 = 0xe20;
 
 unsafe extern "C" {
     /// Runs the guest whose registers are in `page`. There is no return: when an interrupt that the
@@ -80,7 +83,8 @@ global_asm!(
     ".globl guest_left",
     "guest_left:",
     "    cmpldi 11, 0xc00",
-    "    bne 1f",
+    "    blt 1f",
+    "    bgt 2f",
     "    cmpldi 3, {FIRST_HYPERCALL}",
     "    blt 1f",
     "    cmpldi 3, {LAST_HYPERCALL}",
@@ -92,6 +96,23 @@ global_asm!(
     "    bctrl",
     "    ld 12, 32(1)",
     "    li 11, 0xc00",
+    "    cmpldi 3, 0",
+    "    mr 3, 12",
+    "    bne guest_resume",
+    "    b 1f",
+    "2:  cmpldi 11, {DATA_STORAGE}",
+    "    beq 3f",
+    "    cmpldi 11, {INSTRUCTION_STORAGE}",
+    "    bne 1f",
+    "3:  std 12, 32(1)",
+    "    std 11, 40(1)",
+    "    mr 3, 11",
+    "    mr 4, 12",
+    "    ld 12, {STORAGE}(13)",
+    "    mtctr 12",
+    "    bctrl",
+    "    ld 12, 32(1)",
+    "    ld 11, 40(1)",
     "    cmpldi 3, 0",
     "    mr 3, 12",
     "    bne guest_resume",
@@ -121,6 +142,9 @@ global_asm!(
     ".size guest_enter, . - guest_enter",
     FIRST_HYPERCALL = const FIRST_HYPERCALL,
     LAST_HYPERCALL = const LAST_HYPERCALL,
+    DATA_STORAGE = const DATA_STORAGE,
+    INSTRUCTION_STORAGE = const INSTRUCTION_STORAGE,
+    STORAGE = const a::STORAGE,
     PAGE = const a::PAGE,
     HYPERCALL = const a::HYPERCALL,
     LEFT = const a::LEFT,

@@ -150,6 +150,17 @@ pub fn slbmfev(index: u64) -> u64 {
     vsid
 }
 
+/// The VSID, as [`slbmfev`] reads it, of the valid SLB entry for effective `address`; 0: there is none.
+#[inline(always)]
+pub fn slbfee(address: u64) -> u64 {
+    let vsid;
+    // SAFETY: looks one entry up.
+    unsafe {
+        asm!("slbfee. {}, {}", out(reg) vsid, in(reg) address, out("cr0") _, options(nostack))
+    };
+    vsid
+}
+
 /// The bits that [`slbmfee`] reads of any of `LEN` SLB entries from `FIRST` on.
 #[inline(always)]
 pub fn slb_gathered<const FIRST: usize, const LEN: usize>() -> u64 {

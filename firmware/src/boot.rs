@@ -378,7 +378,7 @@ fn host_tree(
             partitions: &open.partitions,
         }),
         smt: SmtParams {
-            versions: [hcalls::VERSION; 2],
+            versions: [hcalls::LOWEST_VERSION, hcalls::VERSION],
             tokens: [hcalls::token::FIRST as u32, hcalls::token::LAST as u32],
             widths,
             page_bytes: hcalls::page::PAGE_BYTES as u32,

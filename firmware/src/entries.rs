@@ -2,7 +2,7 @@
 //! ordinary one.
 use crate::args::Args;
 use crate::smt::run::seat::Seat;
-use crate::smt::run::{self, enter, hypercalls, leave, system_reset};
+use crate::smt::run::{self, enter, faults, hypercalls, leave, system_reset};
 use crate::trace::{Whom, cause, note};
 use crate::{epitaph, opal};
 use hcalls::trace::Event;
@@ -18,6 +18,8 @@ const _: () = {
     assert!(opal::ENDING_TOKENS[1] == Opal::CecReboot as u64);
     assert!(opal::ENDING_TOKENS[2] == Opal::CecReboot2 as u64);
     assert!(opal::INTERNAL_ERROR == Status::InternalError as i64);
+    assert!(guest::DATA_STORAGE == faults::DATA_STORAGE);
+    assert!(guest::INSTRUCTION_STORAGE == faults::INSTRUCTION_STORAGE);
     let served = [papr::H_CEDE, papr::H_CONFER, papr::H_PROD];
     let mut at = 0;
     while at < served.len() {
@@ -32,6 +34,7 @@ pub static FIRST: Entries = Entries {
     fault: epitaph::fault,
     struck: system_reset::struck,
     hypercall: hypercalls::serve,
+    storage: faults::serve,
     left: leave::left,
     opal: opal::call,
     run: run::run,

@@ -15,6 +15,8 @@ pub mod call_faults;
 #[cfg(not(loom))]
 pub mod host_tree;
 #[cfg(not(loom))]
+pub mod page_table;
+#[cfg(not(loom))]
 pub mod pci;
 #[cfg(any(all(test, not(loom)), fuzzing))]
 #[path = "random_tests.rs"]

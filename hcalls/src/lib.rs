@@ -29,7 +29,10 @@ pub use status::Status;
 pub use token::Token;
 
 /// The interface version of this crate; SMT_QUERY tells which versions a firmware speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The lowest version whose structures this one still takes: 2 has added to the end of
+/// [`PartitionConfig`].
+pub const LOWEST_VERSION: u32 = 1;
 /// A core has at most this many hardware threads, a vcore at most this many vcpus.
 pub const MAX_THREADS: usize = 8;
 

@@ -1,5 +1,5 @@
 //! PARTITION_CREATE's configuration.
-use crate::ibm;
+use crate::{bit, ibm};
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 use zerocopy::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -34,7 +34,8 @@ pub enum PtidMode {
     Aligned = 1,
 }
 
-/// A partition as the host asks for it. Big-endian, 56 bytes, 8-byte aligned, in RAM.
+/// A partition as the host asks for it. Big-endian, 64 bytes, of which version 1 has the first
+/// [`V1_BYTES`]; 8-byte aligned, in RAM.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct PartitionConfig {
@@ -62,9 +63,21 @@ pub struct PartitionConfig {
     /// Added to the time base that the guest reads; a multiple of 2^24. Times in the partition's
     /// vcpu pages are of that time base, those in calls of the host's.
     pub tb_offset: U64,
+    /// Since version 2: out of [`FLAGS`].
+    pub flags: U64,
 }
 
-const _: () = assert!(size_of::<PartitionConfig>() == 56);
+const _: () = assert!(size_of::<PartitionConfig>() == 64);
+const _: () = assert!(core::mem::offset_of!(PartitionConfig, flags) == V1_BYTES);
+
+/// Bytes of a configuration of version 1.
+pub const V1_BYTES: usize = 56;
+
+/// VRMA mode: page faults that find no entry in the page table become the guest's own interrupts, and
+/// the host isn't told of them.
+pub const FLAG_REFLECT: u64 = bit(0);
+/// All flags of this version; others are refused.
+pub const FLAGS: u64 = FLAG_REFLECT;
 
 /// LPCR\[ILE\]: interrupts are taken little-endian.
 pub const LPCR_ILE: u64 = ibm(38);

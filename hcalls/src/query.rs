@@ -43,3 +43,5 @@ pub const FEATURE_TRACE: u64 = bit(7);
 pub const FEATURE_L1D_FLUSH: u64 = bit(8);
 /// The link stack is flushed on each guest exit (L9).
 pub const FEATURE_LINK_STACK_FLUSH: u64 = bit(9);
+/// [`crate::partition::FLAG_REFLECT`].
+pub const FEATURE_REFLECT: u64 = bit(10);

@@ -17,7 +17,13 @@
 /*
  * The interface version of this crate; SMT_QUERY tells which versions a firmware speaks.
  */
-#define CATNAP_VERSION 1
+#define CATNAP_VERSION 2
+
+/*
+ * The lowest version whose structures this one still takes: 2 has added to the end of
+ * `PartitionConfig`.
+ */
+#define CATNAP_LOWEST_VERSION 1
 
 /*
  * A core has at most this many hardware threads, a vcore at most this many vcpus.
@@ -70,6 +76,11 @@
 #define CATNAP_H_FUNCTION (uint64_t)-2ll
 
 #define CATNAP_H_PARAMETER (uint64_t)-4ll
+
+/*
+ * Bytes of a configuration of version 1.
+ */
+#define CATNAP_V1_BYTES 56
 
 /*
  * The LPCR bits that a partition may choose; all others are the firmware's.
@@ -606,7 +617,8 @@ struct catnap_vcpu_page {
 };
 
 /*
- * A partition as the host asks for it. Big-endian, 56 bytes, 8-byte aligned, in RAM.
+ * A partition as the host asks for it. Big-endian, 64 bytes, of which version 1 has the first
+ * `V1_BYTES`; 8-byte aligned, in RAM.
  */
 struct catnap_partition_config {
 	/*
@@ -653,6 +665,10 @@ struct catnap_partition_config {
 	 * vcpu pages are of that time base, those in calls of the host's.
 	 */
 	__be64 tb_offset;
+	/*
+	 * Since version 2: out of `FLAGS`.
+	 */
+	__be64 flags;
 };
 
 /*
@@ -747,6 +763,10 @@ struct catnap_vcore_stats {
 
 
 
+
+
+
+
 #define CATNAP_FLAG_FP 0x1ULL
 #define CATNAP_PENDING_EXTERNAL 0x1ULL
 #define CATNAP_OWNED 0x8000000000000000ULL
@@ -756,6 +776,7 @@ struct catnap_vcore_stats {
 #define CATNAP_LPCR_DPFD 0x70000000000000ULL
 #define CATNAP_LPCR_TC 0x200ULL
 #define CATNAP_LPCR_ONL 0x40000ULL
+#define CATNAP_FLAG_REFLECT 0x1ULL
 #define CATNAP_FEATURE_RMOR 0x1ULL
 #define CATNAP_FEATURE_VRMA 0x2ULL
 #define CATNAP_FEATURE_LITTLE_ENDIAN 0x4ULL
@@ -766,6 +787,7 @@ struct catnap_vcore_stats {
 #define CATNAP_FEATURE_TRACE 0x80ULL
 #define CATNAP_FEATURE_L1D_FLUSH 0x100ULL
 #define CATNAP_FEATURE_LINK_STACK_FLUSH 0x200ULL
+#define CATNAP_FEATURE_REFLECT 0x400ULL
 #define CATNAP_RUN_KEEP_SLB 0x1ULL
 #define CATNAP_RUN_FP_CLEAN 0x2ULL
 #define CATNAP_RUN_UNTOUCHED 0x4ULL
@@ -779,7 +801,7 @@ _Static_assert(sizeof(struct catnap_firmware_line) == 128, "firmware_line");
 _Static_assert(sizeof(struct catnap_sprs) == 416, "sprs");
 _Static_assert(sizeof(struct catnap_slb_entry) == 16, "slb_entry");
 _Static_assert(sizeof(struct catnap_vcpu_page) == 4096, "vcpu_page");
-_Static_assert(sizeof(struct catnap_partition_config) == 56, "partition_config");
+_Static_assert(sizeof(struct catnap_partition_config) == 64, "partition_config");
 _Static_assert(sizeof(struct catnap_vcore_stats) == 192, "vcore_stats");
 _Static_assert(__builtin_offsetof(struct catnap_host_line, magic) == 0, "host_line.magic");
 _Static_assert(__builtin_offsetof(struct catnap_host_line, version) == 4, "host_line.version");
@@ -873,6 +895,7 @@ _Static_assert(__builtin_offsetof(struct catnap_partition_config, base) == 24, "
 _Static_assert(__builtin_offsetof(struct catnap_partition_config, rm_len_bytes) == 32, "partition_config.rm_len_bytes");
 _Static_assert(__builtin_offsetof(struct catnap_partition_config, lpcr) == 40, "partition_config.lpcr");
 _Static_assert(__builtin_offsetof(struct catnap_partition_config, tb_offset) == 48, "partition_config.tb_offset");
+_Static_assert(__builtin_offsetof(struct catnap_partition_config, flags) == 56, "partition_config.flags");
 _Static_assert(__builtin_offsetof(struct catnap_vcore_stats, runs) == 0, "vcore_stats.runs");
 _Static_assert(__builtin_offsetof(struct catnap_vcore_stats, refused) == 8, "vcore_stats.refused");
 _Static_assert(__builtin_offsetof(struct catnap_vcore_stats, woken) == 16, "vcore_stats.woken");
@@ -888,7 +911,7 @@ _Static_assert((uint64_t)CATNAP_PENDING_EXTERNAL == 0x1, "PENDING_EXTERNAL");
 _Static_assert((uint64_t)CATNAP_OWNED == 0x8000000000000000, "OWNED");
 _Static_assert((uint64_t)CATNAP_MMCR0_FROZEN == 0x80000000, "MMCR0_FROZEN");
 _Static_assert((uint64_t)CATNAP_MAGIC == 0x434e5650, "MAGIC");
-_Static_assert((uint64_t)CATNAP_VERSION == 0x1, "VERSION");
+_Static_assert((uint64_t)CATNAP_VERSION == 0x2, "VERSION");
 _Static_assert((uint64_t)CATNAP_H_CEDE == 0xe0, "H_CEDE");
 _Static_assert((uint64_t)CATNAP_H_CONFER == 0xe4, "H_CONFER");
 _Static_assert((uint64_t)CATNAP_H_PROD == 0xe8, "H_PROD");
@@ -898,6 +921,7 @@ _Static_assert((uint64_t)CATNAP_LPCR_DPFD == 0x70000000000000, "LPCR_DPFD");
 _Static_assert((uint64_t)CATNAP_LPCR_TC == 0x200, "LPCR_TC");
 _Static_assert((uint64_t)CATNAP_LPCR_ONL == 0x40000, "LPCR_ONL");
 _Static_assert((uint64_t)CATNAP_LPCR_CHOICE == 0x70000003840200, "LPCR_CHOICE");
+_Static_assert((uint64_t)CATNAP_FLAG_REFLECT == 0x1, "FLAG_REFLECT");
 _Static_assert((uint64_t)CATNAP_FEATURE_RMOR == 0x1, "FEATURE_RMOR");
 _Static_assert((uint64_t)CATNAP_FEATURE_VRMA == 0x2, "FEATURE_VRMA");
 _Static_assert((uint64_t)CATNAP_FEATURE_LITTLE_ENDIAN == 0x4, "FEATURE_LITTLE_ENDIAN");
@@ -908,6 +932,7 @@ _Static_assert((uint64_t)CATNAP_FEATURE_STATS == 0x40, "FEATURE_STATS");
 _Static_assert((uint64_t)CATNAP_FEATURE_TRACE == 0x80, "FEATURE_TRACE");
 _Static_assert((uint64_t)CATNAP_FEATURE_L1D_FLUSH == 0x100, "FEATURE_L1D_FLUSH");
 _Static_assert((uint64_t)CATNAP_FEATURE_LINK_STACK_FLUSH == 0x200, "FEATURE_LINK_STACK_FLUSH");
+_Static_assert((uint64_t)CATNAP_FEATURE_REFLECT == 0x400, "FEATURE_REFLECT");
 _Static_assert((uint64_t)CATNAP_RUN_KEEP_SLB == 0x1, "RUN_KEEP_SLB");
 _Static_assert((uint64_t)CATNAP_RUN_FP_CLEAN == 0x2, "RUN_FP_CLEAN");
 _Static_assert((uint64_t)CATNAP_RUN_UNTOUCHED == 0x4, "RUN_UNTOUCHED");

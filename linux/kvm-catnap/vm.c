@@ -85,6 +85,7 @@ static int make_partition(struct kcn_vm *vm)
 		.rm_len_bytes = cpu_to_be64(kcn_vrmasd()),
 		.lpcr = cpu_to_be64(vm->lpcr),
 		.tb_offset = cpu_to_be64(vm->tb_offset),
+		.flags = cpu_to_be64(CATNAP_FLAG_REFLECT),
 	};
 	struct catnap_partition_config *copy;
 	s64 status;

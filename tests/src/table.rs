@@ -72,7 +72,7 @@ fn rows(text: &str) -> Vec<Row> {
     let cells = text.lines().filter_map(|line| {
         let cells: Vec<_> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
         let numbered = cells[0]
-            .strip_prefix(['B', 'H', 'L'])?
+            .strip_prefix(['B', 'H', 'L', 'M'])?
             .parse::<u32>()
             .is_ok();
         (numbered && cells.len() == 5).then_some(cells)

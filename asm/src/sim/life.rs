@@ -10,6 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// The vector of `sc 1`, and the numbers that the firmware serves without leaving.
 const HYPERCALL: u64 = 0xc00;
 const SERVED: core::ops::RangeInclusive<u64> = 0xe0..=0xe8;
+/// Those of page faults.
+const DATA_STORAGE: u64 = 0xe00;
+const INSTRUCTION_STORAGE: u64 = 0xe20;
 
 /// What a guest's program does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,13 +90,19 @@ impl Hart {
             let area = self.area.get();
             let serve: extern "C-unwind" fn(*mut u8) -> u64 =
                 core::mem::transmute((*area).hypercall as *const ());
+            let storage: extern "C-unwind" fn(u64, *mut u8) -> u64 =
+                core::mem::transmute((*area).storage as *const ());
             let left: extern "C-unwind" fn(u64, *mut u8) -> ! =
                 core::mem::transmute((*area).left as *const ());
             loop {
                 self.check_vectors("enters a guest");
                 let vector = self.execute(page);
                 let number = u64::from_be(page.add(offset::GPR + 24).cast::<u64>().read());
-                let served = vector == HYPERCALL && SERVED.contains(&number) && serve(page) != 0;
+                let served = match vector {
+                    HYPERCALL => SERVED.contains(&number) && serve(page) != 0,
+                    DATA_STORAGE | INSTRUCTION_STORAGE => storage(vector, page) != 0,
+                    _ => false,
+                };
                 if !served {
                     return unwound(|| left(vector, page));
                 }

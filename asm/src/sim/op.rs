@@ -126,6 +126,12 @@ pub fn slbmfev(_index: u64) -> u64 {
 
 /// No entry is valid.
 #[must_use]
+pub fn slbfee(_address: u64) -> u64 {
+    0
+}
+
+/// No entry is valid.
+#[must_use]
 pub fn slb_gathered<const FIRST: usize, const LEN: usize>() -> u64 {
     0
 }

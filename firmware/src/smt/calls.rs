@@ -32,7 +32,7 @@ pub fn smt_query(args: &Args) -> Answer {
     let SmtQuery { query } = SmtQuery::from_registers(args)?;
     let threads = check::threads_per_core() as u64;
     Ok(one(match query {
-        Query::Versions => u64::from(hcalls::VERSION) << 32 | u64::from(hcalls::VERSION),
+        Query::Versions => u64::from(hcalls::LOWEST_VERSION) << 32 | u64::from(hcalls::VERSION),
         Query::Features => features(),
         Query::Threads => threads,
         Query::Widths => widths(threads),
@@ -55,6 +55,7 @@ pub fn features() -> u64 {
         | query::FEATURE_EAGER
         | query::FEATURE_CEDE
         | query::FEATURE_STATS
+        | query::FEATURE_REFLECT
         | trace_feature()
         | MITIGATIONS.load(Relaxed)
 }

@@ -1,7 +1,8 @@
 //! Partitions made of good configurations and of such with one wrong field; one or all destroyed.
 use super::*;
 use crate::smt::fake_machine::PARTITION_BYTES;
-use hcalls::partition::{LPCR_AIL_3, LPCR_ILE, MemoryMode, PartitionConfig};
+use hcalls::partition::{FLAG_REFLECT, LPCR_AIL_3, LPCR_ILE, V1_BYTES};
+use hcalls::partition::{MemoryMode, PartitionConfig};
 use zerocopy::FromZeros;
 
 impl Test {
@@ -26,6 +27,7 @@ impl Test {
         if random.once_in(4) {
             config.memory_mode.set(MemoryMode::Vrma.into());
             config.rm_len_bytes.set(random.below(32));
+            config.flags.set(random.below(2) * FLAG_REFLECT);
         }
         let mut reasons = vec![];
         if self.random.once_in(3) {
@@ -37,9 +39,7 @@ impl Test {
         let mut address = self.machine.page(40) + 8 * self.random.below(400);
         self.machine.write(address, config);
         if self.random.once_in(10) {
-            address = self
-                .machine
-                .bad_address(&mut self.random, size_of_val(&config) as u64);
+            address = self.machine.bad_address(&mut self.random, V1_BYTES as u64);
             reasons = vec![argument(1)];
         }
         let mut args = [address; 8];
@@ -59,7 +59,7 @@ impl Test {
     fn spoil(&mut self, config: &mut PartitionConfig) -> Reason {
         let random = &mut self.random;
         let huge = random.pick(&[1 << 11, 1 << 16, u32::MAX]);
-        match random.below(12) {
+        match random.below(13) {
             0 => {
                 config
                     .version
@@ -84,6 +84,7 @@ impl Test {
             10 => config
                 .base
                 .set(random.pick(&[0, 1 << 50, 1 << 60, !0xff_ffff])),
+            11 => config.flags.set(random.pick(&[2, 1 << 63, u64::MAX])),
             _ => config
                 .rm_len_bytes
                 .set(random.pick(&[32, 1 << 20, 512 << 20, u64::MAX, 1 << 40])),

@@ -1,9 +1,11 @@
 //! What a host passes, checked: pages, buffers, configurations. Nothing here changes anything.
 use super::objects::{MAX_LPID, Settings};
+use crate::page_table::table::{HTABORG, HTABSIZE, HTABSIZE_MOST, len_bytes};
 use alloc::alloc::Layout;
 use asm::spr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use hcalls::partition::{LPCR_CHOICE, MemoryMode, PartitionConfig, Policy, PtidMode};
+use hcalls::partition::{FLAG_REFLECT, FLAGS, LPCR_CHOICE, V1_BYTES};
+use hcalls::partition::{MemoryMode, PartitionConfig, Policy, PtidMode};
 use hcalls::{VcpuPage, page};
 use platform::memory::MemoryMap;
 use platform::memory::real;
@@ -55,7 +57,7 @@ pub fn vcpu_page(address: u64) -> Option<u64> {
     // SAFETY: the host's RAM, a page long; it is only read.
     let host = unsafe { (*real::ptr(real).cast::<VcpuPage>()).host };
     let good = host.magic.get() == page::MAGIC
-        && host.version.get() == hcalls::VERSION
+        && is_version(host.version.get())
         && host.flags.get() & !page::FLAGS == 0;
     good.then_some(real)
 }
@@ -71,18 +73,33 @@ pub enum Refusal {
     Field(&'static str),
 }
 
+/// A version whose structures are understood.
+fn is_version(version: u32) -> bool {
+    (hcalls::LOWEST_VERSION..=hcalls::VERSION).contains(&version)
+}
+
 /// Reads and checks PARTITION_CREATE's configuration.
 pub fn partition(address: u64) -> Result<Settings, Refusal> {
     let len_bytes = size_of::<PartitionConfig>();
-    let real = host_ram(address, len_bytes as u64, 8).ok_or(Refusal::Address)?;
-    // SAFETY: the host's RAM, that long; copied once, so that it can't change under the checks.
-    let copy: [u8; size_of::<PartitionConfig>()] = unsafe {
-        real::ptr(real)
-            .cast::<[u8; size_of::<PartitionConfig>()]>()
-            .read_volatile()
-    };
-    let config = PartitionConfig::read_from_bytes(&copy).map_err(|_| Refusal::Address)?;
+    let first = copy::<V1_BYTES>(address).ok_or(Refusal::Address)?;
+    let mut bytes = [0; size_of::<PartitionConfig>()];
+    bytes[..V1_BYTES].copy_from_slice(&first);
+    let config = PartitionConfig::read_from_bytes(&bytes).map_err(|_| Refusal::Address)?;
+    if config.version.get() <= 1 {
+        return settings(&config);
+    }
+    // What version 2 has added, the first part as it was read: it can't change under the checks.
+    let rest = copy::<{ size_of::<PartitionConfig>() - V1_BYTES }>(address + V1_BYTES as u64);
+    bytes[V1_BYTES..len_bytes].copy_from_slice(&rest.ok_or(Refusal::Address)?);
+    let config = PartitionConfig::read_from_bytes(&bytes).map_err(|_| Refusal::Address)?;
     settings(&config)
+}
+
+/// A copy of the host's memory at an address that is a multiple of 8.
+fn copy<const LEN: usize>(address: u64) -> Option<[u8; LEN]> {
+    let real = host_ram(address, LEN as u64, 8)?;
+    // SAFETY: the host's RAM, that long.
+    Some(unsafe { real::ptr(real).cast::<[u8; LEN]>().read_volatile() })
 }
 
 /// Checks a configuration field by field.
@@ -94,7 +111,7 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
             Err(Refusal::Field(name))
         }
     };
-    if config.version.get() != hcalls::VERSION {
+    if !is_version(config.version.get()) {
         return Err(Refusal::Version);
     }
     let lpid = config.lpid.get();
@@ -112,6 +129,9 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
     field(config.lpcr.get() & !LPCR_CHOICE == 0, "lpcr")?;
     let tb_offset = config.tb_offset.get();
     field(tb_offset & TB_OFFSET_LOWER == 0, "tb_offset")?;
+    let flags = config.flags.get();
+    field(flags & !FLAGS == 0, "flags")?;
+    field(flags == 0 || mode == MemoryMode::Vrma, "flags")?;
     let base = config.base.get();
     let memory = match mode {
         MemoryMode::Rmor => rmor(base, config.rm_len_bytes.get())?,
@@ -129,6 +149,7 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
         sdr1: memory.sdr1,
         hfscr: facilities(aligned),
         segments: mode == MemoryMode::Vrma,
+        reflects: flags & FLAG_REFLECT != 0,
         width,
         aligned,
         tb_offset,
@@ -197,11 +218,8 @@ fn empty_table() -> u64 {
 /// Real mode through the hashed page table whose address and size are SDR1's (Power ISA 2.07 Book
 /// III-S 5.7.7.2). What its entries lead to is the host's business.
 fn vrma(sdr1: u64, vrmasd: u64) -> Result<Memory, Refusal> {
-    const HTABORG: u64 = asm::ibm_field(4, 45);
-    const HTABSIZE: u64 = asm::ibm_field(59, 63);
-    let size = sdr1 & HTABSIZE;
-    let sound = sdr1 & !(HTABORG | HTABSIZE) == 0 && size <= 28;
-    let len_bytes = 1u64 << (18 + if sound { size } else { 0 });
+    let sound = sdr1 & !(HTABORG | HTABSIZE) == 0 && sdr1 & HTABSIZE <= HTABSIZE_MOST;
+    let len_bytes = if sound { len_bytes(sdr1) } else { 1 };
     let table = host_ram(sdr1 & HTABORG, len_bytes, len_bytes);
     if !sound || table.is_none() {
         return Err(Refusal::Field("base"));

@@ -7,9 +7,9 @@ use crate::args::{Refused, one};
 fn every_index_has_its_answer() {
     let _machine = fake_machine::machine();
     let answers = [
-        1 << 32 | 1,
-        // RMOR, VRMA, little-endian, aligned, eager, cede, stats.
-        0x7f,
+        1 << 32 | 2,
+        // RMOR, VRMA, little-endian, aligned, eager, cede, stats, reflect.
+        0x47f,
         8,
         // 1, 2, 4 and 8.
         0xf,

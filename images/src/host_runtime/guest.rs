@@ -40,6 +40,10 @@ pub struct Setup {
     pub tb_offset: u64,
     /// The guest uses floating point or vectors.
     pub uses_fp: bool,
+    /// LPCR bits beside ILE, which the image asks for.
+    pub lpcr: u64,
+    /// The configuration's flags.
+    pub flags: u64,
 }
 
 /// Why a guest did not come to be.
@@ -300,7 +304,8 @@ pub fn config(setup: &Setup, memory: &Range<u64>, little_endian: bool) -> Partit
         policy: u32::from(setup.policy).into(),
         base: memory.start.into(),
         rm_len_bytes: (memory.end - memory.start).into(),
-        lpcr: if little_endian { LPCR_ILE } else { 0 }.into(),
+        lpcr: (setup.lpcr | if little_endian { LPCR_ILE } else { 0 }).into(),
         tb_offset: setup.tb_offset.into(),
+        flags: setup.flags.into(),
     }
 }

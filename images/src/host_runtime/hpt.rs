@@ -14,7 +14,7 @@ const PAGE_SHIFT: u32 = 24;
 pub const VRMASD: u64 = 0x10;
 
 /// The VSID of a virtual real mode area.
-const VSID: u64 = 0x1ff_ffff;
+pub const VSID: u64 = 0x1ff_ffff;
 const GROUP_BYTES: u64 = 128;
 const GROUPS: u64 = TABLE_BYTES / GROUP_BYTES;
 const ENTRIES_OF_GROUP: u64 = 8;
@@ -23,6 +23,10 @@ const ENTRIES_OF_GROUP: u64 = 8;
 const SEGMENT_1T: u64 = 1 << 62;
 const LARGE: u64 = 1 << 2;
 const VALID: u64 = 1;
+/// Of the four bits of software's own, the one by which firmware and host call an entry absent.
+const ABSENT: u64 = 1 << 5;
+/// L of an SLB entry.
+const SEGMENT_LARGE: u64 = 1 << 8;
 /// Where the VSID and the page number begin in it.
 const VSID_SHIFT: u32 = 24;
 const PAGE_NUMBER_SHIFT: u32 = 16;
@@ -58,13 +62,27 @@ impl PageTable {
     /// Lets guest real `address` lead to `real`; both are multiples of [`PAGE_BYTES`]. False: no
     /// entry is free.
     pub fn map(&mut self, address: u64, real: u64) -> bool {
-        let place = self
-            .group(address)
-            .find(|&place| self.word(place) & VALID == 0);
+        self.enter(VSID, address, real, VALID)
+    }
+
+    /// The same for the page at `offset` of another segment of 1 TiB.
+    pub fn map_in(&mut self, vsid: u64, offset: u64, real: u64) -> bool {
+        self.enter(vsid, offset, real, VALID)
+    }
+
+    /// Lets guest real `address` have an entry that the hardware doesn't use, and of which the firmware
+    /// tells the host.
+    pub fn make_absent(&mut self, address: u64) -> bool {
+        self.enter(VSID, address, 0, ABSENT)
+    }
+
+    fn enter(&mut self, vsid: u64, offset: u64, real: u64, state: u64) -> bool {
+        let is_free = |&place: &usize| self.word(place) & (VALID | ABSENT) == 0;
+        let place = group(vsid, offset).find(is_free);
         if let Some(place) = place {
             let rights = REFERENCED | CHANGED | COHERENT | READ_WRITE;
             self.set_word(place + 1, real | rights);
-            self.set_word(place, tag(address));
+            self.set_word(place, tag(vsid, offset) | state);
         }
         place.is_some()
     }
@@ -72,9 +90,8 @@ impl PageTable {
     /// Takes the page of guest real `address` out. Whoever has translated it goes on using it until
     /// its translations are invalidated.
     pub fn unmap(&mut self, address: u64) {
-        let own = self
-            .group(address)
-            .find(|&place| self.word(place) == tag(address));
+        let own = group(VSID, address)
+            .find(|&place| self.word(place) & !(VALID | ABSENT) == tag(VSID, address));
         if let Some(place) = own {
             self.set_word(place, 0);
         }
@@ -83,13 +100,6 @@ impl PageTable {
     /// Every doubleword of the table, to be filled with anything.
     pub fn words(&mut self) -> &mut [[u8; 8]] {
         self.words
-    }
-
-    /// Where the entries of an address's primary group begin, in doublewords.
-    fn group(&self, address: u64) -> impl Iterator<Item = usize> + use<> {
-        let hash = VSID ^ VSID << 25 ^ address >> PAGE_SHIFT;
-        let first = (hash % GROUPS * ENTRIES_OF_GROUP) as usize;
-        (first..first + ENTRIES_OF_GROUP as usize).map(|entry| 2 * entry)
     }
 
     fn word(&self, place: usize) -> u64 {
@@ -101,9 +111,22 @@ impl PageTable {
     }
 }
 
-/// The first doubleword of the entry of guest real `address`.
-fn tag(address: u64) -> u64 {
-    SEGMENT_1T | VSID << VSID_SHIFT | address >> PAGE_NUMBER_SHIFT & !0x7f | LARGE | VALID
+/// Where the entries of an address's primary group begin, in doublewords.
+fn group(vsid: u64, offset: u64) -> impl Iterator<Item = usize> {
+    let hash = vsid ^ vsid << 25 ^ offset >> PAGE_SHIFT;
+    let first = (hash % GROUPS * ENTRIES_OF_GROUP) as usize;
+    (first..first + ENTRIES_OF_GROUP as usize).map(|entry| 2 * entry)
+}
+
+/// The first doubleword of the entry of the page at `offset` of a segment, valid or not.
+fn tag(vsid: u64, offset: u64) -> u64 {
+    let page = offset >> PAGE_NUMBER_SHIFT & !0xff;
+    SEGMENT_1T | vsid << VSID_SHIFT | page | LARGE
+}
+
+/// RS of the SLB entry of a segment of 1 TiB with such pages.
+pub fn segment(vsid: u64) -> u64 {
+    SEGMENT_1T | vsid << VSID_SHIFT | SEGMENT_LARGE
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn offsets() -> Vec<Field> {
     all.extend(fields!("vcpu_page" VcpuPage:
         host firmware gpr pc msr cr lr ctr xer cfar slb_count sprs slb vsr fpscr vscr));
     all.extend(fields!("partition_config" PartitionConfig:
-        version lpid memory_mode smt_width ptid_mode policy base rm_len_bytes lpcr tb_offset));
+        version lpid memory_mode smt_width ptid_mode policy base rm_len_bytes lpcr tb_offset flags));
     all.extend(fields!("vcore_stats" VcoreStats:
         runs refused woken joined entries served kicks run_tb exits));
     all
@@ -91,11 +91,14 @@ fn values() -> Vec<Value> {
     all.push(("MAGIC", page::MAGIC.into()));
     all.push(("VERSION", hcalls::VERSION.into()));
     all.extend(values!(papr: H_CEDE H_CONFER H_PROD));
-    all.extend(values!(partition: LPCR_ILE LPCR_AIL_3 LPCR_DPFD LPCR_TC LPCR_ONL LPCR_CHOICE));
+    all.extend(
+        values!(partition: LPCR_ILE LPCR_AIL_3 LPCR_DPFD LPCR_TC LPCR_ONL LPCR_CHOICE
+        FLAG_REFLECT),
+    );
     all.extend(
         values!(query: FEATURE_RMOR FEATURE_VRMA FEATURE_LITTLE_ENDIAN FEATURE_PTID_ALIGNED
         FEATURE_EAGER FEATURE_CEDE FEATURE_STATS FEATURE_TRACE FEATURE_L1D_FLUSH
-        FEATURE_LINK_STACK_FLUSH),
+        FEATURE_LINK_STACK_FLUSH FEATURE_REFLECT),
     );
     all.extend(
         values!(run: RUN_KEEP_SLB RUN_FP_CLEAN RUN_UNTOUCHED RUN_SPRS_LOST RUN_FLAGS

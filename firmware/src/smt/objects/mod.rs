@@ -48,6 +48,7 @@ pub struct Settings {
     /// Facilities that guests may use, but for floating point, VMX and VSX.
     pub hfscr: u64,
     pub segments: bool,
+    pub reflects: bool,
     pub width: usize,
     pub aligned: bool,
     /// Added to the time base that guests read.

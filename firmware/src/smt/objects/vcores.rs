@@ -22,6 +22,8 @@ pub struct Rules {
     pub hfscr: AtomicU64,
     /// Guests have a page table and so a use for the SLB.
     pub segments: AtomicBool,
+    /// Page faults that are the guest's own stay with it.
+    pub reflects: AtomicBool,
     /// Vcpus per vcore.
     pub width: AtomicU64,
     pub aligned: AtomicBool,
@@ -120,6 +122,7 @@ impl Rules {
             sdr1: AtomicU64::new(0),
             hfscr: AtomicU64::new(0),
             segments: AtomicBool::new(false),
+            reflects: AtomicBool::new(false),
             width: AtomicU64::new(0),
             aligned: AtomicBool::new(false),
             tb_offset: AtomicU64::new(0),
@@ -145,6 +148,7 @@ impl Rules {
         self.sdr1.store(from.sdr1, Relaxed);
         self.hfscr.store(from.hfscr, Relaxed);
         self.segments.store(from.segments, Relaxed);
+        self.reflects.store(from.reflects, Relaxed);
         self.width.store(from.width as u64, Relaxed);
         self.aligned.store(from.aligned, Relaxed);
         self.tb_offset.store(from.tb_offset, Relaxed);

@@ -65,23 +65,38 @@ fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
             return wait_for_guest(seat);
         }
         let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
-        let relocate = msr::IR | msr::DR;
-        let relocated = lpcr & LPCR_AIL_3 == LPCR_AIL_3 && old & relocate == relocate;
-        spr::write::<{ spr::SRR0 }>((*page).pc.get());
-        spr::write::<{ spr::SRR1 }>(old);
-        let little = if lpcr & LPCR_ILE != 0 { msr::LE } else { 0 };
-        let relocation = if relocated { relocate } else { 0 };
-        (*page).msr.set(msr::SF | msr::ME | little | relocation);
-        (*page).pc.set(if relocated {
-            RELOCATED + VECTOR
-        } else {
-            VECTOR
-        });
+        make(&mut *page, lpcr, VECTOR, 0);
     }
     seat.core
         .run
         .at_leaving
         .fetch_and(!(1 << seat.thread.ptid()), Relaxed);
+}
+
+/// The guest takes an interrupt of its own, by LPCR\[AIL, ILE\], when it goes on. `cause`: of SRR1's bits
+/// those that tell why.
+///
+/// # Safety
+/// The page's guest has left this thread by an interrupt with HSRR0 and HSRR1, or hasn't entered yet: SRR0
+/// and SRR1 are its own.
+#[inline(always)]
+pub(super) unsafe fn make(vcpu: &mut VcpuPage, lpcr: u64, vector: u64, cause: u64) {
+    let old = vcpu.msr.get() & !msr::SRR1_CAUSE;
+    let relocate = msr::IR | msr::DR;
+    let relocated = lpcr & LPCR_AIL_3 == LPCR_AIL_3 && old & relocate == relocate;
+    // SAFETY: the caller's promise.
+    unsafe {
+        spr::write::<{ spr::SRR0 }>(vcpu.pc.get());
+        spr::write::<{ spr::SRR1 }>(old | cause);
+    }
+    let little = if lpcr & LPCR_ILE != 0 { msr::LE } else { 0 };
+    let (relocation, base) = if relocated {
+        (relocate, RELOCATED)
+    } else {
+        (0, 0)
+    };
+    vcpu.msr.set(msr::SF | msr::ME | little | relocation);
+    vcpu.pc.set(base + vector);
 }
 
 /// LPCR\[MER\] has done its work, or the host has taken back what it was for: as long as it is on, the guest comes

@@ -25,6 +25,7 @@ use platform::memory::real;
 use seat::{Seat, letter};
 
 pub mod enter;
+pub mod faults;
 pub mod hypercalls;
 pub mod interrupts;
 pub mod kicks;

@@ -59,6 +59,8 @@ impl Job {
             tb_offset: 0,
             policy: Policy::Complete,
             uses_fp,
+            lpcr: 0,
+            flags: 0,
         };
         let guest = Guest::create(&setup, file, ram);
         let guest = guest.map_err(|error| alloc::format!("guest {index}: {error}"))?;

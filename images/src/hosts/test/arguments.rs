@@ -190,7 +190,7 @@ fn partitions(lab: &mut Lab) -> Outcome {
     let memory = lab.spare_memory()?;
     let setup = lab.setup(&Wanted::new("", 8));
     let good = guest::config(&setup, &memory, false);
-    let spoilers: [(&str, Spoiler); 17] = [
+    let spoilers: [(&str, Spoiler); 19] = [
         ("lpid 0", |config| config.lpid.set(0)),
         ("lpid 2^16", |config| config.lpid.set(1 << 16)),
         ("memory mode", |config| config.memory_mode.set(2)),
@@ -215,6 +215,12 @@ fn partitions(lab: &mut Lab) -> Outcome {
         }),
         ("LPCR bits", |config| config.lpcr.set(1)),
         ("time base offset", |config| config.tb_offset.set(1)),
+        ("flags that there aren't", |config| {
+            config.flags.set(hcalls::partition::FLAGS + 1);
+        }),
+        ("a flag of page tables without one", |config| {
+            config.flags.set(hcalls::partition::FLAG_REFLECT);
+        }),
         ("table in the firmware", |config| {
             config.memory_mode.set(MemoryMode::Vrma.into());
             config.base.set(0x3000_0000);
@@ -234,6 +240,12 @@ fn partitions(lab: &mut Lab) -> Outcome {
         0,
     )?;
     let made = accepted("the same without a fault", calls::partition_create(&good))?;
+    accepted("PARTITION_DESTROY", calls::partition_destroy(made))?;
+    // Version 1 ends before the flags: what lies there counts for nothing.
+    let mut first = good;
+    first.version.set(hcalls::LOWEST_VERSION);
+    first.flags.set(u64::MAX);
+    let made = accepted("the first version", calls::partition_create(&first))?;
     accepted("PARTITION_DESTROY", calls::partition_destroy(made))
 }
 

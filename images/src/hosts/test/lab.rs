@@ -47,6 +47,8 @@ pub struct Wanted<'a> {
     pub memory_mode: MemoryMode,
     pub tb_offset: u64,
     pub uses_fp: bool,
+    pub lpcr: u64,
+    pub flags: u64,
 }
 
 impl<'a> Wanted<'a> {
@@ -61,6 +63,8 @@ impl<'a> Wanted<'a> {
             memory_mode: MemoryMode::Rmor,
             tb_offset: 0,
             uses_fp: false,
+            lpcr: 0,
+            flags: 0,
         }
     }
 }
@@ -143,6 +147,8 @@ impl Lab {
             memory_mode: wanted.memory_mode,
             tb_offset: wanted.tb_offset,
             uses_fp: wanted.uses_fp,
+            lpcr: wanted.lpcr,
+            flags: wanted.flags,
         }
     }
 

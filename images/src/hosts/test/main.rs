@@ -17,6 +17,7 @@ mod counting;
 mod creation;
 mod cycles;
 mod expired;
+mod faults;
 mod fences;
 mod flash;
 mod garbage;
@@ -74,6 +75,8 @@ const TESTS: &[Test] = &[
     ("vrma", memory::vrma),
     ("vrma_beside_rmor", memory::vrma_beside_rmor),
     ("page_faults", memory::page_faults),
+    ("own_page_faults", faults::own_page_faults),
+    ("hosts_page_faults", faults::hosts_page_faults),
     ("machine_check", memory::machine_check),
     ("keep_slb", registers::keep_slb),
     ("forbidden", hostile::forbidden),

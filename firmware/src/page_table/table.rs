@@ -1,0 +1,140 @@
+//! The table in memory, and looking an entry up.
+use super::Sought;
+use super::entry::{ABSENT, IDENTITY, SECONDARY, VALID};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use platform::memory::real;
+
+/// SDR1: where the table begins, and its size (Power ISA 2.07 Book III-S 5.7.7.2).
+pub const HTABORG: u64 = asm::ibm_field(4, 45);
+pub const HTABSIZE: u64 = asm::ibm_field(59, 63);
+/// The largest HTABSIZE.
+pub const HTABSIZE_MOST: u64 = 28;
+/// Bytes of the smallest table: 2^18.
+const SMALLEST_SHIFT: u64 = 18;
+/// Doublewords of a group, two for each of eight entries.
+const GROUP: usize = 16;
+
+/// Bytes of the table that SDR1 names.
+#[inline(always)]
+#[must_use]
+pub const fn len_bytes(sdr1: u64) -> u64 {
+    1 << (SMALLEST_SHIFT + sdr1 % (HTABSIZE + 1))
+}
+
+/// What a look for an entry comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No entry is for that page.
+    None,
+    /// There is one that the hardware can use.
+    Valid,
+    /// There is one to which the host has to do something.
+    Absent,
+}
+
+/// A page table.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    groups: &'static [[AtomicU64; GROUP]],
+}
+
+impl Table {
+    /// The table that SDR1 names.
+    ///
+    /// # Safety
+    /// SDR1 has been checked: the table is in RAM, and stays a page table while this is used.
+    #[inline(always)]
+    #[must_use]
+    pub unsafe fn of_sdr1(sdr1: u64) -> Self {
+        let count = len_bytes(sdr1) as usize / size_of::<[AtomicU64; GROUP]>();
+        let first = real::ptr(sdr1 & HTABORG).cast();
+        // SAFETY: the caller's promise; all accesses to a table that many use are atomic.
+        let groups = unsafe { core::slice::from_raw_parts(first, count) };
+        Self { groups }
+    }
+
+    /// Looks in both groups of the entry.
+    #[inline(always)]
+    #[must_use]
+    pub fn find(&self, sought: Sought) -> Found {
+        match self.find_in(sought.hash, sought.identity) {
+            Found::None => self.find_in(!sought.hash, sought.identity | SECONDARY),
+            found => found,
+        }
+    }
+
+    #[inline(always)]
+    fn find_in(&self, hash: u64, identity: u64) -> Found {
+        let Some(group) = self.groups.get(hash as usize & (self.groups.len() - 1)) else {
+            return Found::None;
+        };
+        for entry in group.as_chunks::<2>().0 {
+            let word = u64::from_be(entry[0].load(Relaxed));
+            if (word ^ identity) & IDENTITY == 0 {
+                if word & VALID != 0 {
+                    return Found::Valid;
+                }
+                if word & ABSENT != 0 {
+                    return Found::Absent;
+                }
+            }
+        }
+        Found::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::page_table::entry::SOFTWARE;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    fn table(groups: usize) -> Table {
+        let group = |_| core::array::from_fn(|_| AtomicU64::new(0));
+        let groups: Vec<[AtomicU64; GROUP]> = (0..groups).map(group).collect();
+        Table {
+            groups: Box::leak(groups.into_boxed_slice()),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_found_at_each_place_of_both_groups_and_nowhere_else() {
+        let table = table(8);
+        let sought = Sought {
+            hash: 0x1_0003,
+            identity: 0x4001_ffff_ff00_0504,
+        };
+        for group in 0..8 {
+            for entry in 0..8 {
+                for (word, found) in [
+                    (VALID, Found::Valid),
+                    (VALID | SOFTWARE, Found::Valid),
+                    (ABSENT, Found::Absent),
+                    (SOFTWARE & !ABSENT, Found::None),
+                ] {
+                    for secondary in [0, SECONDARY] {
+                        let place = &table.groups[group][2 * entry];
+                        place.store((sought.identity | secondary | word).to_be(), Relaxed);
+                        let is_there = group == if secondary == 0 { 3 } else { 4 };
+                        let expected = if is_there { found } else { Found::None };
+                        assert_eq!(table.find(sought), expected, "{group} {entry} {word:#x}");
+                        for bit in [1 << 7, 1 << 61, 1 << 62, 4] {
+                            place.fetch_xor(u64::to_be(bit), Relaxed);
+                            assert_eq!(table.find(sought), Found::None);
+                            place.fetch_xor(u64::to_be(bit), Relaxed);
+                        }
+                        place.store(0, Relaxed);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sdr1_says_how_long_a_table_is() {
+        assert_eq!(len_bytes(0x4000_0000), 256 << 10);
+        assert_eq!(len_bytes(0x4000_0000 | 6), 16 << 20);
+    }
+}
