@@ -389,5 +389,7 @@ fn host_tree(
     // A tree is aligned to eight bytes; it stays for as long as the machine runs.
     let mut words = alloc::vec![0u64; tree.len().div_ceil(8)].into_boxed_slice();
     zerocopy::IntoBytes::as_mut_bytes(&mut words[..])[..tree.len()].copy_from_slice(&tree);
-    Ok(real::address(Box::leak(words).as_ptr()))
+    let kept: &'static [u64] = Box::leak(words);
+    opal::tree::keep(zerocopy::IntoBytes::as_bytes(kept));
+    Ok(real::address(kept.as_ptr()))
 }

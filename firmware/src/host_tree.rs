@@ -102,6 +102,7 @@ pub fn build(
     reserve_uart(&mut tree, machine);
     point_to_console(&mut tree);
     choose(&mut tree, params);
+    say_version(&mut tree, params.version);
     let handles = Handles::free_in(&tree.root);
     tree.root.add_child(xics(handles.xics));
     tree.root.add_child(opal::node(machine, params, &handles));
@@ -213,6 +214,17 @@ fn point_to_console(tree: &mut DeviceTree) {
     if let Some(chosen) = tree.find_node_mut(node::CHOSEN) {
         set(chosen, property::STDOUT_PATH, node::CONSOLE);
         set(chosen, property::LINUX_STDOUT_PATH, node::CONSOLE);
+    }
+}
+
+/// Tools of hosts list versions of all firmware by this node; on hardware what ran before has begun it.
+fn say_version(tree: &mut DeviceTree, version: &str) {
+    const PATH: &str = "/ibm,firmware-versions";
+    if tree.find_node(PATH).is_none() {
+        tree.root.add_child(new_node(name::FIRMWARE_VERSIONS));
+    }
+    if let Some(versions) = tree.find_node_mut(PATH) {
+        set(versions, "catnap", version);
     }
 }
 

@@ -159,6 +159,11 @@ calls! {
     ConfigCpuIdleState = 99, "OPAL_CONFIG_CPU_IDLE_STATE", 2, "opal-config-cpu-idle-state-99";
     /// PIR, register, value: what a thread wakes with from deep sleep.
     SlwSetReg = 100, "OPAL_SLW_SET_REG", 3, "opal-slw-set-reg-100";
+    /// Number, address, length: memory that is worth a look after a crash.
+    RegisterDumpRegion = 101, "OPAL_REGISTER_DUMP_REGION", 3, "opal-register-dump-region-101";
+    /// Number.
+    UnregisterDumpRegion = 102, "OPAL_UNREGISTER_DUMP_REGION", 1,
+        "opal-unregister-dump-region-102";
     /// Interface, message, length.
     IpmiSend = 107, "OPAL_IPMI_SEND", 3, "opal-ipmi-send-recv-107-108";
     /// Interface, message, address of a length.
@@ -173,6 +178,8 @@ calls! {
     CecReboot2 = 116, "OPAL_CEC_REBOOT2", 2, "opal-cec-reboot-6-116";
     /// Terminal: pushes out what is buffered.
     ConsoleFlush = 117, "OPAL_CONSOLE_FLUSH", 1, "opal-console-flush-117";
+    /// Handle of a node, buffer, its length: the tree below it.
+    GetDeviceTree = 118, "OPAL_GET_DEVICE_TREE", 3, "opal-get-device-tree";
     /// Server number, or all others: interrupts to 0x100.
     SignalSystemReset = 145, "OPAL_SIGNAL_SYSTEM_RESET", 1, "opal-signal-system-reset-145";
     /// What to do, and with which server: keeps threads out of the firmware.
@@ -212,7 +219,7 @@ mod tests {
             assert_eq!(Token::try_from(token), Ok(call.token));
         }
         assert_eq!(Call::of(166).unwrap().name, "OPAL_HANDLE_HMI2");
-        assert_eq!(Call::of(101), None);
+        assert_eq!(Call::of(103), None);
         assert_eq!(Call::of(u64::MAX), None);
     }
 

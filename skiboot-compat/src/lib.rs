@@ -8,6 +8,7 @@
 pub mod calls;
 pub mod console;
 pub mod cpu;
+pub mod dump;
 pub mod entry;
 pub mod hmi;
 pub mod ipmi;

@@ -18,6 +18,8 @@ pub mod name {
     pub const CONSOLES: &str = "consoles";
     pub const SERIAL: &str = "serial@0";
     pub const FIRMWARE: &str = "firmware";
+    /// Below the root: a property with the version of each piece of firmware.
+    pub const FIRMWARE_VERSIONS: &str = "ibm,firmware-versions";
     /// Regions listed here show up in Linux's /sys/firmware/opal/exports.
     pub const EXPORTS: &str = "exports";
     pub const RESERVED_MEMORY: &str = "reserved-memory";

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::console::{self, End, Limits};
+use crate::debian::Disk;
+use crate::linux::plugged;
 use crate::qemu::{self, Boot, Machine};
 use crate::setup::debian::{Files, Release};
 use crate::{image, kvm_module, project, setup};
@@ -29,6 +31,8 @@ const PATIENT: &str = "nowatchdog rcupdate.rcu_cpu_stall_timeout=200";
 const MACHINE: &str = "pseries,accel=kvm";
 /// What it has to be told where the host's pages have 4 KiB.
 const SMALL_PAGES: &str = ",cap-hpt-max-page-size=4k,resize-hpt=disabled";
+/// Tells the host that its disk is the guest's.
+const HOSTS_DISK: &str = " guest.disk=/dev/nvme0n1";
 /// Why checks end.
 pub const DONE: &str = "check: done";
 
@@ -77,6 +81,9 @@ pub struct Guests {
     /// Boot this kernel in the guests: an ELF file such as Debian's /boot/vmlinux-*.
     #[arg(long, value_name = "VMLINUX")]
     pub kernel: Option<PathBuf>,
+    /// Have the guest live on this disk, which `cargo xtask debian` has made, with its kernel.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "machines"])]
+    pub guest_disk: Option<PathBuf>,
     /// More words for the guests' kernel's command line.
     #[arg(long, value_name = "WORDS", default_value = "")]
     pub append: String,
@@ -133,6 +140,11 @@ pub fn guest(options: &GuestOptions) -> Result<ExitCode> {
         fuzz: options.fuzz,
         check,
     };
+    if let Some(disk) = &job.guests.guest_disk {
+        machine
+            .extra
+            .extend(plugged::arguments(disk, false, machine.default_devices)?);
+    }
     let images = image::build(options.verbose)?;
     let files = ensure(options.debian)?;
     let initrd = files.dir().join("guest.cpio");
@@ -207,6 +219,7 @@ impl Job {
             firmware: Firmware::Vof,
             irqchip: Irqchip::Kernel,
             kernel: None,
+            guest_disk: None,
             append: "quiet".into(),
             qemu: String::new(),
         };
@@ -231,7 +244,14 @@ impl Job {
     pub fn bootargs(&self) -> String {
         let check = if self.check { " guest.check" } else { "" };
         let (machines, fuzz) = (self.guests.machines, self.fuzz);
-        format!("console=hvc0 quiet {PATIENT} guest.machines={machines} guest.fuzz={fuzz}{check}")
+        let disk = if self.guests.guest_disk.is_some() {
+            HOSTS_DISK
+        } else {
+            ""
+        };
+        format!(
+            "console=hvc0 quiet {PATIENT} guest.machines={machines} guest.fuzz={fuzz}{check}{disk}"
+        )
     }
 
     /// The guests' kernels'.
@@ -239,6 +259,9 @@ impl Job {
         let (smt, cpus) = (self.smt(), self.cpus());
         let check = if self.check { " guest.check" } else { "" };
         let more = &self.guests.append;
+        if self.guests.guest_disk.is_some() {
+            return format!("console=hvc0 root=/dev/vda rw {PATIENT} {more}");
+        }
         format!("console=hvc0 {PATIENT} guest.smt={smt} guest.cpus={cpus}{check} {more}")
     }
 
@@ -268,8 +291,16 @@ impl Job {
         )
     }
 
+    fn disk(&self) -> Option<Disk> {
+        let image = self.guests.guest_disk.clone()?;
+        Some(Disk { image })
+    }
+
     fn kernel(&self, files: &Files) -> PathBuf {
-        let own = self.guests.kernel.clone();
+        let own = self
+            .disk()
+            .map(|disk| disk.kernel())
+            .or(self.guests.kernel.clone());
         own.unwrap_or_else(|| files.kernel(HOST))
     }
 }

@@ -1,6 +1,6 @@
 //! A host begins, and a host ends: how its interrupts are taken, and what becomes of its guests.
 use super::answer::{Answer, DONE};
-use super::{event_bits, flash, message, quiesce};
+use super::{dump, event_bits, flash, message, quiesce};
 use crate::smt::calls;
 use crate::smt::cores;
 use crate::smt::objects::{self, PARTITIONS};
@@ -36,6 +36,7 @@ pub fn reinit_cpus(flags: u64) -> Answer {
 /// What an earlier host has asked for and not fetched, or has forbidden, isn't the next one's.
 fn forget_host() {
     bmc::forget_hosts();
+    dump::forget();
     flash::forget();
     message::forget();
     quiesce::resume();

@@ -4,6 +4,7 @@
 mod answer;
 pub mod console;
 pub mod cpu;
+mod dump;
 pub mod event;
 mod event_bits;
 mod flash;
@@ -21,7 +22,9 @@ mod registers;
 pub mod rtc;
 pub mod sensor;
 pub mod stats;
+mod subtree;
 mod table;
+pub mod tree;
 
 use crate::args::{self, Answer, Args, Refused};
 use crate::call_faults::{Ended, complain};

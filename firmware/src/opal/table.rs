@@ -4,8 +4,8 @@
 //! arguments come from [`skiboot_compat::calls`]; what doesn't agree doesn't compile.
 use super::answer::{Answer, DONE};
 use super::{
-    console, cpu, event, flash, hmi, host, interrupt, ipmi, message, nvram, pci, power, quiesce,
-    registers, rtc, sensor,
+    console, cpu, dump, event, flash, hmi, host, interrupt, ipmi, message, nvram, pci, power,
+    quiesce, registers, rtc, sensor, tree,
 };
 use crate::args::Args;
 use crate::smt::{calls, core_claim};
@@ -86,7 +86,7 @@ static SERVED: [Served; COUNT] = {
     served
 };
 
-const ROWS: &[Served; 76] = &[
+const ROWS: &[Served; 79] = &[
     opal!(Test, test, 1),
     opal!(ConsoleWrite, console::write, 3).quiet(),
     opal!(ConsoleRead, console::read, 3).quiet(),
@@ -140,6 +140,8 @@ const ROWS: &[Served; 76] = &[
     opal!(PciErrInject, pci::inject, 6),
     opal!(PciEehFreezeSet, pci::freeze_set, 3),
     opal!(HandleHmi, hmi::handle, 0),
+    opal!(RegisterDumpRegion, dump::register, 3),
+    opal!(UnregisterDumpRegion, dump::unregister, 1),
     opal!(IpmiSend, ipmi::send, 3),
     opal!(IpmiRecv, ipmi::receive, 3),
     opal!(FlashRead, flash::read, 5),
@@ -147,6 +149,7 @@ const ROWS: &[Served; 76] = &[
     opal!(FlashErase, flash::erase, 4),
     opal!(CecReboot2, power::reboot2, 2),
     opal!(ConsoleFlush, console::flush, 1).quiet(),
+    opal!(GetDeviceTree, tree::get, 3),
     opal!(Quiesce, quiesce::quiesce, 2),
     opal!(SensorReadU64, sensor::read_u64, 3),
     opal!(HandleHmi2, hmi::handle2, 1),

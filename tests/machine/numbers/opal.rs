@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use hcalls::papr;
 use platform::cpu::hmi as platform_hmi;
 use skiboot_compat::message::Message;
-use skiboot_compat::{console, cpu, hmi, ipmi, message, pci, tree};
+use skiboot_compat::{console, cpu, dump, hmi, ipmi, message, pci, tree};
 
 use super::{Number, numbers};
 
@@ -41,6 +41,8 @@ pub const NUMBERS: &[Number<'static>] = numbers! {
     cpu::QUIESCE_LOCK_BREAK => "QUIESCE_LOCK_BREAK",
     cpu::QUIESCE_RESUME => "QUIESCE_RESUME",
     cpu::QUIESCE_RESUME_FAST_REBOOT => "QUIESCE_RESUME_FAST_REBOOT",
+    dump::HOST_FIRST => "OPAL_DUMP_REGION_HOST_START",
+    dump::HOST_LAST => "OPAL_DUMP_REGION_HOST_END",
     hmi::FLAG_NEW_EVENT => "OPAL_HMI_FLAGS_NEW_EVENT",
     hmi::VERSION => "OpalHMIEvt_V1",
     hmi::SEVERITY_NONE => "OpalHMI_SEV_NO_ERROR",
@@ -198,6 +200,7 @@ pub const NOT_IN_KERNEL: &[(&str, &str)] = &[
     ("serial@0", "found by stdout-path"),
     ("reserved-memory", "found by its path"),
     ("power-mgt", "found by its path"),
+    ("ibm,firmware-versions", "read by tools, by its path"),
     ("ibm,phb-index", "OPAL API, pci"),
     ("ipmi", "found by `compatible`"),
     ("interrupt-controller@0", "found by `compatible`"),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use super::{HOST, Job, read};
 use crate::cpio::{self, Content};
 use crate::kvm_module;
-use crate::setup::debian::{Files, MODULES};
+use crate::setup::debian::{Files, MODULES, Release};
 
 const HOST_INIT: &str = include_str!("host.sh");
 const GUEST_INIT: &str = include_str!("guest.sh");
@@ -37,7 +37,8 @@ pub fn archive(files: &Files, images: &Path, job: &Job) -> Result<Vec<u8>> {
         ("guest/options".into(), job.options().into_bytes()),
         ("guest/words".into(), job.words().into_bytes()),
         ("guest/vmlinux".into(), read(&job.kernel(files))?),
-        ("guest/initrd".into(), guest(files)?),
+        ("modules/pci-order".into(), pci_order(job.host)),
+        ("guest/initrd".into(), initrd(files, job)?),
         ("guest/disk".into(), disk(job.cpus())),
     ];
     for path in files.modules(job.host).into_iter().chain(vmm.firmware) {
@@ -57,7 +58,21 @@ pub fn archive(files: &Files, images: &Path, job: &Job) -> Result<Vec<u8>> {
     Ok(pack(folders, &all))
 }
 
-/// The guests'.
+fn pci_order(host: Release) -> Vec<u8> {
+    host.pci_modules()
+        .collect::<Vec<_>>()
+        .join("\n")
+        .into_bytes()
+}
+
+/// The guests': that of their disk, or ours.
+fn initrd(files: &Files, job: &Job) -> Result<Vec<u8>> {
+    match job.disk() {
+        Some(disk) => read(&disk.initrd()),
+        None => guest(files),
+    }
+}
+
 fn guest(files: &Files) -> Result<Vec<u8>> {
     let disk = files.module(HOST, "virtio_blk").context("no virtio_blk")?;
     let name = disk.file_name().unwrap_or_default().to_string_lossy();

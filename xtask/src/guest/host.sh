@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The first program of a Linux host on catnap that runs guests by QEMU and KVM: `cargo xtask guest`.
-# Words of the kernel's command line: guest.machines=N, guest.fuzz=N, guest.check.
+# Words of the kernel's command line: guest.machines=N, guest.fuzz=N, guest.check, guest.disk=DEVICE.
 export PATH=/bin:/sbin:/usr/bin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -12,6 +12,12 @@ is_asked() { tr ' ' '\n' </proc/cmdline | grep -qx "$1"; }
 load-module $(cat /modules/order 2>/dev/null) kvm kvm-catnap
 
 machines=$(word guest.machines)
+# A disk of the host's that is the guest's.
+device=$(word guest.disk)
+if [ -n "$device" ]; then
+    load-module $(cat /modules/pci-order)
+    until [ -b "$device" ]; do sleep 0.1; done
+fi
 for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
     echo "host: ${cpu##*/} has the siblings $(cat "$cpu/topology/thread_siblings_list")"
 done
@@ -20,9 +26,10 @@ is_asked guest.check || exec </dev/console
 
 run() {
     # A disk of its own, which the guest may write.
-    cp /guest/disk "/tmp/disk$1"
+    disk=${device:-/tmp/disk$1}
+    [ -n "$device" ] || cp /guest/disk "$disk"
     qemu-system-ppc64 -L /guest/firmware $(cat /guest/options) \
-        -drive "if=none,id=disk,format=raw,file=/tmp/disk$1" -device virtio-blk-pci,drive=disk \
+        -drive "if=none,id=disk,format=raw,file=$disk" -device virtio-blk-pci,drive=disk \
         -kernel /guest/vmlinux -initrd /guest/initrd -append "$(cat /guest/words) guest.number=$1"
     echo "host: machine $1 ended with $?"
 }

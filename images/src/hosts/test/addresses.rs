@@ -22,6 +22,7 @@ const QUERY_CPU_STATUS: u64 = 42;
 const CHECK_TOKEN: u64 = 80;
 const GET_MSG: u64 = 85;
 const SENSOR_READ: u64 = 88;
+const REGISTER_DUMP_REGION: u64 = 101;
 const IPMI_SEND: u64 = 107;
 const IPMI_RECV: u64 = 108;
 const PCI_CONFIG_READ_BYTE: u64 = 13;
@@ -38,18 +39,19 @@ const LPC_READ: u64 = 67;
 const LPC_IO: u64 = 1;
 const FLASH_READ: u64 = 110;
 const FLASH_WRITE: u64 = 111;
+const GET_DEVICE_TREE: u64 = 118;
 const SENSOR_READ_U64: u64 = 162;
 const HANDLE_HMI2: u64 = 166;
 /// Highest token of OPAL's own.
 const LAST: u64 = 999;
 
 /// Calls that take no address: those of PCI that aren't above, XSCOM_WRITE, LPC_WRITE, RESYNC_TIMEBASE, TEST, RTC_WRITE, CEC_POWER_DOWN, CEC_REBOOT, SET_XIVE, RETURN_CPU,
-/// REINIT_CPUS, CHECK_TOKEN, SYNC_HOST_REBOOT, HANDLE_HMI, CONSOLE_FLUSH, FLASH_ERASE, QUIESCE. Then those whose
+/// REINIT_CPUS, CHECK_TOKEN, SYNC_HOST_REBOOT, HANDLE_HMI, UNREGISTER_DUMP_REGION, CONSOLE_FLUSH, FLASH_ERASE, QUIESCE. Then those whose
 /// address can't be tried here: GET_MSG looks at it when there is a message, and CEC_REBOOT2 ends
 /// the machine.
-const NOT_TRIED: [u64; 35] = [
+const NOT_TRIED: [u64; 36] = [
     0, 4, 5, 6, 16, 17, 18, 19, 26, 27, 28, 29, 31, 32, 37, 44, 45, 49, 62, 63, 66, 68, 69, 70, 79,
-    80, 87, 96, 97, 98, 112, 117, 158, GET_MSG, 116,
+    80, 87, 96, 97, 98, 102, 112, 117, 158, GET_MSG, 116,
 ];
 
 /// The interrupt of everything on the LPC bus.
@@ -72,7 +74,7 @@ type Refused<'a> = (u64, &'a [u64]);
 /// Calls with one bad address each.
 fn with_address(bad: u64, good: u64, len: u64, each: impl FnMut(Refused) -> Outcome) -> Outcome {
     let pir = u64::from(cpu::pir());
-    let calls: [Refused; 35] = [
+    let calls: [Refused; 37] = [
         (CONSOLE_WRITE, &[0, bad, good]),
         (CONSOLE_WRITE, &[0, len, bad]),
         (CONSOLE_READ, &[0, bad, good]),
@@ -106,6 +108,8 @@ fn with_address(bad: u64, good: u64, len: u64, each: impl FnMut(Refused) -> Outc
         (FLASH_READ, &[0, 0, bad, 16, 0]),
         (FLASH_WRITE, &[0, 0, bad, 16, 0]),
         (HANDLE_HMI2, &[bad]),
+        (REGISTER_DUMP_REGION, &[0x80, bad, 16]),
+        (GET_DEVICE_TREE, &[0, bad, 16]),
         (QUERY_CPU_STATUS, &[bad, good]),
         (SENSOR_READ, &[bad, 0, good]),
     ];

@@ -26,7 +26,7 @@ pub const WORK_TB: u64 = 100_000 * MS_TB;
 
 pub struct Lab {
     pub machine: Machine<'static>,
-    tree: Fdt<'static>,
+    pub tree: Fdt<'static>,
     /// Where it lies.
     tree_range: Range<u64>,
     pub ram: Ram,

@@ -32,6 +32,7 @@ mod napping;
 mod objects;
 mod opal;
 mod own_state;
+mod parts;
 mod query;
 mod race;
 mod races;
@@ -157,6 +158,8 @@ const TESTS: &[Test] = &[
     ("soak", soak::soak),
     ("opal_addresses", addresses::opal_addresses),
     ("nvram", opal::nvram),
+    ("device_tree", parts::device_tree),
+    ("dump_regions", parts::dump_regions),
     ("flash", flash::flash),
     ("interrupt_routes", opal::interrupt_routes),
     ("device", opal::device),
