@@ -106,6 +106,40 @@ static int prod(struct kvm_vcpu *vcpu)
 	return RESUME_GUEST;
 }
 
+/* Who serves a hypercall. */
+enum server { USER_SPACE, TABLE, XICS, RTAS, PROD, CONFER, FIRMWARE };
+
+static enum server server_of(unsigned long nr)
+{
+	switch (nr) {
+	case H_ENTER:
+	case H_REMOVE:
+	case H_READ:
+	case H_PROTECT:
+	case H_BULK_REMOVE:
+	case H_CLEAR_REF:
+	case H_CLEAR_MOD:
+		return TABLE;
+	case H_XIRR:
+	case H_XIRR_X:
+	case H_CPPR:
+	case H_EOI:
+	case H_IPI:
+	case H_IPOLL:
+		return XICS;
+	case H_RTAS:
+		return RTAS;
+	case H_PROD:
+		return PROD;
+	case H_CONFER:
+		return CONFER;
+	case H_CEDE:
+		return FIRMWARE;
+	default:
+		return USER_SPACE;
+	}
+}
+
 int kcn_handle_hcall(struct kcn_vcpu *kv)
 {
 	struct kvm_vcpu *vcpu = kv->vcpu;
@@ -116,27 +150,16 @@ int kcn_handle_hcall(struct kcn_vcpu *kv)
 		kcn_inject(vcpu, BOOK3S_INTERRUPT_SYSCALL, 0);
 		return RESUME_GUEST;
 	}
-	switch (nr) {
-	case H_ENTER:
-	case H_REMOVE:
-	case H_READ:
-	case H_PROTECT:
-	case H_BULK_REMOVE:
-	case H_CLEAR_REF:
-	case H_CLEAR_MOD:
+	switch (server_of(nr)) {
+	case TABLE:
 		return page_table_hcall(vcpu, nr);
-	case H_XIRR:
-	case H_XIRR_X:
-	case H_CPPR:
-	case H_EOI:
-	case H_IPI:
-	case H_IPOLL:
+	case XICS:
 		return xics_hcall(vcpu, nr);
-	case H_RTAS:
+	case RTAS:
 		return rtas_hcall(vcpu);
-	case H_PROD:
+	case PROD:
 		return prod(vcpu);
-	case H_CONFER:
+	case CONFER:
 		/* Whoever can run has a thread, or a turn to come. */
 		kvmppc_set_gpr(vcpu, 3, H_SUCCESS);
 		return RESUME_GUEST;
@@ -147,26 +170,5 @@ int kcn_handle_hcall(struct kcn_vcpu *kv)
 
 int kcn_hcall_implemented(unsigned long nr)
 {
-	switch (nr) {
-	case H_ENTER:
-	case H_REMOVE:
-	case H_READ:
-	case H_PROTECT:
-	case H_BULK_REMOVE:
-	case H_CLEAR_REF:
-	case H_CLEAR_MOD:
-	case H_CEDE:
-	case H_PROD:
-	case H_CONFER:
-	case H_XIRR:
-	case H_XIRR_X:
-	case H_CPPR:
-	case H_EOI:
-	case H_IPI:
-	case H_IPOLL:
-	case H_RTAS:
-		return 1;
-	default:
-		return 0;
-	}
+	return server_of(nr) != USER_SPACE;
 }

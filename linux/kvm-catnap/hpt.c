@@ -133,6 +133,19 @@ u64 kcn_vrmasd(void)
 	return PAGE_SHIFT == 16 ? 0x11 : 0;
 }
 
+/* The table has this entry: if it is real mode's, so are others. */
+void kcn_hpt_note_vrma(struct kcn_vm *vm, u64 v)
+{
+	struct kvm *kvm = vm->kvm;
+
+	if ((v & ~0xffffffUL) != (HPTE_V_1TB_SEG | (VRMA_VSID << (40 - 16))))
+		return;
+	kvm->arch.vrma_slb_v = SLB_VSID_B_1T | slb_pgsize_encoding(PAGE_SIZE) |
+			       (VRMA_VSID << SLB_VSID_SHIFT_1T);
+	kvm->arch.mmu_ready = 1;
+	vm->has_vrma = true;
+}
+
 /* Real mode's addresses, as many as there are: a page in each group at most. */
 int kcn_hpt_map_vrma(struct kcn_vm *vm)
 {
@@ -169,10 +182,7 @@ int kcn_hpt_map_vrma(struct kcn_vm *vm)
 				    status);
 		return -EINVAL;
 	}
-	kvm->arch.vrma_slb_v = SLB_VSID_B_1T | slb_pgsize_encoding(PAGE_SIZE) |
-			       (VRMA_VSID << SLB_VSID_SHIFT_1T);
-	kvm->arch.mmu_ready = 1;
-	vm->has_vrma = true;
+	kcn_hpt_note_vrma(vm, v);
 	return 0;
 }
 

@@ -76,6 +76,10 @@ struct kcn_vcore {
 	u8 ceded;
 	/* Slots whose threads wait for the end of a run to leave it. */
 	u8 kicked;
+	/* Slots whose vcpus the firmware has. Under vm->lock. */
+	u8 made;
+	/* Slots whose doorbells are to be rung. Under vm->lock. */
+	u8 doorbells;
 	/* A thread was woken for user space: it is to have the CPU next. */
 	bool gives_way;
 };
@@ -140,15 +144,21 @@ void kcn_commit_memory(struct kvm *kvm, struct kvm_memory_slot *old,
 void kcn_free_memslot(struct kvm_memory_slot *slot);
 void kcn_unpin_all(struct kcn_vm *vm);
 bool kcn_gfn_to_pa(struct kcn_vm *vm, gfn_t gfn, u64 *pa, bool *may_write);
+
+/* dirty.c */
 int kcn_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
 
 /* hpt.c */
 int kcn_hpt_reset(struct kcn_vm *vm, u32 order);
 void kcn_hpt_free(struct kvm *kvm);
 int kcn_hpt_map_vrma(struct kcn_vm *vm);
+void kcn_hpt_note_vrma(struct kcn_vm *vm, u64 v);
 void kcn_flush_memslot(struct kvm *kvm, struct kvm_memory_slot *slot);
 int kcn_xlate(struct kvm_vcpu *vcpu, gva_t ea, struct kvmppc_pte *pte, bool data, bool is_write);
 u64 kcn_vrmasd(void);
+
+/* hpt_file.c */
+int kcn_hpt_file(struct kvm *kvm, const struct kvm_get_htab_fd *asked);
 
 /* fault.c */
 int kcn_data_fault(struct kcn_vcpu *kv);
@@ -156,7 +166,8 @@ int kcn_fetch_fault(struct kcn_vcpu *kv);
 u64 kcn_slb_find(const struct catnap_vcpu_page *page, u64 ea);
 
 /* vcore.c */
-void kcn_vcore_requeue(struct kcn_vcore *vc);
+void kcn_ring(struct kcn_vcore *vc);
+u64 kcn_doorbells(const struct kcn_vcore *vc);
 int kcn_vcpu_enter(struct kcn_vcpu *kv);
 void kcn_kick(struct kvm_vcpu *vcpu);
 void kcn_prod(struct kvm_vcpu *vcpu);

@@ -168,23 +168,3 @@ void kcn_free_memslot(struct kvm_memory_slot *slot)
 	vfree(slot->arch.rmap);
 	slot->arch.rmap = NULL;
 }
-
-/* Who writes what isn't noted: any page may have been written. */
-int kcn_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
-{
-	struct kvm_memory_slot *slot;
-	unsigned long n;
-	int error = -ENOENT;
-
-	if (log->slot >= KVM_USER_MEM_SLOTS)
-		return -EINVAL;
-	mutex_lock(&kvm->slots_lock);
-	slot = id_to_memslot(kvm_memslots(kvm), log->slot);
-	if (slot && slot->dirty_bitmap) {
-		n = kvm_dirty_bitmap_bytes(slot);
-		memset(slot->dirty_bitmap, 0xff, n);
-		error = copy_to_user(log->dirty_bitmap, slot->dirty_bitmap, n) ? -EFAULT : 0;
-	}
-	mutex_unlock(&kvm->slots_lock);
-	return error;
-}

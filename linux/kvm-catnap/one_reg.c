@@ -97,10 +97,6 @@ static u64 *kept(struct kvm_vcpu *vcpu, u64 id)
 		return (u64 *)&arch->spurr;
 	case KVM_REG_PPC_DABR:
 		return (u64 *)&arch->dabr;
-	case KVM_REG_PPC_PID:
-		return NULL;
-	case KVM_REG_PPC_DPDES:
-		return (u64 *)&arch->vcore->dpdes;
 	case KVM_REG_PPC_VPA_ADDR:
 		return (u64 *)&arch->vpa.next_gpa;
 	default:
@@ -166,6 +162,11 @@ int kcn_get_one_reg(struct kvm_vcpu *vcpu, u64 id, union kvmppc_one_reg *val)
 		case KVM_REG_PPC_PID:
 			val->dval = vcpu->arch.pid;
 			break;
+		case KVM_REG_PPC_DPDES:
+			mutex_lock(&vm->lock);
+			val->dval = kcn_doorbells(kcn_of(vcpu)->vcore);
+			mutex_unlock(&vm->lock);
+			break;
 		case KVM_REG_PPC_TB_OFFSET:
 			val->dval = vm->tb_offset;
 			break;
@@ -219,6 +220,12 @@ static int set_other(struct kvm_vcpu *vcpu, u64 id, const union kvmppc_one_reg *
 		return val->dval ? -EINVAL : 0;
 	case KVM_REG_PPC_PID:
 		vcpu->arch.pid = val->dval;
+		return 0;
+	case KVM_REG_PPC_DPDES:
+		mutex_lock(&vm->lock);
+		kcn_of(vcpu)->vcore->doorbells = val->dval;
+		kcn_ring(kcn_of(vcpu)->vcore);
+		mutex_unlock(&vm->lock);
 		return 0;
 	case KVM_REG_PPC_TB_OFFSET:
 		set_of_machine(vcpu, &vm->tb_offset, ALIGN(val->dval, 1UL << 24));

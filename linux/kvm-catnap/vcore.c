@@ -60,15 +60,30 @@ bool kcn_unblock(struct kcn_vcpu *kv)
 	return true;
 }
 
-/* The queue of a partition that ends is to run in the next one. */
-void kcn_vcore_requeue(struct kcn_vcore *vc)
+/*
+ * Doorbells that user space has set are rung as soon as the firmware has their vcpus. One that is rung twice
+ * does no harm, one that is lost does: in a run the guest has its own.
+ */
+void kcn_ring(struct kcn_vcore *vc)
 {
-	unsigned long flags;
+	u8 now = READ_ONCE(vc->doorbells) & READ_ONCE(vc->made);
+	u64 rung;
 
-	spin_lock_irqsave(&vc->lock, flags);
-	vc->to_run |= vc->queued;
-	vc->queued = 0;
-	spin_unlock_irqrestore(&vc->lock, flags);
+	if (now &&
+	    !kcn_call3(CATNAP_TOKEN_VCORE_DOORBELLS, vc->handle, CATNAP_DOORBELLS_ACTION_TELL, 0, &rung))
+		kcn_call3(CATNAP_TOKEN_VCORE_DOORBELLS, vc->handle, CATNAP_DOORBELLS_ACTION_SET,
+			  rung | now, NULL);
+	vc->doorbells &= ~now;
+}
+
+u64 kcn_doorbells(const struct kcn_vcore *vc)
+{
+	u64 rung = 0;
+
+	if (READ_ONCE(vc->made))
+		kcn_call3(CATNAP_TOKEN_VCORE_DOORBELLS, vc->handle,
+			  CATNAP_DOORBELLS_ACTION_TELL, 0, &rung);
+	return rung | vc->doorbells;
 }
 
 /*

@@ -108,6 +108,7 @@ void kcn_vcpu_free(struct kvm_vcpu *vcpu)
 	mutex_lock(&vm->lock);
 	if (kv->exists)
 		status = kcn_call3(CATNAP_TOKEN_VCPU_DESTROY, kv->vcore->handle, kv->slot, 0, NULL);
+	kv->vcore->made &= ~kcn_bit(kv);
 	kv->vcore->vcpus[kv->slot] = NULL;
 	mutex_unlock(&vm->lock);
 	/* The page of a vcpu that the firmware holds on to is the firmware's. */

@@ -58,20 +58,8 @@ void kcn_vm_stale(struct kcn_vm *vm)
 	WRITE_ONCE(vm->is_ready, false);
 }
 
-static void end_partition(struct kcn_vm *vm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	s64 status;
-
-	status = kcn_call3(CATNAP_TOKEN_PARTITION_DESTROY, vm->partition, 0, 0, NULL);
-	WARN_ONCE(status, "kvm-catnap: a partition stays: %lld\n", status);
-	vm->partition = 0;
-	kvm_for_each_vcpu(i, vcpu, vm->kvm)
-		kcn_of(vcpu)->exists = false;
-}
-
-static int make_partition(struct kcn_vm *vm)
+/* Makes the partition, or gives the one that there is what has changed. */
+static int configure(struct kcn_vm *vm)
 {
 	struct kvm *kvm = vm->kvm;
 	struct catnap_partition_config config = {
@@ -94,11 +82,16 @@ static int make_partition(struct kcn_vm *vm)
 	copy = kmemdup(&config, sizeof(config), GFP_KERNEL);
 	if (!copy)
 		return -ENOMEM;
-	status = kcn_call3(CATNAP_TOKEN_PARTITION_CREATE, __pa(copy), 0, 0, &vm->partition);
+	if (vm->partition) {
+		status = kcn_call3(CATNAP_TOKEN_PARTITION_UPDATE, vm->partition, __pa(copy), 0, NULL);
+	} else {
+		status = kcn_call3(CATNAP_TOKEN_PARTITION_CREATE, __pa(copy), 0, 0, &vm->partition);
+		if (status)
+			vm->partition = 0;
+	}
 	kfree(copy);
 	if (!status)
 		return 0;
-	vm->partition = 0;
 	pr_warn_ratelimited("kvm-catnap: no partition: status %lld\n", status);
 	return status == CATNAP_STATUS_RESOURCE ? -ENOSPC : -EINVAL;
 }
@@ -122,29 +115,24 @@ static int make_vcpus(struct kcn_vm *vm)
 			return status == CATNAP_STATUS_RESOURCE ? -ENOSPC : -EINVAL;
 		}
 		kv->exists = true;
+		kv->vcore->made |= kcn_bit(kv);
+		kcn_ring(kv->vcore);
 	}
 	return 0;
 }
 
 static int build(struct kcn_vm *vm)
 {
-	int i, error = 0;
+	int error = 0;
 
 	if (!vm->has_vrma)
 		error = kcn_hpt_map_vrma(vm);
+	if (!error && (vm->is_stale || !vm->partition))
+		error = configure(vm);
 	if (error)
 		return error;
-	if (vm->is_stale && vm->partition) {
-		/* Vcpus of queues that end are to run in the new ones. */
-		for (i = 0; i < KCN_MAX_VCORES; i++)
-			if (vm->vcores[i])
-				kcn_vcore_requeue(vm->vcores[i]);
-		end_partition(vm);
-	}
 	vm->is_stale = false;
-	if (!vm->partition)
-		error = make_partition(vm);
-	return error ?: make_vcpus(vm);
+	return make_vcpus(vm);
 }
 
 /* Has a partition with all vcpus; in no run. */
@@ -216,6 +204,7 @@ kcn_ioctl_t kcn_vm_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 	struct kvm *kvm = file->private_data;
 	struct kcn_vm *vm = kcn_vm_of(kvm);
 	u32 __user *user = (u32 __user *)arg;
+	struct kvm_get_htab_fd asked;
 	u32 order;
 	int error;
 
@@ -227,6 +216,14 @@ kcn_ioctl_t kcn_vm_ioctl(struct file *file, unsigned int ioctl, unsigned long ar
 		error = kcn_hpt_reset(vm, order);
 		mutex_unlock(&vm->lock);
 		return error;
+	case KVM_PPC_GET_HTAB_FD:
+		if (copy_from_user(&asked, user, sizeof(asked)))
+			return -EFAULT;
+		return kcn_hpt_file(kvm, &asked);
+	case KVM_PPC_RESIZE_HPT_PREPARE:
+	case KVM_PPC_RESIZE_HPT_COMMIT:
+		/* A guest that asks is told that it may not, and goes on with the table that it has. */
+		return -EPERM;
 	default:
 		return -ENOTTY;
 	}

@@ -255,18 +255,9 @@ impl Write for Output {
     }
 }
 
-/// From the program's first instructions: the stack as the kernel has made it.
-#[cfg(target_arch = "powerpc64")]
-#[unsafe(no_mangle)]
-extern "C" fn linux_main(stack: *const u64) -> ! {
-    // SAFETY: the number of arguments, and the first one's address after the program's name.
-    let argument = unsafe { (*stack > 1).then(|| *stack.add(2)) };
-    let argument = argument.map(|address| {
-        // SAFETY: the kernel has put it there, with a 0 at its end.
-        unsafe { core::ffi::CStr::from_ptr(core::ptr::with_exposed_provenance(address as usize)) }
-    });
-    let number = argument.and_then(|text| text.to_str().ok()?.parse().ok());
-    kvm(number.unwrap_or(2))
+/// The program, with its argument.
+fn start(argument: Option<u64>) -> ! {
+    kvm(argument.unwrap_or(2))
 }
 
 #[cfg(target_arch = "powerpc64")]
@@ -278,7 +269,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
 
 #[cfg(not(target_arch = "powerpc64"))]
 fn main() {
-    let main: fn(u64) -> ! = kvm;
+    let main: fn(Option<u64>) -> ! = start;
     panic!("{main:p} runs in Linux on catnap only");
 }
 

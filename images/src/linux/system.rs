@@ -144,6 +144,20 @@ mod machine {
         ".size _start, . - _start",
     );
 
+    /// From the program's first instructions: the stack as the kernel has made it. Its first argument, if it is
+    /// a number, is the program's.
+    #[unsafe(no_mangle)]
+    extern "C" fn linux_main(stack: *const u64) -> ! {
+        // SAFETY: the number of arguments, and the first one's address after the program's name.
+        let argument = unsafe { (*stack > 1).then(|| *stack.add(2)) };
+        let argument = argument.map(|address| {
+            let text = core::ptr::with_exposed_provenance(address as usize);
+            // SAFETY: the kernel has put it there, with a 0 at its end.
+            unsafe { core::ffi::CStr::from_ptr(text) }
+        });
+        crate::start(argument.and_then(|text| text.to_str().ok()?.parse().ok()))
+    }
+
     pub fn time_base() -> u64 {
         let tb;
         // SAFETY: a read without effect.
