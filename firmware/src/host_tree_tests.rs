@@ -23,8 +23,8 @@ fn built(fdt: &[u8], machine: &Machine) -> Result<Vec<u8>, HostTreeError> {
     built_for(fdt, machine, false, false)
 }
 
-/// Two, and one that has nothing.
-fn partitions() -> [Partition; 3] {
+/// Two, one that has nothing, and one at another's place.
+fn partitions() -> [Partition; 4] {
     let part = |name, offset_bytes, len_bytes, is_read_only| Partition {
         name: Name::new(name),
         offset_bytes,
@@ -37,6 +37,7 @@ fn partitions() -> [Partition; 3] {
         part(b"part", 0, 4096, false),
         part(b"VERSION", 0x1_0000, 0x2000, true),
         part(b"EMPTY", 0x2_0000, 0, false),
+        part(b"AGAIN", 0x1_0000, 0x1000, false),
     ]
 }
 
@@ -168,7 +169,8 @@ fn what_came_from_flash_is_told_as_a_loader_would() {
     assert_eq!(cells(&flash, "ibm,flash-block-size"), [4096]);
     let partitions: Vec<_> = flash.children().next().unwrap().children().collect();
     let labels: Vec<_> = partitions.iter().map(|node| text(node, "label")).collect();
-    assert_eq!(labels, ["part\0", "VERSION\0"]);
+    assert_eq!(labels, ["PNOR\0", "VERSION\0"]);
+    assert_eq!(cells(&partitions[0], "reg"), [0, 0, 0, 64 << 20]);
     assert_eq!(cells(&partitions[1], "reg"), [0, 0x1_0000, 0, 0x2000]);
     let read_only = |node: &FdtNode| node.property("read-only").is_some();
     assert!(!read_only(&partitions[0]) && read_only(&partitions[1]));

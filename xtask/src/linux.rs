@@ -155,6 +155,7 @@ impl LinuxOptions {
             let has_modules = self.kernel.is_none();
             let has_bmc = !self.machine.no_bmc && has_modules;
             words.extend(has_bmc.then(|| CHECK_BMC.to_string()));
+            words.extend((has_modules && self.flash).then(|| CHECK_FLASH.to_string()));
             words.extend((has_modules && !all).then(|| CHECK_KVM.to_string()));
         }
         words.join(" ")
@@ -168,6 +169,8 @@ pub fn check_words(cpus: u32) -> String {
 
 /// The further word for a machine with a BMC.
 pub const CHECK_BMC: &str = "check.ipmi";
+/// The further word for a machine that has booted from flash.
+pub const CHECK_FLASH: &str = "check.flash";
 /// The further word for KVM, which wants one thread of each core.
 pub const CHECK_KVM: &str = "check.kvm";
 
@@ -201,6 +204,7 @@ fn pack(
 ) -> Result<Vec<u8>> {
     let tool = |name: &str| read(&files.tool(name));
     let (busybox, kexec) = (tool("busybox")?, tool("kexec")?);
+    let (pflash, gard) = (tool("pflash")?, tool("opal-gard")?);
     let (libc, loader) = (tool("libc.so.6")?, tool("ld64.so.2")?);
     let kvm = read(&images.join(KVM))?;
     let modules = modules(files, release)?;
@@ -218,6 +222,8 @@ fn pack(
         ("bin/linux-kvm", Content::Program(&kvm)),
         ("bin/busybox", Content::Program(&busybox)),
         ("sbin/kexec", Content::Program(&kexec)),
+        ("sbin/pflash", Content::Program(&pflash)),
+        ("sbin/opal-gard", Content::Program(&gard)),
         ("lib64/ld64.so.2", Content::Program(&loader)),
         ("lib/libc.so.6", Content::Program(&libc)),
     ]);

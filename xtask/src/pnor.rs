@@ -189,7 +189,8 @@ fn layout(
     };
     let signed = |content: &[u8]| format::contained(content, keys);
     let plain = Flags::default();
-    let guard = vec![0; GUARD_BYTES / 9 * 8];
+    // A record that begins with ones is the end of them.
+    let guard = vec![0xff; GUARD_BYTES / 9 * 8];
     let parts = [
         ("part", BLOCK_BYTES, plain, Vec::new()),
         (

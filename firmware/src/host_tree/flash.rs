@@ -1,11 +1,14 @@
 //! The node of the flash, by which Linux's driver makes an MTD device of it.
 use super::{new_node, range, set, set_cells};
-use alloc::format;
+use alloc::{format, vec};
 use dtoolkit::model::DeviceTreeNode;
 use platform::flash::container::HASH_BYTES;
 use platform::flash::table::{Name, Partition};
 use platform::memory::region::Region;
 use skiboot_compat::tree::{compatible, name, property};
+
+/// The partition that is all of the flash. What begins where it does has no node: the table.
+const WHOLE: &str = "PNOR";
 
 /// What the tree says of a flash with a partition table.
 #[derive(Clone, Copy, Debug)]
@@ -23,15 +26,18 @@ pub fn node(params: &FlashParams) -> DeviceTreeNode {
         compatible::PARTITIONS,
     );
     set_cells(&mut partitions, 2, 2);
-    for partition in params.partitions.iter().filter(|part| part.len_bytes > 0) {
-        let at_bytes = partition.offset_bytes;
-        let mut node = new_node(&format!("partition@{at_bytes:x}"));
-        let label = format!("{}", partition.name);
-        set(&mut node, property::LABEL, label.as_str());
-        if let Some(place) = Region::new(at_bytes, partition.len_bytes) {
-            set(&mut node, "reg", range(&place));
+    // Linux makes no device of the whole when it makes some of parts; programs look for this one.
+    partitions.add_child(partition(WHOLE, 0, params.len_bytes));
+    let mut taken = vec![0];
+    for part in params.partitions.iter().filter(|part| part.len_bytes > 0) {
+        // A node's name is its place.
+        if taken.contains(&part.offset_bytes) {
+            continue;
         }
-        if partition.is_read_only {
+        taken.push(part.offset_bytes);
+        let label = format!("{}", part.name);
+        let mut node = partition(&label, part.offset_bytes, part.len_bytes);
+        if part.is_read_only {
             set(&mut node, property::READ_ONLY, [0_u8; 0]);
         }
         partitions.add_child(node);
@@ -44,6 +50,15 @@ pub fn node(params: &FlashParams) -> DeviceTreeNode {
     set(&mut flash, property::NO_ERASE, [0_u8; 0]);
     flash.add_child(partitions);
     flash
+}
+
+fn partition(label: &str, at_bytes: u64, len_bytes: u64) -> DeviceTreeNode {
+    let mut node = new_node(&format!("partition@{at_bytes:x}"));
+    set(&mut node, property::LABEL, label);
+    if let Some(place) = Region::new(at_bytes, len_bytes) {
+        set(&mut node, "reg", range(&place));
+    }
+    node
 }
 
 /// What was read from flash to be booted.

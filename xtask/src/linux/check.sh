@@ -1,6 +1,6 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
 # Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps, check.kvm,
-# check.hotplug=ROUNDS, check.pci=DEVICES, check.disk=MEGABYTES, check.net=DIGEST, check.interrupts=KIND,
+# check.flash, check.hotplug=ROUNDS, check.pci=DEVICES, check.disk=MEGABYTES, check.net=DIGEST, check.interrupts=KIND,
 # check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many, since the first has
 # asked for them.
 
@@ -128,6 +128,25 @@ if [ -n "$kind" ]; then
     # Of the disk with a queue and an interrupt for each thread.
     grep "$kind.*nvme" /proc/interrupts >/tmp/interrupts
     has "interrupts by $kind" /tmp/interrupts ' [1-9]'
+fi
+
+# Flash: Linux's device of all of it, and what programs of opal-utils make of that.
+if is_asked check.flash; then
+    load-module mtd ofpart powernv_flash
+    has mtd /proc/mtd '^mtd0: .* "PNOR"$'
+    # Behind all partitions, as images are made here.
+    blocks=$(($(cat /sys/class/mtd/mtd0/size) / 4096))
+    yes catnap | head -c 4096 >/tmp/block
+    dd if=/tmp/block of=/dev/mtd0 bs=4096 seek=$((blocks - 1)) conv=notrunc 2>/dev/null
+    dd if=/dev/mtd0 of=/tmp/back bs=4096 skip=$((blocks - 1)) 2>/dev/null
+    if cmp -s /tmp/block /tmp/back; then ok mtd-write; else failed mtd-write 'it reads back as something else'; fi
+    pflash --read=/tmp/version --partition=VERSION >/dev/null
+    has pflash-reads /tmp/version catnap-
+    if opal-gard list >/tmp/gard 2>&1; then ok opal-gard; else failed opal-gard "$(cat /tmp/gard)"; fi
+    pflash --read=/tmp/guard --partition=GUARD >/dev/null
+    pflash --force --erase --program=/tmp/guard --partition=GUARD >/tmp/pflash 2>&1
+    same pflash-writes $? 0
+    has measured $tree/ibm,opal/measured/BOOTKERNEL/hash-algo sha512
 fi
 
 # Linux's own guests, more at once than it has threads. None of its threads goes offline first: those that

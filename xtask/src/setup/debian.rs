@@ -31,7 +31,7 @@ const BACKPORTS: &str = "bookworm-backports";
 /// Modules that are loaded at each boot, in this order.
 pub const MODULES: [&str; 3] = ["ipmi_msghandler", "ipmi_powernv", "ipmi_devintf"];
 /// Modules that an initial RAM disk has, too.
-const MORE_MODULES: [&str; 2] = ["kvm", "kvm-hv"];
+const MORE_MODULES: [&str; 5] = ["kvm", "kvm-hv", "mtd", "ofpart", "powernv_flash"];
 /// Modules for PCI devices, in an order in which they can be loaded, behind a kernel's own
 /// ([`Release::before_pci_modules`]).
 const PCI_MODULES: [&str; 21] = [
@@ -58,9 +58,11 @@ const PCI_MODULES: [&str; 21] = [
     "ext4",
 ];
 /// Programs and libraries: package, file in it, name in target/linux/tools.
-const TOOLS: [(&str, &str, &str); 4] = [
+const TOOLS: [(&str, &str, &str); 6] = [
     ("busybox-static", "bin/busybox", "busybox"),
     ("kexec-tools", "sbin/kexec", "kexec"),
+    ("opal-utils", "usr/sbin/pflash", "pflash"),
+    ("opal-utils", "usr/sbin/opal-gard", "opal-gard"),
     ("libc6", "lib/powerpc64le-linux-gnu/libc.so.6", "libc.so.6"),
     ("libc6", "lib/powerpc64le-linux-gnu/ld64.so.2", "ld64.so.2"),
 ];
