@@ -10,7 +10,7 @@ const TABLE: &str = "docs/behaviours.md";
 /// Its tables whose last column is `test`.
 const FAULTS: &str = "docs/design/errors-and-fences.md";
 /// Rows that there must be, by their letter.
-const ROWS: [(char, u32); 2] = [('B', 37), ('L', 9)];
+const ROWS: [(char, u32); 3] = [('B', 37), ('L', 9), ('M', 2)];
 /// Folders in which code and its tests are.
 const CRATES: [&str; 8] = [
     "asm",
@@ -169,7 +169,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
     let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '–');
     let of_word = |word: &str| -> Option<Vec<String>> {
         let (first, last) = word.split_once('–').unwrap_or((word, word));
-        let letter = first.chars().next().filter(|it| "BHL".contains(*it))?;
+        let letter = first.chars().next().filter(|it| "BHLM".contains(*it))?;
         let number = |it: &str| it.strip_prefix(letter)?.parse::<u32>().ok();
         let all = number(first)?..=number(last)?;
         Some(all.map(|number| format!("{letter}{number}")).collect())

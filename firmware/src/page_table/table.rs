@@ -99,6 +99,7 @@ mod tests {
         }
     }
 
+    /// M1.
     #[test]
     fn an_entry_is_found_at_each_place_of_both_groups_and_nowhere_else() {
         let table = table(8);

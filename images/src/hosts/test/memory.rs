@@ -108,7 +108,7 @@ pub fn meet_there(errand: &cores::Errand) -> Outcome {
 }
 
 /// What a guest's access to an address without a page comes to: the host is told which, and when it
-/// has put a page there the guest goes on as if nothing had been.
+/// has put a page there the guest goes on as if nothing had been (M2).
 pub fn page_faults(lab: &mut Lab) -> Outcome {
     for little_endian in [false, true] {
         let mut guest = lab.guest(&Wanted {
