@@ -1,11 +1,13 @@
 //! What the fuzz targets do with their bytes. Whatever they are, nothing may panic, overflow or
 //! reach beyond what it was given.
+mod flash;
 mod guests;
 mod other_core;
 mod pci;
 pub mod runs;
 mod threads;
 
+pub use flash::flash;
 pub use pci::pci;
 
 use std::sync::OnceLock;
@@ -151,6 +153,13 @@ mod tests {
         all(payload, b"\x7fELF\x02\x02\x01");
         all(payload, b"\x7fELF\x02\x01\x01");
         all(payload, &[]);
+    }
+
+    #[test]
+    fn flashes() {
+        // With right sums; and with the hash of what became of the payload.
+        all(flash, &[1]);
+        all(flash, &[3]);
     }
 
     #[test]

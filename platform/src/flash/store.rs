@@ -22,6 +22,8 @@ const HEADER_BYTES: usize = 24;
 const JOURNAL_BYTES: usize = HEADER_BYTES + SLICE_BYTES;
 const MARK: u64 = u64::from_be_bytes(*b"catnapJ1");
 const WORD: usize = 8;
+/// NVRAM's partitions are so many bytes, some times.
+const UNIT_BYTES: usize = 16;
 
 /// Where NVRAM is kept.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +39,7 @@ impl Store {
         let len_bytes = usize::try_from(partition.data_bytes()).unwrap_or(room_bytes);
         Self {
             partition: *partition,
-            len_bytes: len_bytes.min(room_bytes) & !(WORD - 1),
+            len_bytes: len_bytes.min(room_bytes) & !(UNIT_BYTES - 1),
         }
     }
 

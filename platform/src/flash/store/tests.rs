@@ -101,6 +101,20 @@ fn change(
     (done, nvram)
 }
 
+/// Three blocks of 4096 bytes with their code have room for 10,920 bytes, half a unit too many.
+#[test]
+fn nvram_has_whole_units() {
+    let partition = Partition {
+        len_bytes: 3 * 4096,
+        ..store(true).partition
+    };
+    let store = Store::new(&partition, 1 << 20);
+    assert_eq!(store.len_bytes(), 10_912);
+    let mut nvram = vec![0; store.len_bytes()];
+    nvram::format(&mut nvram);
+    assert!(nvram::is_valid(&nvram));
+}
+
 #[test]
 fn a_write_lasts() {
     for has_ecc in [false, true] {
