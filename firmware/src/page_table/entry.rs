@@ -14,6 +14,9 @@ pub const SOFTWARE: u64 = ibm_field(57, 60);
 /// Of these, as Linux's hypervisor has them (`HPTE_V_ABSENT` of its `asm/book3s/64/mmu-hash.h`): the guest has
 /// the entry, and the host what is missing for it to be valid.
 pub const ABSENT: u64 = ibm(58);
+/// And `HPTE_V_HVLOCK`: the host is changing the entry. Meanwhile it may have neither of the others, though
+/// the guest has it.
+pub const LOCKED: u64 = ibm(57);
 
 /// What of the first doubleword says which page it is for, and in which of its groups.
 pub const IDENTITY: u64 = !(SOFTWARE | VALID);

@@ -1,6 +1,6 @@
 //! The table in memory, and looking an entry up.
 use super::Sought;
-use super::entry::{ABSENT, IDENTITY, SECONDARY, VALID};
+use super::entry::{ABSENT, IDENTITY, LOCKED, SECONDARY, VALID};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use platform::memory::real;
 
@@ -28,7 +28,7 @@ pub enum Found {
     None,
     /// There is one that the hardware can use.
     Valid,
-    /// There is one to which the host has to do something.
+    /// There is one to which the host has to do something, or does it now.
     Absent,
 }
 
@@ -74,7 +74,7 @@ impl Table {
                 if word & VALID != 0 {
                     return Found::Valid;
                 }
-                if word & ABSENT != 0 {
+                if word & (ABSENT | LOCKED) != 0 {
                     return Found::Absent;
                 }
             }
@@ -113,7 +113,9 @@ mod tests {
                     (VALID, Found::Valid),
                     (VALID | SOFTWARE, Found::Valid),
                     (ABSENT, Found::Absent),
-                    (SOFTWARE & !ABSENT, Found::None),
+                    (LOCKED, Found::Absent),
+                    (VALID | LOCKED, Found::Valid),
+                    (SOFTWARE & !(ABSENT | LOCKED), Found::None),
                 ] {
                     for secondary in [0, SECONDARY] {
                         let place = &table.groups[group][2 * entry];
