@@ -80,7 +80,7 @@ pub fn forget() {
 /// Numbers are 32 bits wide; others than these are the firmware's.
 fn number(id: u64) -> Result<u32, Status> {
     let id = id as u32;
-    HOST_REGIONS
+    (HOST_FIRST..=HOST_LAST)
         .contains(&id)
         .then_some(id)
         .ok_or(Status::Parameter)
