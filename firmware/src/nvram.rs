@@ -5,7 +5,7 @@ use crate::layout::{MAX_NVRAM_BYTES, NVRAM_BYTES, NVRAM_START};
 use core::ops::Range;
 use platform::cpu::lock::{Lock, LockGuard};
 use platform::flash::data::DataError;
-use platform::flash::store::Store;
+use platform::flash::store::{Loaded, Store};
 use platform::flash::table;
 use platform::lpc::nvram;
 use platform::memory::real;
@@ -72,8 +72,16 @@ impl Nvram {
         let read = |at: u64, to: &mut [u8]| open.flash.read(at, to);
         let write = |at: u64, from: &[u8]| open.flash.write(at, from);
         match store.load(self.bytes_mut(), read, write) {
-            Ok(false) => {}
-            Ok(true) => log::info!("catnap: NVRAM: a write that was cut off is done"),
+            Ok(Loaded { again, lost_bytes }) => {
+                if again {
+                    log::info!("catnap: NVRAM: a write that was cut off is done");
+                }
+                if lost_bytes > 0 {
+                    log::warn!(
+                        "catnap: NVRAM: {lost_bytes} bytes are lost in flash, and are 0 now"
+                    );
+                }
+            }
             Err(why) => log::warn!("catnap: {why}"),
         }
     }

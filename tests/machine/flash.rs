@@ -170,6 +170,7 @@ pub fn trials() -> Vec<Trial> {
     trials.push(trial("flash::calls", calls));
     trials.push(trial("flash::nvram-lasts", nvram_lasts));
     trials.push(trial("flash::nvram-torn", nvram_torn));
+    trials.push(trial("flash::nvram-in-part", nvram_in_part));
     trials.push(trial("flash::wins-over-memory", wins_over_memory));
     trials.push(trial("flash::memory-by-choice", memory_by_choice));
     trials.extend(signed::trials());
@@ -254,6 +255,20 @@ fn nvram_lasts() -> Outcome {
     std::fs::write(&path, flash).map_err(|why| why.to_string())?;
     let second = Expected::lines([HOLDS, "catnap: the host has all threads"]).forbid(MADE_ANEW);
     boot.check(&End::Off, &second).map(drop)
+}
+
+/// A word that is lost costs no setting elsewhere.
+fn nvram_in_part() -> Outcome {
+    const LOST: &str = "NVRAM: 8 bytes are lost in flash";
+    let mut content = vec![0; NVRAM_BYTES];
+    nvram::format(&mut content);
+    content[16..28].copy_from_slice(b"threads=host");
+    let flash = changed(with_nvram(content), NVRAM_AT + 0x900, 3);
+    let expected = Expected::lines([LOST, "catnap: the host has all threads"]);
+    let expected = expected.allow(LOST).forbid(MADE_ANEW);
+    boot("nvram-in-part", flash)
+        .check(&End::Off, &expected)
+        .map(drop)
 }
 
 /// A write that the last machine had put into its journal is carried out.

@@ -25,6 +25,15 @@ const WORD: usize = 8;
 /// NVRAM's partitions are so many bytes, some times.
 const UNIT_BYTES: usize = 16;
 
+/// What loading has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The last machine had begun a write, which is done now.
+    pub again: bool,
+    /// Bytes that flash has lost, and that are zeros now.
+    pub lost_bytes: usize,
+}
+
 /// Where NVRAM is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Store {
@@ -54,28 +63,56 @@ impl Store {
         nvram::is_free_to_end(&nvram[..at], JOURNAL_BYTES).then_some(at)
     }
 
-    /// Fills `nvram`, of [`Store::len_bytes`], after carrying out what the last machine had begun. Whether it
-    /// had.
+    /// Fills `nvram`, of [`Store::len_bytes`], after carrying out what the last machine had begun. Words that are
+    /// lost become zeros.
     ///
     /// # Errors
-    /// The flash fails, or NVRAM in it is damaged.
+    /// The flash fails, or nothing was ever written to it.
     pub fn load(
         &self,
         nvram: &mut [u8],
         read: impl Fn(u64, &mut [u8]) -> Result<(), FlashError>,
         write: impl Fn(u64, &[u8]) -> Result<(), FlashError>,
-    ) -> Result<bool, DataError> {
+    ) -> Result<Loaded, DataError> {
         let again = self.carry_out(&read, &write)?;
         // What is there of a journal is nobody's, and may have been torn.
         let journal = self.len_bytes.saturating_sub(JOURNAL_BYTES);
         let (before, last) = nvram.split_at_mut(journal);
-        self.partition.read(0, before, &read)?;
+        let mut lost_bytes = self.fetch(0, before, &read)?;
         if nvram::is_free_to_end(before, last.len()) {
             last.fill(0);
-            return Ok(again);
+        } else {
+            lost_bytes += self.fetch(journal as u64, last, &read)?;
         }
-        self.partition.read(journal as u64, last, &read)?;
-        Ok(again)
+        Ok(Loaded { again, lost_bytes })
+    }
+
+    /// Reads a range of NVRAM, and where that is damaged what is whole of it. Answers how much is lost.
+    fn fetch(
+        &self,
+        at_bytes: u64,
+        to: &mut [u8],
+        read: impl Fn(u64, &mut [u8]) -> Result<(), FlashError>,
+    ) -> Result<usize, DataError> {
+        match self.partition.read(at_bytes, to, &read) {
+            Ok(_) => return Ok(0),
+            Err(DataError::Lost(..)) => {}
+            // Erased from the beginning on: there is nothing to keep.
+            Err(DataError::Blank(_, place)) if place > 0 => {}
+            Err(why) => return Err(why),
+        }
+        let mut lost_bytes = 0;
+        for (word, place) in to.chunks_mut(WORD).zip((at_bytes..).step_by(WORD)) {
+            match self.partition.read(place, word, &read) {
+                Ok(_) => {}
+                Err(DataError::Lost(..) | DataError::Blank(..)) => {
+                    word.fill(0);
+                    lost_bytes += word.len();
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(lost_bytes)
     }
 
     /// Carries out a journal that is marked whole.

@@ -73,11 +73,12 @@ fn raw(nvram: &[u8], has_ecc: bool) -> Vec<u8> {
 
 fn load(store: &Store, flash: &Flash) -> Result<(bool, Vec<u8>), DataError> {
     let mut nvram = vec![0xa5; store.len_bytes()];
-    let again = store.load(
+    let Loaded { again, lost_bytes } = store.load(
         &mut nvram,
         |at, to| flash.read(at, to),
         |at, from| flash.write(at, from),
     )?;
+    assert_eq!(lost_bytes, 0);
     Ok((again, nvram))
 }
 
@@ -224,12 +225,36 @@ fn without_free_space_writes_go_to_their_place() {
     assert_eq!(load(&store, &flash), Ok((false, nvram)));
 }
 
+/// Two bits of a word are wrong, and elsewhere a block of 90 bytes is erased: all else is kept.
 #[test]
-fn damaged_flash_is_told() {
-    let (store, old) = (store(true), fresh());
+fn what_is_whole_of_damaged_nvram_is_kept() {
+    let (store, mut old) = (store(true), fresh());
+    old[16..28].copy_from_slice(b"threads=host");
     let flash = Flash::new(raw(&old, true));
-    flash.write(18, &[3]).unwrap();
-    assert!(matches!(load(&store, &flash), Err(DataError::Lost(_, 16))));
+    let lost = [[48, 56], [720, 800]];
+    let bad = flash.bytes.borrow()[48 / 8 * 9] ^ 3;
+    flash.write(48 / 8 * 9, &[bad]).unwrap();
+    flash.write(720 / 8 * 9, &[0xff; 90]).unwrap();
+    let mut nvram = vec![0xa5; store.len_bytes()];
+    let read = |at: u64, to: &mut [u8]| flash.read(at, to);
+    let loaded = store.load(&mut nvram, read, |at, from| flash.write(at, from));
+    let expected = Loaded {
+        again: false,
+        lost_bytes: 88,
+    };
+    assert_eq!(loaded, Ok(expected));
+    for [from, to] in lost {
+        old[from..to].fill(0);
+    }
+    assert_eq!(nvram, old);
+    assert!(nvram::is_valid(&nvram));
+}
+
+#[test]
+fn erased_flash_has_nothing_to_keep() {
+    let store = store(true);
+    let flash = Flash::new(vec![0xff; NVRAM_BYTES / 8 * 9]);
+    assert!(matches!(load(&store, &flash), Err(DataError::Blank(_, 0))));
 }
 
 proptest! {
