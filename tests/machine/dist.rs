@@ -15,8 +15,11 @@ pub fn trials() -> Vec<Trial> {
 
 /// Two clones of the repository, in folders of different length, make the same release.
 fn same_bytes() -> Outcome {
-    let sums = ["a", "another/folder"].map(|name| sums_of_clone(&images::scratch_path(name)));
-    let [one, other] = sums.map(|sums| sums.map_err(|why| format!("{why:#}")));
+    let clones = ["a", "another/folder"].map(images::scratch_path);
+    let why = |why| format!("{why:#}");
+    // Both of the same commit, whatever is committed meanwhile.
+    clones.iter().try_for_each(|to| clone(to)).map_err(why)?;
+    let [one, other] = clones.map(|clone| sums_of(&clone).map_err(why));
     let (one, other) = (one?, other?);
     match one == other {
         true => Ok(()),
@@ -30,13 +33,15 @@ fn same_bytes() -> Outcome {
     }
 }
 
-/// The sums of a release that is built in a clone of what is committed.
-fn sums_of_clone(clone: &Path) -> anyhow::Result<String> {
+/// A clone of what is committed.
+fn clone(to: &Path) -> anyhow::Result<()> {
     let mut git = Command::new("git");
-    git.args(["clone", "--quiet"])
-        .arg(project::root())
-        .arg(clone);
-    process::output(&mut git)?;
+    process::output(git.args(["clone", "--quiet"]).arg(project::root()).arg(to))?;
+    Ok(())
+}
+
+/// The sums of a release that is built in a clone.
+fn sums_of(clone: &Path) -> anyhow::Result<String> {
     let program = Workspace::read()?.target_dir()?.join("debug/xtask");
     let out = clone.join("target/release");
     let mut dist = Command::new(program);
