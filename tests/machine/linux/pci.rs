@@ -5,6 +5,7 @@ use std::path::Path;
 
 use libtest_mimic::Trial;
 use sha2::{Digest, Sha256};
+use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End};
 use xtask::linux;
@@ -14,6 +15,9 @@ use super::{checks, with_kernel};
 use crate::{Outcome, trial};
 
 const DISK_BYTES: u64 = 32 << 20;
+/// Of those with a file of [`BIG_FILE_MIB`].
+const BIG_DISK_BYTES: u64 = 96 << 20;
+const BIG_FILE_MIB: u32 = 64;
 const FILE_BYTES: u32 = 100_000;
 
 pub fn trials() -> Vec<Trial> {
@@ -40,8 +44,23 @@ pub fn trials() -> Vec<Trial> {
         }),
         ignored("8-threads", || {
             let plugged = Plugged::new("threads").nvme(0).e1000e(1);
-            let words = "catnap.threads=host check.cpus=8";
-            plugged.passes(Release::V6_12, Boot::new(1, 8), words, "PCI-MSI")
+            let words = format!("catnap.threads=host {}", linux::check_words(8));
+            plugged.passes(Release::V6_12, Boot::new(1, 8), &words, "PCI-MSI")
+        }),
+        ignored("64-MiB", || big_file("big")),
+        ignored("spread", || {
+            let plugged = Plugged::new("spread").nvme(0).nvme(1);
+            let words = format!("catnap.threads=host {} check.spread", linux::check_words(4));
+            plugged.passes(Release::V6_12, Boot::new(1, 4), &words, "PCI-MSI")
+        }),
+        ignored("recovery", recovers),
+        ignored("nothing-plugged", || {
+            let words = linux::check_words(1);
+            let boot = Boot {
+                default_devices: true,
+                ..with_kernel(Release::V6_12, Boot::new(1, 8), &words)
+            };
+            boot.check(&End::Off, &checks()).map(drop)
         }),
         ignored("legacy-bridge", || {
             let mut plugged = Plugged::new("legacy").nvme(0);
@@ -86,6 +105,38 @@ fn kept_through_a_reboot(name: &str) -> Outcome {
     boot.check(&End::Off, &expected).map(drop)
 }
 
+/// A file of 64 MiB on NVMe that is read after a reboot.
+fn big_file(name: &str) -> Outcome {
+    let mut plugged = Plugged::new(name);
+    plugged.disk_bytes = BIG_DISK_BYTES;
+    plugged.file_mib = BIG_FILE_MIB;
+    let plugged = plugged.nvme(0);
+    let words = "check.end=reboot check.rebooted.cpus=2";
+    let boot = plugged.boot(Release::V6_12, Boot::new(1, 2), words, "PCI-MSI");
+    let expected = checks()
+        .then("reboot: Restarting system")
+        .then("check: nvme0n1 has a file of an earlier boot")
+        .then("check: ok disk nvme0n1")
+        .then("reboot: Power down");
+    boot.check(&End::Off, &expected).map(drop)
+}
+
+/// A disk that is being read is recovered from an error that Linux is told to see, and is reset.
+fn recovers() -> Outcome {
+    let plugged = Plugged::new("recovery").nvme(0).e1000e(1);
+    let boot = plugged.boot(Release::V6_12, Boot::new(1, 2), "check.recovery", "PCI-MSI");
+    let expected = Expected::lines(["check: ok recovery of", "check: ok reset of"])
+        .then("check: ok kernel-log")
+        .then(linux::DONE)
+        .then("reboot: Power down");
+    // A recovery tells its own trace.
+    let forbidden = linux::FORBIDDEN
+        .into_iter()
+        .filter(|part| *part != "Call Trace:");
+    let expected = forbidden.fold(expected, Expected::forbid);
+    boot.check(&End::Off, &expected).map(drop)
+}
+
 /// A machine's PCI devices.
 struct Plugged {
     name: String,
@@ -94,6 +145,8 @@ struct Plugged {
     devices: u32,
     disks: u32,
     networks: u32,
+    disk_bytes: u64,
+    file_mib: u32,
 }
 
 impl Plugged {
@@ -105,6 +158,8 @@ impl Plugged {
             devices: 0,
             disks: 0,
             networks: 0,
+            disk_bytes: DISK_BYTES,
+            file_mib: 4,
         }
     }
 
@@ -129,7 +184,7 @@ impl Plugged {
         let (name, number) = (&self.name, self.disks);
         let path = images::scratch_path(&format!("{name}-disk-{number}"));
         let file = fs::File::create(&path).expect("a disk's file");
-        file.set_len(DISK_BYTES).expect("a disk's file");
+        file.set_len(self.disk_bytes).expect("a disk's file");
         let drive = format!("file={},format=raw,if=none,id=disk{number}", path.display());
         self.extra.extend(["-drive".into(), drive]);
         self.other(&format!("{device},drive=disk{number}"));
@@ -165,8 +220,8 @@ impl Plugged {
     fn boot(&self, release: Release, boot: Boot, words: &str, interrupts: &str) -> Boot {
         let digest = write_file(&self.folder());
         let mut words = format!(
-            "check.pci={} check.disk=4 check.interrupts={interrupts} {words}",
-            self.devices,
+            "check.pci={} check.disk={} check.interrupts={interrupts} {words}",
+            self.devices, self.file_mib,
         );
         if self.networks > 0 {
             words = format!("check.net={digest} {words}");

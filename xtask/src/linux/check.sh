@@ -1,8 +1,8 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
 # Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps, check.kvm,
 # check.flash, check.hotplug=ROUNDS, check.pci=DEVICES, check.disk=MEGABYTES, check.net=DIGEST, check.interrupts=KIND,
-# check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many, since the first has
-# asked for them.
+# check.spread, check.recovery, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many,
+# since the first has asked for them.
 
 ok() { echo "check: ok $1"; }
 failed() { echo "check: FAILED $1: $2"; }
@@ -149,6 +149,44 @@ if is_asked check.flash; then
     has measured $tree/ibm,opal/measured/BOOTKERNEL/hash-algo sha512
 fi
 
+if is_asked check.spread; then
+    # A read by each thread, which has a queue of its own.
+    thread=0
+    while [ $thread -lt "$cpus" ]; do
+        taskset "$(printf %x $((1 << thread)))" dd if=/dev/nvme0n1 of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null
+        thread=$((thread + 1))
+    done
+    reached=$(grep 'MSI.*nvme0q[1-9]' /proc/interrupts | awk -v n="$cpus" \
+        '{ for (i = 2; i < n + 2; i++) if ($i > 0) hit[i] = 1 } END { for (i in hit) c++; print c + 0 }')
+    same interrupts-spread "$reached" "$cpus"
+fi
+# What is on a live disk is there after a recovery from an error, and after a reset.
+digest() { dd if=/dev/nvme0n1 bs=1M count=16 iflag=direct 2>/dev/null | sha256sum; }
+comes_back() {
+    tries=0
+    until [ "$(digest)" = "$1" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 60 ] || return 1
+        sleep 1
+    done
+}
+if is_asked check.recovery; then
+    mount -t debugfs debugfs /sys/kernel/debug
+    for device in /sys/bus/pci/drivers/nvme/0*; do
+        [ -e "$device/block" ] || [ -e "$device/nvme/nvme0" ] || continue
+        content=$(digest)
+        domain=$(basename "$device" | cut -d: -f1)
+        pe=$(cat "$device/eeh_pe_config_addr")
+        dd if=/dev/nvme0n1 of=/dev/null bs=1M count=24 iflag=direct 2>/dev/null &
+        echo "$domain:${pe#0x}" >/sys/kernel/debug/powerpc/eeh_force_recover
+        if comes_back "$content"; then ok "recovery of $pe"; else failed recovery "of $pe"; fi
+        dd if=/dev/nvme0n1 of=/dev/null bs=1M count=24 iflag=direct 2>/dev/null &
+        echo 1 >"$device/reset"
+        if comes_back "$content"; then ok "reset of $pe"; else failed reset "of $pe"; fi
+        wait
+    done
+fi
+
 # Linux's own guests, more at once than it has threads. None of its threads goes offline first: those that
 # KVM wants nothing of are the firmware's.
 if is_asked check.kvm; then
@@ -156,7 +194,8 @@ if is_asked check.kvm; then
     if linux-kvm $((2 * cpus)); then ok kvm; else failed kvm 'see above'; fi
 fi
 
-if dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|OPAL Error|opal:.*[Ee]rror'; then
+# A recovery tells its own trace.
+if dmesg | grep -v 'EEH: ' | grep -E 'WARNING:|BUG:|Oops|Call Trace|OPAL Error|opal:.*[Ee]rror'; then
     failed kernel-log 'see above'
 else
     ok kernel-log
