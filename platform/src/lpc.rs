@@ -32,12 +32,14 @@ const STATUS_BUS_ERROR: u64 = asm::ibm_field(0, 5);
 const STATUS_BYTE_SHIFT: u32 = 50;
 const STATUS_WORD_SHIFT: u32 = 26;
 
-/// Where LPC's I/O ports begin in the bridge's address space, its controller's registers, and the firmware
-/// space.
+/// Where LPC's I/O ports begin in the bridge's address space, its controller's registers, its memory, and the
+/// firmware space.
 const IO_SPACE: u32 = 0xd001_0000;
+const MEMORY_SPACE: u32 = 0xe000_0000;
 const CONTROLLER: u32 = 0xc001_2000;
 const FIRMWARE_SPACE: u32 = 0xf000_0000;
-/// Bytes of the firmware space.
+/// Bytes of memory, and of the firmware space.
+pub const MEMORY_SPACE_BYTES: u64 = 1 << 28;
 pub const FIRMWARE_SPACE_BYTES: u64 = 1 << 28;
 /// The controller's registers for the firmware space: which 256 MiB of it are seen, and how many bytes a
 /// read takes (4, by this code).
@@ -103,8 +105,24 @@ impl Lpc {
     /// The bridge does not answer, or refuses.
     #[inline]
     pub fn write_io(&self, port: u16, value: u8) -> Result<(), LpcError> {
-        let data = Some(u64::from(value) << 56);
-        self.access(CONTROL_BYTE, io(port), data).map(|_| ())
+        self.write_byte(io(port), value)
+    }
+
+    /// Reads a byte of the bus's memory. The address counts modulo [`MEMORY_SPACE_BYTES`].
+    ///
+    /// # Errors
+    /// The bridge does not answer, or refuses.
+    pub fn read_memory(&self, address: u64) -> Result<u8, LpcError> {
+        let status = self.access(CONTROL_BYTE | CONTROL_READ, memory(address), None)?;
+        Ok((status >> STATUS_BYTE_SHIFT) as u8)
+    }
+
+    /// Writes a byte of the bus's memory, as [`Lpc::read_memory`] reads it.
+    ///
+    /// # Errors
+    /// The bridge does not answer, or refuses.
+    pub fn write_memory(&self, address: u64, value: u8) -> Result<(), LpcError> {
+        self.write_byte(memory(address), value)
     }
 
     /// Makes the firmware space's first 256 MiB readable by words.
@@ -136,6 +154,20 @@ impl Lpc {
         self.write_word(firmware(offset_bytes), u32::from_be_bytes(bytes))
     }
 
+    /// Writes a byte of the firmware space.
+    ///
+    /// # Errors
+    /// The bridge does not answer, or refuses.
+    pub fn write_firmware_byte(&self, offset_bytes: u64, value: u8) -> Result<(), LpcError> {
+        self.write_byte(firmware(offset_bytes), value)
+    }
+
+    #[inline]
+    fn write_byte(&self, address: u32, value: u8) -> Result<(), LpcError> {
+        let data = Some(u64::from(value) << 56);
+        self.access(CONTROL_BYTE, address, data).map(|_| ())
+    }
+
     #[inline]
     fn write_word(&self, address: u32, value: u32) -> Result<(), LpcError> {
         let data = Some(u64::from(value) << 32);
@@ -165,6 +197,10 @@ impl Lpc {
 
 const fn io(port: u16) -> u32 {
     IO_SPACE + port as u32
+}
+
+const fn memory(address: u64) -> u32 {
+    MEMORY_SPACE + (address % MEMORY_SPACE_BYTES) as u32
 }
 
 const fn firmware(offset_bytes: u64) -> u32 {
@@ -203,6 +239,29 @@ mod tests {
             u64::from_be(registers[CONTROL as usize]),
             0xd101_0000_d001_03fd
         );
+    }
+
+    #[test]
+    fn memory_is_read_and_written_by_bytes() {
+        let mut registers = [0; 16];
+        let control = CONTROL as usize;
+        registers[STATUS as usize] = (STATUS_DONE | 0xa5 << STATUS_BYTE_SHIFT).to_be();
+        assert_eq!(bridge(&mut registers).read_memory(1), Ok(0xa5));
+        assert_eq!(u64::from_be(registers[control]), 0xd101_0000_e000_0001);
+        let last = MEMORY_SPACE_BYTES - 1;
+        bridge(&mut registers).write_memory(last, 0x63).unwrap();
+        assert_eq!(u64::from_be(registers[control]), 0xd100_0000_efff_ffff);
+        assert_eq!(u64::from_be(registers[DATA as usize]), 0x63 << 56);
+    }
+
+    #[test]
+    fn a_byte_of_flash_is_written() {
+        let mut registers = [0; 16];
+        registers[STATUS as usize] = STATUS_DONE.to_be();
+        bridge(&mut registers).write_firmware_byte(3, 0x63).unwrap();
+        let control = u64::from_be(registers[CONTROL as usize]);
+        assert_eq!(control, 0xd100_0000_f000_0003);
+        assert_eq!(u64::from_be(registers[DATA as usize]), 0x63 << 56);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use super::answer::{Answer, DONE};
 use super::host_memory::store;
 use crate::machine;
 use asm::{ibm, spr};
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use platform::chip::xscom::Xscom;
-use platform::lpc::{Lpc, LpcError, bus};
+use platform::lpc::{FIRMWARE_SPACE_BYTES, Lpc, LpcError, MEMORY_SPACE_BYTES, bus};
 use platform::tree::Machine;
 use skiboot_compat::pci::{LPC_FIRMWARE, LPC_IO, LPC_MEMORY};
 use skiboot_compat::status::Status;
@@ -83,29 +84,79 @@ fn is_ours(machine: &Machine, pcba: u64) -> bool {
             .any(|bridge| is_in(bridge.nest_pcba, PCI_REGISTERS))
 }
 
+/// A space of the LPC bus.
+#[derive(Clone, Copy)]
+enum Space {
+    Memory,
+    Ports,
+    Firmware,
+}
+
+impl Space {
+    fn named(kind: u64) -> Option<Self> {
+        match kind {
+            LPC_MEMORY => Some(Self::Memory),
+            LPC_IO => Some(Self::Ports),
+            LPC_FIRMWARE => Some(Self::Firmware),
+            _ => None,
+        }
+    }
+
+    const fn len_bytes(self) -> u64 {
+        match self {
+            Self::Memory => MEMORY_SPACE_BYTES,
+            Self::Ports => PORTS,
+            Self::Firmware => FIRMWARE_SPACE_BYTES,
+        }
+    }
+
+    fn read(self, lpc: &Lpc, address: u64) -> Result<u8, LpcError> {
+        match self {
+            Self::Memory => lpc.read_memory(address),
+            Self::Ports => lpc.read_io(address as u16),
+            Self::Firmware => {
+                lpc.open_firmware_space()?;
+                let word = lpc.read_firmware(address & !3)?;
+                Ok(word[(address & 3) as usize])
+            }
+        }
+    }
+
+    fn write(self, lpc: &Lpc, address: u64, byte: u8) -> Result<(), LpcError> {
+        match self {
+            Self::Memory => lpc.write_memory(address, byte),
+            Self::Ports => lpc.write_io(address as u16, byte),
+            Self::Firmware => {
+                lpc.open_firmware_space()?;
+                lpc.write_firmware_byte(address, byte)
+            }
+        }
+    }
+}
+
 /// OPAL_LPC_READ: chip, kind of space, address, address of the value (4 bytes), length (1, 2, 4). The first
-/// byte is the value's most significant one. UNSUPPORTED: what isn't an I/O port.
-pub fn lpc_read(chip: u64, kind: u64, port: u64, value_at: u64, len: u64) -> Answer {
-    let ports = ports(chip, kind, port, len)?;
+/// byte is the value's most significant one.
+pub fn lpc_read(chip: u64, kind: u64, first: u64, value_at: u64, len: u64) -> Answer {
+    let (space, addresses) = addresses(chip, kind, first, len)?;
     store(value_at, [0; 4])?;
     let bus = bus::lock();
     let lpc = bus.lpc.as_ref().ok_or(Status::Unsupported)?;
     let mut value = 0_u32;
-    for port in ports {
-        value = value << 8 | u32::from(lpc.read_io(port).map_err(status)?);
+    for address in addresses {
+        value = value << 8 | u32::from(space.read(lpc, address).map_err(status)?);
     }
     store(value_at, value.to_be_bytes())?;
     DONE
 }
 
 /// OPAL_LPC_WRITE: chip, kind of space, address, value, length.
-pub fn lpc_write(chip: u64, kind: u64, port: u64, value: u64, len: u64) -> Answer {
-    let ports = ports(chip, kind, port, len)?;
+pub fn lpc_write(chip: u64, kind: u64, first: u64, value: u64, len: u64) -> Answer {
+    let (space, addresses) = addresses(chip, kind, first, len)?;
     let bytes = (value as u32).to_be_bytes();
     let bus = bus::lock();
     let lpc: &Lpc = bus.lpc.as_ref().ok_or(Status::Unsupported)?;
-    for (port, byte) in ports.zip(&bytes[4 - len as usize..]) {
-        lpc.write_io(port, *byte).map_err(status)?;
+    for (address, byte) in addresses.zip(&bytes[4 - len as usize..]) {
+        space.write(lpc, address, *byte).map_err(status)?;
     }
     DONE
 }
@@ -114,25 +165,16 @@ fn status(_: LpcError) -> Status {
     Status::Hardware
 }
 
-fn ports(
-    chip: u64,
-    kind: u64,
-    port: u64,
-    len: u64,
-) -> Result<core::ops::RangeInclusive<u16>, Status> {
+fn addresses(chip: u64, kind: u64, first: u64, len: u64) -> Result<(Space, Range<u64>), Status> {
     let has_bus = |it: &&platform::tree::Chip| u64::from(it.id) == chip && it.has_primary_lpc;
     machine()?
         .chips
         .iter()
         .find(has_bus)
         .ok_or(Status::Parameter)?;
-    match kind {
-        LPC_IO => {}
-        LPC_MEMORY | LPC_FIRMWARE => return Err(Status::Unsupported),
-        _ => return Err(Status::Parameter),
-    }
-    match (len, port) {
-        (1 | 2 | 4, 0..PORTS) if port + len <= PORTS => Ok(port as u16..=(port + len - 1) as u16),
+    let space = Space::named(kind).ok_or(Status::Parameter)?;
+    match len {
+        1 | 2 | 4 if first <= space.len_bytes() - len => Ok((space, first..first + len)),
         _ => Err(Status::Parameter),
     }
 }

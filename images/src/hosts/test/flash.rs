@@ -15,6 +15,12 @@ const GET_MSG: u64 = 85;
 const FLASH_READ: u64 = 110;
 const FLASH_WRITE: u64 = 111;
 const FLASH_ERASE: u64 = 112;
+const LPC_READ: u64 = 67;
+const LPC_WRITE: u64 = 68;
+/// Spaces of the LPC bus: memory, I/O ports, firmware.
+const SPACES: [u64; 3] = [0, 1, 2];
+const FIRMWARE: u64 = SPACES[2];
+const SPACE_BYTES: u64 = 1 << 28;
 /// The host's, for messages.
 const TOKEN: u64 = 0x1234_5678_9abc_def0;
 /// The event of messages.
@@ -38,6 +44,7 @@ pub fn flash(lab: &mut Lab) -> Outcome {
     bounds(flash_bytes)?;
     let begin = read(0, 4096)?;
     same("the table", &begin[..4], &b"PART"[..])?;
+    by_the_bus()?;
     let all = read(0, 1 << 20)?;
     for at in (0..all.len()).step_by(4096) {
         let part = read(at as u64, 4096)?;
@@ -62,6 +69,50 @@ pub fn flash(lab: &mut Lab) -> Outcome {
     ensure!(erased.iter().all(|&byte| byte == 0xff), "something is left");
     // For who looks at the flash afterwards.
     change(FLASH_WRITE, SCRATCH_AT, &mut b"kept".to_vec())
+}
+
+/// Flash lies at the beginning of the LPC bus's firmware space.
+fn by_the_bus() -> Outcome {
+    for (at, len, told) in [
+        (0, 1, *b"\0\0\0P"),
+        (1, 1, *b"\0\0\0A"),
+        (1, 2, *b"\0\0AR"),
+        (0, 4, *b"PART"),
+    ] {
+        let mut value = [0xff; 4];
+        let args = [0, FIRMWARE, at, address(&mut value), len];
+        wants("LPC_READ", LPC_READ, &args, Status::Success)?;
+        same("flash by the bus", value, told)?;
+    }
+    let args = [0, FIRMWARE, SCRATCH_AT + 1, 0x1234_5678, 2];
+    wants("LPC_WRITE", LPC_WRITE, &args, Status::Success)?;
+    same(
+        "written",
+        read(SCRATCH_AT, 4)?,
+        vec![0xff, 0x56, 0x78, 0xff],
+    )?;
+    let args = [0, FIRMWARE, SCRATCH_AT, u64::MAX, 4];
+    wants("LPC_WRITE", LPC_WRITE, &args, Status::Success)?;
+    nowhere()
+}
+
+/// Spaces, addresses and lengths that aren't there.
+fn nowhere() -> Outcome {
+    let mut value = [0_u8; 4];
+    let value = address(&mut value);
+    let limits = SPACES.map(|space| if space == 1 { 1 << 16 } else { SPACE_BYTES });
+    for (space, limit) in SPACES.into_iter().zip(limits) {
+        for (at, len) in [(limit, 1), (limit - 1, 2), (limit - 3, 4), (u64::MAX, 1)] {
+            let args = [0, space, at, value, len];
+            wants("past the end", LPC_READ, &args, Status::Parameter)?;
+            wants("past the end", LPC_WRITE, &args, Status::Parameter)?;
+        }
+        for len in [0, 3, 5, 8, u64::MAX] {
+            let args = [0, space, 0, value, len];
+            wants("a length", LPC_READ, &args, Status::Parameter)?;
+        }
+    }
+    wants("a space", LPC_READ, &[0, 3, 0, value, 1], Status::Parameter)
 }
 
 fn bounds(flash_bytes: u64) -> Outcome {
