@@ -133,11 +133,7 @@ fn lints_of_machine() -> Command {
 }
 
 fn host_tests(filter: Option<&str>) -> Command {
-    let mut cargo = project::cargo();
-    cargo.args(["test", "--locked", "--no-fail-fast"]);
-    for package in HOST_PACKAGES {
-        cargo.args(["--package", package]);
-    }
+    let mut cargo = cargo_with_host_packages();
     match filter {
         Some(filter) => cargo.arg(filter),
         None => cargo.args(["--", "--skip", STATES]),
@@ -145,11 +141,20 @@ fn host_tests(filter: Option<&str>) -> Command {
     cargo
 }
 
-/// They say how many states there are, which the others' output would hide.
+/// They say how many states there are, which the others' output would hide. Of fewer packages the same crates
+/// can have other features, and would be built once more.
 fn states_tests() -> Command {
+    let mut cargo = cargo_with_host_packages();
+    cargo.args(["--lib", "--", "--nocapture", STATES]);
+    cargo
+}
+
+fn cargo_with_host_packages() -> Command {
     let mut cargo = project::cargo();
-    cargo.args(["test", "--locked", "--package", "firmware", "--lib"]);
-    cargo.args(["--", "--nocapture", STATES]);
+    cargo.args(["test", "--locked", "--no-fail-fast"]);
+    for package in HOST_PACKAGES {
+        cargo.args(["--package", package]);
+    }
     cargo
 }
 

@@ -2,6 +2,7 @@
 //! file comes through each network.
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use sha2::{Digest, Sha256};
@@ -54,6 +55,7 @@ pub fn trials() -> Vec<Trial> {
             plugged.passes(Release::V6_12, Boot::new(1, 4), &words, "PCI-MSI")
         }),
         ignored("recovery", recovers),
+        ignored("as-skiboot", lists_as_skiboot),
         ignored("nothing-plugged", || {
             let words = linux::check_words(1);
             let boot = Boot {
@@ -81,14 +83,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// NVMe by itself; behind a switch virtio-blk and virtio-net that go by DMA windows, e1000e, and AHCI.
 fn kept_through_a_reboot(name: &str) -> Outcome {
-    let mut plugged = Plugged::new(name).nvme(0);
-    plugged.other("x3130-upstream,bus=rp1,id=up");
-    for port in 0..4 {
-        plugged.other(&format!(
-            "xio3130-downstream,bus=up,id=down{port},chassis={}",
-            port + 10
-        ));
-    }
+    let plugged = Plugged::new(name).nvme(0).switch(1);
     let mut plugged = plugged.disk("virtio-blk-pci,bus=down0,disable-legacy=on,iommu_platform=on");
     plugged.network("virtio-net-pci,bus=down1,romfile=,disable-legacy=on,iommu_platform=on");
     plugged.network("e1000e,bus=down2,romfile=");
@@ -135,6 +130,49 @@ fn recovers() -> Outcome {
         .filter(|part| *part != "Call Trace:");
     let expected = forbidden.fold(expected, Expected::forbid);
     boot.check(&End::Off, &expected).map(drop)
+}
+
+/// Linux sees the same devices, resources and drivers on the firmware that comes with QEMU.
+fn lists_as_skiboot() -> Outcome {
+    let own = listed("list", None)?;
+    let peer = measure::bench::installed_peer().map_err(|why| format!("{why:#}"))?;
+    let peers = listed("list-peer", Some(&peer))?;
+    let lacks = |these: &[String], those: &[String]| -> Vec<String> {
+        let lacking = those.iter().filter(|line| !these.contains(line));
+        lacking.cloned().collect()
+    };
+    let (only_peers, only_own) = (lacks(&own, &peers), lacks(&peers, &own));
+    match only_peers.is_empty() && only_own.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "not here: {only_peers:#?}\nhere alone: {only_own:#?}"
+        )),
+    }
+}
+
+/// A disk, a switch with a device behind each port, a legacy bridge with one: what Linux lists on a firmware.
+fn listed(name: &str, firmware: Option<&Path>) -> Result<Vec<String>, String> {
+    let mut plugged = Plugged::new(name).nvme(0).switch(1);
+    plugged.network("virtio-net-pci,bus=down1,romfile=");
+    plugged.network("e1000e,bus=down2,romfile=");
+    plugged.device("qemu-xhci,bus=down3");
+    plugged.other("pcie-pci-bridge,bus=rp2,id=legacy");
+    let plugged = plugged.disk("virtio-blk-pci,bus=legacy,addr=2");
+    let mut boot = plugged.boot(Release::V6_12, Boot::new(1, 2), "check.list", "PCI-MSI");
+    boot.limit = Duration::from_secs(300);
+    if let Some(firmware) = firmware {
+        let firmware = firmware.display().to_string();
+        boot.extra.extend(["-bios".into(), firmware]);
+    }
+    let lines = boot.check(&End::Off, &Expected::lines([linux::DONE]))?;
+    let list: Vec<String> = lines
+        .into_iter()
+        .filter(|line| line.starts_with("pci: "))
+        .collect();
+    match list.len() > plugged.devices as usize {
+        true => Ok(list),
+        false => Err(format!("{name}: Linux lists {} lines only", list.len())),
+    }
 }
 
 /// A machine's PCI devices.
@@ -189,6 +227,18 @@ impl Plugged {
         self.extra.extend(["-drive".into(), drive]);
         self.other(&format!("{device},drive=disk{number}"));
         self.disks += 1;
+        self
+    }
+
+    /// A switch of four ports, `down0` to `down3`.
+    fn switch(mut self, bridge: u32) -> Self {
+        self.other(&format!("x3130-upstream,bus=rp{bridge},id=up"));
+        for port in 0..4 {
+            let chassis = port + 10;
+            self.other(&format!(
+                "xio3130-downstream,bus=up,id=down{port},chassis={chassis}"
+            ));
+        }
         self
     }
 

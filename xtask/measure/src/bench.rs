@@ -176,7 +176,11 @@ pub fn files(verbose: bool) -> Result<Files> {
     })
 }
 
-fn installed_peer() -> Result<PathBuf> {
+/// The firmware that comes with QEMU.
+///
+/// # Errors
+/// There is none.
+pub fn installed_peer() -> Result<PathBuf> {
     let found = PEERS
         .into_iter()
         .map(PathBuf::from)

@@ -1,7 +1,7 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
 # Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps, check.kvm,
 # check.flash, check.hotplug=ROUNDS, check.pci=DEVICES, check.disk=MEGABYTES, check.net=DIGEST, check.interrupts=KIND,
-# check.spread, check.recovery, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many,
+# check.list, check.spread, check.recovery, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many,
 # since the first has asked for them.
 
 ok() { echo "check: ok $1"; }
@@ -110,6 +110,14 @@ if [ -n "$(word check.pci)" ]; then
         if [ -n "$driver" ]; then ok "driver ${driver##*/}"; else failed driver "$(cat "$device/uevent")"; fi
     done
     same pci-devices $devices "$(word check.pci)"
+fi
+# What lspci tells of each device, but for its capabilities: to be compared with another firmware's.
+if is_asked check.list; then
+    for device in /sys/bus/pci/devices/*; do
+        driver=$(readlink "$device/driver")
+        echo "pci: ${device##*/} $(cat "$device/class" "$device/vendor" "$device/device" | tr '\n' ' ')${driver##*/}"
+        sed "s/^/pci: ${device##*/} resource /" "$device/resource"
+    done
 fi
 if [ -n "$(word check.disk)" ]; then
     mkdir -p /mnt
