@@ -1,7 +1,7 @@
 # Checks of a Linux host on catnap. Each says `check: ok NAME` or `check: FAILED NAME: why`.
 # Words of the kernel's command line: check.cpus=N, check.rtc, check.ipmi, check.naps, check.kvm,
 # check.flash, check.hotplug=ROUNDS, check.pci=DEVICES, check.disk=MEGABYTES, check.net=DIGEST, check.interrupts=KIND,
-# check.list, check.spread, check.recovery, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many,
+# check.list, check.busy, check.spread, check.recovery, check.end=WORD; and check.rebooted.cpus=N: on the second boot the host has so many,
 # since the first has asked for them.
 
 ok() { echo "check: ok $1"; }
@@ -210,6 +210,14 @@ else
 fi
 echo "check: done"
 
+# Reads of the disk that are under way when this kernel ends.
+keep_busy() {
+    is_asked check.busy || return 0
+    for reader in 1 2 3 4; do
+        while :; do dd if=/dev/nvme0n1 of=/dev/null bs=64k iflag=direct 2>/dev/null; done &
+    done
+    sleep 0.5
+}
 case $(word check.end) in
 reboot)
     # The firmware's own partition of NVRAM is the first one.
@@ -219,14 +227,15 @@ reboot)
 halt) halt -f ;;
 panic) [ "$first_year" = 2031 ] || echo c >/proc/sysrq-trigger ;;
 kdump)
-    kexec -p /vmlinux --initrd=/initrd --append='console=hvc0 nr_cpus=1 catnap.check check.end=dumped' &&
-        echo c >/proc/sysrq-trigger
+    words="catnap.check check.end=dumped $(tr ' ' '\n' </proc/cmdline | grep '^check.disk=')"
+    kexec -p /vmlinux --initrd=/initrd --append="console=hvc0 nr_cpus=1 $words" &&
+        keep_busy && echo c >/proc/sysrq-trigger
     failed kdump 'no second kernel'
     ;;
 dumped) if [ -s /proc/vmcore ]; then ok dump; else failed dump 'no /proc/vmcore'; fi ;;
 kexec)
     kexec -l /vmlinux --initrd=/initrd --append="$(sed 's/check.end=kexec/check.end=off/' /proc/cmdline)" &&
-        kexec -e
+        keep_busy && kexec -e
     failed kexec 'came back'
     ;;
 esac
