@@ -29,6 +29,17 @@ pub enum End {
     TimedOut,
 }
 
+impl End {
+    /// What is wrong with it, for a machine that was to switch itself off.
+    pub fn fault(self, no_bmc: bool) -> Option<String> {
+        match self {
+            Self::Exited(Some(0)) => None,
+            Self::PoweredOff if no_bmc => None,
+            other => Some(format!("it should switch off; instead: {other:?}")),
+        }
+    }
+}
+
 /// What the firmware and the host print when they give up; the other threads may go on.
 const PANIC_MARKS: [&str; 3] = ["catnap: PANIC", "EPITAPH", "host: thread 0x"];
 /// What it prints when the host has asked for power-off.
@@ -41,6 +52,28 @@ pub struct Limits {
     pub run: Duration,
     /// After the firmware's last line, for the BMC to end QEMU; zero if there is none.
     pub switch_off: Duration,
+}
+
+impl Limits {
+    /// Of a boot that is to end within so many seconds.
+    pub fn of_boot(seconds: u64, no_bmc: bool) -> Self {
+        Self {
+            run: Duration::from_secs(seconds),
+            switch_off: Duration::from_secs(if no_bmc { 0 } else { 10 }),
+        }
+    }
+}
+
+/// The terminal is the machine's until QEMU ends.
+///
+/// # Errors
+/// QEMU can't be started.
+pub fn leave_to(qemu: &mut Command) -> Result<ExitCode> {
+    let status = process::spawn(qemu)?.wait()?;
+    Ok(match status.success() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 /// Run QEMU with its serial port on standard output until it ends or has to be ended, and hand
@@ -226,6 +259,21 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(600);
     const SHORT: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn a_machine_ends_well_if_it_is_off() {
+        for (end, no_bmc, is_good) in [
+            (End::Exited(Some(0)), false, true),
+            (End::Exited(Some(1)), false, false),
+            (End::Exited(None), true, false),
+            (End::PoweredOff, true, true),
+            (End::PoweredOff, false, false),
+            (End::Panicked, true, false),
+            (End::TimedOut, true, false),
+        ] {
+            assert_eq!(end.fault(no_bmc).is_none(), is_good, "{end:?} {no_bmc}");
+        }
+    }
 
     fn watch_shell(script: &str, run: Duration, switch_off: Duration) -> (End, Vec<String>) {
         let mut lines = Vec::new();

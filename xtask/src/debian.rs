@@ -3,12 +3,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::console::{self, End, Limits};
+use crate::console::{self, Limits};
 use crate::linux::{self, plugged};
 use crate::qemu::{self, Boot, Machine};
 use crate::setup::debian::{Files, Release};
@@ -160,28 +160,18 @@ fn shell(qemu: &mut Command) -> Result<ExitCode> {
         "debian: the login comes in half a minute: root, without a password. To leave: poweroff, \
          or Ctrl-A X"
     );
-    let status = crate::process::spawn(qemu)?.wait()?;
-    Ok(match status.success() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    console::leave_to(qemu)
 }
 
 fn check(options: &DebianOptions, qemu: &mut Command) -> Result<ExitCode> {
     let started = Instant::now();
-    let limits = Limits {
-        run: Duration::from_secs(options.time_limit),
-        switch_off: Duration::from_secs(if options.machine.no_bmc { 0 } else { 10 }),
-    };
+    let no_bmc = options.machine.no_bmc;
+    let limits = Limits::of_boot(options.time_limit, no_bmc);
     let mut lines = Vec::new();
     let note = |line: &str| lines.push(line.to_string());
     let end = console::talk(qemu, limits, &mut io::stdout(), &TALK, note)?;
     let mut faults = faults(&lines);
-    match end {
-        End::Exited(Some(0)) => {}
-        End::PoweredOff if options.machine.no_bmc => {}
-        other => faults.push(format!("it should switch off; instead: {other:?}")),
-    }
+    faults.extend(end.fault(no_bmc));
     Ok(console::verdict("debian", &faults, started))
 }
 

@@ -3,12 +3,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::console::{self, End, Limits};
+use crate::console::{self, Limits};
 use crate::debian::Disk;
 use crate::linux::plugged;
 use crate::qemu::{self, Boot, Machine};
@@ -308,28 +308,18 @@ impl Job {
 /// The terminal is the machine's until QEMU ends.
 fn shell(qemu: &mut Command) -> Result<ExitCode> {
     println!("guest: Ctrl-A X ends the machine; the guest's shell comes in a minute or two");
-    let status = crate::process::spawn(qemu)?.wait()?;
-    Ok(match status.success() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    console::leave_to(qemu)
 }
 
 fn judge(options: &GuestOptions, job: &Job, qemu: &mut Command) -> Result<ExitCode> {
     let started = Instant::now();
-    let limits = Limits {
-        run: Duration::from_secs(options.time_limit),
-        switch_off: Duration::from_secs(if options.machine.no_bmc { 0 } else { 10 }),
-    };
+    let no_bmc = options.machine.no_bmc;
+    let limits = Limits::of_boot(options.time_limit, no_bmc);
     let mut lines = Vec::new();
     let note = |line: &str| lines.push(line.to_string());
     let end = console::watch(qemu, limits, &mut io::stdout(), note)?;
     let mut faults = faults(job, &lines);
-    match end {
-        End::Exited(Some(0)) => {}
-        End::PoweredOff if options.machine.no_bmc => {}
-        other => faults.push(format!("it should switch off; instead: {other:?}")),
-    }
+    faults.extend(end.fault(no_bmc));
     Ok(console::verdict("guest", &faults, started))
 }
 

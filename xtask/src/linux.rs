@@ -3,12 +3,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::console::{self, End, Limits};
+use crate::console::{self, Limits};
 use crate::cpio::{self, Content};
 use crate::image;
 use crate::pnor;
@@ -256,28 +256,18 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// The terminal is the machine's until QEMU ends.
 fn shell(qemu: &mut Command) -> Result<ExitCode> {
     println!("linux: Ctrl-A X ends the machine, Ctrl-A C is QEMU's monitor");
-    let status = crate::process::spawn(qemu)?.wait()?;
-    Ok(match status.success() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    console::leave_to(qemu)
 }
 
 fn check(options: &LinuxOptions, qemu: &mut Command) -> Result<ExitCode> {
     let started = Instant::now();
-    let limits = Limits {
-        run: Duration::from_secs(options.time_limit),
-        switch_off: Duration::from_secs(if options.machine.no_bmc { 0 } else { 10 }),
-    };
+    let no_bmc = options.machine.no_bmc;
+    let limits = Limits::of_boot(options.time_limit, no_bmc);
     let mut lines = Vec::new();
     let note = |line: &str| lines.push(line.to_string());
     let end = console::watch(qemu, limits, &mut io::stdout(), note)?;
     let mut faults = faults(&lines);
-    match end {
-        End::Exited(Some(0)) => {}
-        End::PoweredOff if options.machine.no_bmc => {}
-        other => faults.push(format!("it should switch off; instead: {other:?}")),
-    }
+    faults.extend(end.fault(no_bmc));
     Ok(console::verdict("linux", &faults, started))
 }
 
