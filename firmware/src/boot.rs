@@ -167,7 +167,7 @@ fn call_others(boot_thread: &Thread) {
     for core in cores::all() {
         for ptid in 0..core.threads() as usize {
             if !mine(core) || ptid != boot_thread.ptid() {
-                core.icp(ptid).open();
+                core.icp(ptid).hear_firmware();
                 core.icp(ptid).send_ipi();
             }
         }

@@ -3,6 +3,7 @@ use super::answer::{Answer, DONE};
 use super::host_memory::store;
 use crate::smt::cores;
 use platform::chip::interrupts::{self, MASKED, Route, Source};
+use platform::cpu::xics;
 use skiboot_compat::status::Status;
 
 fn source(isn: u64) -> Result<Source, Status> {
@@ -10,11 +11,14 @@ fn source(isn: u64) -> Result<Source, Status> {
 }
 
 /// OPAL_SET_XIVE: interrupt, server number times four, priority. A thread that naps for the
-/// firmware gets none: it would wake in the host's vectors.
+/// firmware gets none: it would wake in the host's vectors. Priority 0 is the firmware's own.
 pub fn set(isn: u64, server: u64, priority: u64) -> Answer {
     let source = source(isn)?;
     let server = u16::try_from(server).map_err(|_| Status::Parameter)?;
     let priority = u8::try_from(priority).map_err(|_| Status::Parameter)?;
+    if priority == xics::FIRMWARE_PRIORITY {
+        return Err(Status::Parameter);
+    }
     if priority != MASKED && !cores::is_hosts(u32::from(server >> 2)) {
         return Err(Status::Parameter);
     }

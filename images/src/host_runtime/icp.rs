@@ -1,5 +1,7 @@
 //! The thread's interrupt presentation controller (XICS), by which catnap is able to call a host's
 //! thread out of a guest.
+use core::sync::atomic::{AtomicU16, Ordering};
+
 use dtoolkit::fdt::Fdt;
 use spin::Once;
 
@@ -24,9 +26,17 @@ pub const IPI: u32 = 2;
 /// Sends the thread `pir` an interrupt of its own, as a host does when it wants another of its
 /// threads: with a priority that the firmware doesn't use.
 pub fn send_ipi(pir: u32) {
-    const PRIORITY: u8 = 4;
+    send_ipi_of(pir, 4);
+}
+
+/// Sends the thread `pir` an interrupt of its own that looks like one of the firmware's.
+pub fn send_firmwares_ipi(pir: u32) {
+    send_ipi_of(pir, 0);
+}
+
+fn send_ipi_of(pir: u32, priority: u8) {
     // SAFETY: a presenter's register; the thread is the host's, or the firmware drops the interrupt.
-    unsafe { cpu::write_device_u8(page_of(pir) + MFRR, PRIORITY) }
+    unsafe { cpu::write_device_u8(page_of(pir) + MFRR, priority) }
 }
 
 /// The thread `pir` hasn't taken the interrupt that it was sent.
@@ -35,11 +45,13 @@ pub fn ipi_waits(pir: u32) -> bool {
     unsafe { cpu::read_device_u8(page_of(pir) + MFRR) != 0xff }
 }
 
-/// What priority an interrupt of this thread has to beat, and that of its own inter-processor interrupt:
-/// CPPR and MFRR.
-pub fn priorities() -> [u8; 2] {
-    // SAFETY: this thread's own registers; a read of CPPR's byte at +4 accepts nothing.
-    unsafe { [XIRR, MFRR].map(|register| cpu::read_device_u8(page() + register)) }
+/// CPPR and MFRR as the thread that began last found them.
+static FOUND: AtomicU16 = AtomicU16::new(0);
+
+/// What priority an interrupt had to beat when the thread that began last was given to the host, and that of
+/// its own inter-processor interrupt: CPPR and MFRR.
+pub fn found_priorities() -> [u8; 2] {
+    FOUND.load(Ordering::Relaxed).to_be_bytes()
 }
 
 /// Real address of the calling thread's page.
@@ -52,8 +64,11 @@ fn page_of(pir: u32) -> u64 {
     machine::presenter(*tree, pir).unwrap_or_else(|bad| panic!("device tree: {}", bad.0))
 }
 
-/// Lets interrupts of every priority through to this thread: after reset none are.
+/// Lets interrupts of every priority through to this thread, whatever it has [found](found_priorities).
 pub fn accept_all() {
+    // SAFETY: this thread's own registers; a read of CPPR's byte at +4 accepts nothing.
+    let found = unsafe { [XIRR, MFRR].map(|register| cpu::read_device_u8(page() + register)) };
+    FOUND.store(u16::from_be_bytes(found), Ordering::Relaxed);
     // SAFETY: this thread's own register; interrupts stay pending since MSR[EE] is off.
     unsafe { cpu::write_device_u8(page() + XIRR, 0xff) }
 }

@@ -11,7 +11,11 @@ const CONSOLE_WRITE: u64 = 1;
 const CEC_POWER_DOWN: u64 = 5;
 const POLL_EVENTS: u64 = 10;
 const START_CPU: u64 = 41;
+const QUERY_CPU_STATUS: u64 = 42;
 const RETURN_CPU: u64 = 69;
+
+/// QUERY_CPU_STATUS: the firmware has the thread.
+const THREAD_INACTIVE: u8 = 0;
 
 const OPAL_SUCCESS: i64 = 0;
 const OPAL_BUSY: i64 = -2;
@@ -103,6 +107,17 @@ pub fn return_cpu() -> ! {
         unsafe { call(RETURN_CPU, &[]) };
         cpu::relax();
     }
+}
+
+/// The firmware has the thread `pir`, and a host may start it.
+pub fn is_inactive(pir: u32) -> bool {
+    let mut status = 0xff_u8;
+    let at = (&raw mut status).expose_provenance() as u64;
+    // SAFETY: the answer has a byte of its own.
+    let answer = unsafe { call(QUERY_CPU_STATUS, &[pir.into(), at]) };
+    // SAFETY: the byte on this stack that was written by address.
+    let status = unsafe { (&raw const status).read_volatile() };
+    answer.status == OPAL_SUCCESS && status == THREAD_INACTIVE
 }
 
 /// Starts the thread with interrupt server number `server` at real address `entry`.

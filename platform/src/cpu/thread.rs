@@ -229,7 +229,7 @@ pub fn settle() {
     unsafe { spr::write::<{ spr::LPCR }>(IDLE_LPCR) };
     op::isync();
     if let Some(thread) = try_current() {
-        thread.icp.open();
+        thread.icp.hear_firmware();
     }
 }
 
@@ -304,6 +304,7 @@ pub fn set_host_hile(on: bool) {
 /// Gives this thread to the host. If it is the first of its core (`first`), the registers that the
 /// core's threads share are made what a host expects; later they are the host's own.
 pub fn give_to_host(start: &HostStart, first: bool) -> ! {
+    current().icp.hear_all();
     // SAFETY: what the firmware needs of this thread from now on (area, OPAL stack) is found by
     // PIR; the host runs with HRMOR 0 and the registers that OPAL promises.
     unsafe {

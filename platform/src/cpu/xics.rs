@@ -13,8 +13,13 @@ pub const XISR_IPI: u32 = 2;
 const XISR_MASK: u32 = 0x00ff_ffff;
 /// No IPI wanted.
 const MFRR_NONE: u8 = 0xff;
-/// The most favoured priority: passes every CPPR but 0.
-const MFRR_NOW: u8 = 0;
+/// The most favoured priority, which passes every CPPR but 0. The firmware's IPIs have it, and nothing
+/// else has (`SET_XIVE`).
+pub const FIRMWARE_PRIORITY: u8 = 0;
+/// CPPR that only [`FIRMWARE_PRIORITY`] passes.
+const CPPR_FIRMWARE: u8 = FIRMWARE_PRIORITY + 1;
+/// CPPR that every interrupt passes.
+const CPPR_ALL: u8 = 0xff;
 
 /// A thread's ICP, by the effective address of its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +38,20 @@ impl Icp {
         core::ptr::with_exposed_provenance_mut(self.0 + offset)
     }
 
-    /// Lets interrupts of every priority through.
-    pub fn open(self) {
+    /// For a thread of the firmware's: lets the firmware's IPIs through and nothing else. A host may have left a
+    /// device's interrupt to a thread that it has given back, and that would wake the thread without end.
+    pub fn hear_firmware(self) {
+        self.set_cppr(CPPR_FIRMWARE);
+    }
+
+    /// For a thread that becomes a host's: lets interrupts of every priority through.
+    pub fn hear_all(self) {
+        self.set_cppr(CPPR_ALL);
+    }
+
+    fn set_cppr(self, cppr: u8) {
         // SAFETY: `self` names an ICP; CPPR is its thread's alone and changes no memory.
-        unsafe { mmio::write8(self.register(XIRR), 0xff) }
+        unsafe { mmio::write8(self.register(XIRR), cppr) }
     }
 
     /// Sends the thread an IPI; all earlier stores are seen before it.
@@ -50,7 +65,7 @@ impl Icp {
     #[inline(always)]
     pub fn send_next_ipi(self) {
         // SAFETY: as above.
-        unsafe { mmio::next_write8(self.register(MFRR), MFRR_NOW) }
+        unsafe { mmio::next_write8(self.register(MFRR), FIRMWARE_PRIORITY) }
     }
 
     /// Takes back an IPI that its thread hasn't accepted.

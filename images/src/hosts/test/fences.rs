@@ -264,13 +264,13 @@ pub fn spurious(lab: &mut Lab) -> Outcome {
     const ROUNDS: u64 = 100;
     let mut guest = lab.guest(&Wanted::new("loop", 4))?;
     CORE.store(cpu::pir(), Ordering::Relaxed);
-    let before = stats::spurious(lab)?;
+    let before = stats::spurious(lab, cpu::pir())?;
     for round in 0..ROUNDS {
         cores::send(lab, &guest, |errand| {
             errand.runs.wait_for_all(0b1111)?;
             let core = CORE.load(Ordering::Relaxed);
             for _ in 0..4 {
-                (4..8).for_each(|ptid| icp::send_ipi(core + ptid));
+                (4..8).for_each(|ptid| icp::send_firmwares_ipi(core + ptid));
                 // Once the core is the host's they would wake in the host's vectors.
                 watch::wait("a thread doesn't take its IPI", || {
                     (4..8).all(|ptid| !icp::ipi_waits(core + ptid))
@@ -286,7 +286,7 @@ pub fn spurious(lab: &mut Lab) -> Outcome {
         let entries = guest.page(vcpu).firmware.entries.get();
         same("vcpu and entries", (vcpu, entries), (vcpu, ROUNDS))?;
     }
-    let more = stats::spurious(lab)? - before;
+    let more = stats::spurious(lab, cpu::pir())? - before;
     println!("spurious: {more} wake-ups for nothing");
     ensure!(more > 0, "nobody woke for nothing");
     Ok(())

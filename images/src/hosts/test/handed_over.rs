@@ -1,6 +1,6 @@
 //! What a host finds in a thread that it is given.
 use alloc::string::String;
-use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use images::host_runtime::entry::{self, FOUND};
 use images::host_runtime::{calls, cores, cpu, decrementers, icp, slb};
@@ -33,7 +33,11 @@ const HMEER: u64 = 0xbc10_c800_0000_0000;
 /// H6.
 pub fn handed_over(lab: &mut Lab) -> Outcome {
     check(entry::first_found()).map_err(|why| alloc::format!("first thread: {why}"))?;
-    same("the first thread's CPPR, MFRR", icp::priorities(), OPEN)?;
+    same(
+        "the first thread's CPPR, MFRR",
+        icp::found_priorities(),
+        OPEN,
+    )?;
     same("its SLB", slb::valid_entries(), 0)?;
     decrementers::let_through();
     let first = cpu::pir();
@@ -41,7 +45,6 @@ pub fn handed_over(lab: &mut Lab) -> Outcome {
     for pir in others.filter(|&pir| pir != first) {
         CALM.store(false, Ordering::Release);
         cores::start(pir, |_| {
-            PRIORITIES.store(u16::from_be_bytes(icp::priorities()), Ordering::Relaxed);
             SEGMENTS.store(slb::valid_entries(), Ordering::Relaxed);
             decrementers::let_through();
             CALM.store(true, Ordering::Release);
@@ -54,8 +57,7 @@ pub fn handed_over(lab: &mut Lab) -> Outcome {
             ensure!(cpu::time_base() < limit_tb, "thread {pir:#x} never comes");
             cpu::relax();
         }
-        let priorities = PRIORITIES.load(Ordering::Relaxed).to_be_bytes();
-        same("CPPR, MFRR", (pir, priorities), (pir, OPEN))?;
+        same("CPPR, MFRR", (pir, icp::found_priorities()), (pir, OPEN))?;
         same("SLB", (pir, SEGMENTS.load(Ordering::Relaxed)), (pir, 0))?;
         check(entry::secondary_found()).map_err(|why| alloc::format!("thread {pir:#x}: {why}"))?;
     }
@@ -65,8 +67,7 @@ pub fn handed_over(lab: &mut Lab) -> Outcome {
 const RETURN_CPU: u64 = 69;
 /// A thread that was started has let interrupts in, and none came.
 static CALM: AtomicBool = AtomicBool::new(false);
-/// Its CPPR and MFRR, and how many entries its SLB had.
-static PRIORITIES: AtomicU16 = AtomicU16::new(0);
+/// How many entries its SLB had.
 static SEGMENTS: AtomicU64 = AtomicU64::new(u64::MAX);
 
 fn check(found: [u64; FOUND.len()]) -> Outcome {

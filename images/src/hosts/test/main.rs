@@ -27,6 +27,7 @@ mod interrupts;
 mod isolation;
 mod kicks;
 mod lab;
+mod left_behind;
 mod memory;
 mod napping;
 mod objects;
@@ -65,6 +66,7 @@ const TESTS: &[Test] = &[
     ("host_little_endian", running::host_little_endian),
     // Before guests have run.
     ("handed_over", handed_over::handed_over),
+    ("left_behind", left_behind::left_behind),
     ("query", query::query),
     ("mitigations", query::mitigations),
     ("check_token", query::check_token),

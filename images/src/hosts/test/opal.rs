@@ -128,6 +128,12 @@ pub fn interrupt_routes(lab: &mut Lab) -> Outcome {
         &[EXTERNAL, own << 2, 256],
         Status::Parameter,
     )?;
+    wants(
+        "the firmware's priority",
+        SET_XIVE,
+        &set(own, 0),
+        Status::Parameter,
+    )?;
     wants("masked", SET_XIVE, &set(own, MASKED), Status::Success)
 }
 

@@ -158,11 +158,11 @@ fn exported(lab: &Lab) -> Result<Table<'static>, String> {
     Table::read(bytes).ok_or_else(|| "this is no table of statistics".into())
 }
 
-/// Wake-ups of this core's secondaries that nobody had asked for.
-pub fn spurious(lab: &Lab) -> Result<u64, String> {
+/// Wake-ups that nobody had asked for, of the threads that the firmware holds of the core whose thread 0 has that PIR.
+pub fn spurious(lab: &Lab, pir: u32) -> Result<u64, String> {
     with_exported(lab, |table| {
-        let own = table.cores.iter().find(|it| it.pir.get() == cpu::pir());
-        Ok(own.ok_or("the core isn't there")?.spurious.get())
+        let core = table.cores.iter().find(|it| it.pir.get() == pir);
+        Ok(core.ok_or("the core isn't there")?.spurious.get())
     })
 }
 
