@@ -109,8 +109,6 @@ static u32 *kept_word(struct kvm_vcpu *vcpu, u64 id)
 	switch (id) {
 	case KVM_REG_PPC_DABRX:
 		return &vcpu->arch.dabrx;
-	case KVM_REG_PPC_ARCH_COMPAT:
-		return &vcpu->arch.vcore->arch_compat;
 	case KVM_REG_PPC_ONLINE:
 		return &vcpu->arch.online;
 	case KVM_REG_PPC_PMC7:
@@ -166,6 +164,9 @@ int kcn_get_one_reg(struct kvm_vcpu *vcpu, u64 id, union kvmppc_one_reg *val)
 			mutex_lock(&vm->lock);
 			val->dval = kcn_doorbells(kcn_of(vcpu)->vcore);
 			mutex_unlock(&vm->lock);
+			break;
+		case KVM_REG_PPC_ARCH_COMPAT:
+			val->wval = kcn_of(vcpu)->shadow.arch_compat;
 			break;
 		case KVM_REG_PPC_TB_OFFSET:
 			val->dval = vm->tb_offset;
@@ -226,6 +227,12 @@ static int set_other(struct kvm_vcpu *vcpu, u64 id, const union kvmppc_one_reg *
 		kcn_of(vcpu)->vcore->doorbells = val->dval;
 		kcn_ring(kcn_of(vcpu)->vcore);
 		mutex_unlock(&vm->lock);
+		return 0;
+	case KVM_REG_PPC_ARCH_COMPAT:
+		/* Guests have all of POWER8: nothing makes it an older processor. */
+		if (val->wval && val->wval != PVR_ARCH_207)
+			return -EINVAL;
+		kcn_of(vcpu)->shadow.arch_compat = val->wval;
 		return 0;
 	case KVM_REG_PPC_TB_OFFSET:
 		set_of_machine(vcpu, &vm->tb_offset, ALIGN(val->dval, 1UL << 24));

@@ -11,6 +11,8 @@ use xtask::setup::debian::{Files, Release};
 
 use crate::{Outcome, trial};
 
+mod module;
+
 const LIMIT: Duration = Duration::from_secs(900);
 const HOST: Release = Release::V6_12Pages64K;
 
@@ -25,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         let name = format!("module::for-{}", release.name());
         trial(name, move || builds(release))
     }));
+    trials.extend(module::trials());
     trials.extend(matrix().map(|(name, job, cores)| {
         let run = move || passes(name, &job, cores);
         trial(format!("guest-matrix::{name}"), run).with_ignored_flag(true)

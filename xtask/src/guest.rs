@@ -16,6 +16,8 @@ use crate::setup::debian::{Files, Release};
 use crate::{image, kvm_module, project, setup};
 
 mod archive;
+pub mod module;
+pub mod registers;
 mod verdict;
 
 pub use archive::archive;
@@ -26,7 +28,7 @@ const HOST: Release = Release::V6_12Pages64K;
 /// Of the host, which holds the guests' memory.
 pub const HOST_MEMORY: &str = "4G";
 /// Kernels on a machine that is slower than what they are made for.
-const PATIENT: &str = "nowatchdog rcupdate.rcu_cpu_stall_timeout=200";
+pub const PATIENT: &str = "nowatchdog rcupdate.rcu_cpu_stall_timeout=200";
 /// QEMU's machine, with its own choices.
 const MACHINE: &str = "pseries,accel=kvm";
 /// What it has to be told where the host's pages have 4 KiB.

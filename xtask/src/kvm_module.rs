@@ -14,6 +14,9 @@ use crate::{process, setup};
 /// As Linux names it; its file has the end `.ko`.
 pub const NAME: &str = "kvm-catnap";
 const PREFIX: &str = "powerpc64le-linux-gnu-";
+/// The file that looks whether it can be loaded, and after which line the calls' version is known.
+const MAIN: &str = "main.c";
+const INCLUDE: &str = "#include \"kcn.h\"\n";
 
 #[derive(Args)]
 pub struct ModuleOptions {
@@ -44,21 +47,38 @@ pub fn module(options: &ModuleOptions) -> Result<ExitCode> {
 
 /// Builds it for a kernel, where anything that changed; its path.
 pub fn build(files: &Files, release: Release) -> Result<PathBuf> {
-    make(files, release, "module", &[])
+    make(files, release, "module", &[], None)
+}
+
+/// Builds it as if it spoke another version of the calls, which the firmware has to be refused for.
+pub fn of_version(files: &Files, release: Release, version: u32) -> Result<PathBuf> {
+    make(files, release, "other-version", &[], Some(version))
 }
 
 /// Builds it with sparse's checks, each time.
 pub fn checked(files: &Files, release: Release) -> Result<PathBuf> {
     setup::ensure_program("sparse", "sparse")?;
-    make(files, release, "sparse", &["C=2", "CF=-Wsparse-error"])
+    make(
+        files,
+        release,
+        "sparse",
+        &["C=2", "CF=-Wsparse-error"],
+        None,
+    )
 }
 
-fn make(files: &Files, release: Release, folder: &str, words: &[&str]) -> Result<PathBuf> {
+fn make(
+    files: &Files,
+    release: Release,
+    folder: &str,
+    words: &[&str],
+    version: Option<u32>,
+) -> Result<PathBuf> {
     let kbuild = files.kbuild(release)?;
     ensure_compiler(&kbuild)?;
     let build = Workspace::read()?.target_dir()?.join("linux");
     let build = build.join(release.name()).join(folder);
-    let source = copy_source(&build)?;
+    let source = copy_source(&build, version)?;
     let mut make = Command::new("make");
     make.arg("-C").arg(&kbuild.folder).arg("--quiet");
     make.arg(format!("M={}", source.display()));
@@ -95,18 +115,33 @@ fn is_harmless(line: &str) -> bool {
             .any(|part| line.contains(part))
 }
 
-/// Copies sources to where they are built, those that have changed; the module's folder there.
-fn copy_source(build: &Path) -> Result<PathBuf> {
+/// Copies sources to where they are built, those that have changed, perhaps with another version of the calls;
+/// the module's folder there.
+fn copy_source(build: &Path, version: Option<u32>) -> Result<PathBuf> {
     let linux = project::root().join("linux");
     for folder in ["include", NAME] {
         let to = build.join(folder);
         fs::create_dir_all(&to)?;
         for entry in fs::read_dir(linux.join(folder))?.flatten() {
-            let bytes = fs::read(entry.path())?;
+            let mut bytes = fs::read(entry.path())?;
+            if let Some(version) = version
+                && entry.file_name() == MAIN
+            {
+                bytes = with_version(&String::from_utf8(bytes)?, version)?.into_bytes();
+            }
             project::write_if_changed(&to.join(entry.file_name()), &bytes)?;
         }
     }
     Ok(build.join(NAME))
+}
+
+/// The module's own file as if the calls had another version.
+fn with_version(main: &str, version: u32) -> Result<String> {
+    let (before, after) = main
+        .split_once(INCLUDE)
+        .context("the module's file doesn't include what it has in common")?;
+    let define = format!("#undef CATNAP_VERSION\n#define CATNAP_VERSION {version}");
+    Ok(format!("{before}{INCLUDE}{define}\n{after}"))
 }
 
 fn ensure_compiler(kbuild: &Kbuild) -> Result<()> {
@@ -119,6 +154,15 @@ fn ensure_compiler(kbuild: &Kbuild) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_version_is_defined_after_the_own_one() {
+        let main = "a\n#include \"kcn.h\"\nb\n";
+        let other = with_version(main, 7).unwrap();
+        let define = "#undef CATNAP_VERSION\n#define CATNAP_VERSION 7\n";
+        assert_eq!(other, format!("a\n#include \"kcn.h\"\n{define}b\n"));
+        assert!(with_version("a\n", 7).is_err());
+    }
 
     #[test]
     fn a_warning_is_no_harmless_line() {

@@ -5,9 +5,11 @@
 //! median; and in the end how many were good. It exits with 0 if all were.
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 
+mod output;
 mod system;
 
 use core::fmt::Write;
+use output::Output;
 use system::{Errno, File};
 
 /// How often each virtual machine makes its hypercall.
@@ -223,36 +225,6 @@ fn kvm(machines: u64) -> ! {
         "kvm: {good} of {machines} machines were good"
     );
     system::exit(u64::from(machines == 0 || good != machines))
-}
-
-/// Lines, each said as a whole: others talk at the same time.
-struct Output {
-    line: [u8; 256],
-    len: usize,
-}
-
-impl Output {
-    const fn new() -> Self {
-        Self {
-            line: [0; 256],
-            len: 0,
-        }
-    }
-}
-
-impl Write for Output {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for &byte in text.as_bytes() {
-            let place = self.line.get_mut(self.len).ok_or(core::fmt::Error)?;
-            *place = byte;
-            self.len += 1;
-            if byte == b'\n' {
-                system::print(&self.line[..self.len]);
-                self.len = 0;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The program, with its argument.

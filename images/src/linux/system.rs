@@ -10,14 +10,18 @@ pub struct File(u64);
 pub struct Errno(pub u64);
 
 const FORK: u64 = 2;
+const READ: u64 = 3;
 const WRITE: u64 = 4;
 const OPEN: u64 = 5;
-const SETITIMER: u64 = 104;
+const SETUID: u64 = 23;
 const IOCTL: u64 = 54;
+const SETRLIMIT: u64 = 75;
 const MMAP: u64 = 90;
+const SETITIMER: u64 = 104;
 const WAIT4: u64 = 114;
 const EXIT_GROUP: u64 = 234;
 
+const STANDARD_INPUT: u64 = 0;
 const STANDARD_OUTPUT: u64 = 1;
 const READ_AND_WRITE: u64 = 2;
 
@@ -42,14 +46,64 @@ pub fn fork() -> Result<u64, Errno> {
     unsafe { machine::call(FORK, [0; 6]) }
 }
 
+/// How a child has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this status.
+    Exited(u32),
+    /// By a signal.
+    Killed,
+}
+
 /// Waits for a child; whether it exited with 0. An error when there is none left.
 pub fn wait() -> Result<bool, Errno> {
+    wait_for().map(|end| end == End::Exited(0))
+}
+
+/// Waits for a child; how it has ended. An error when there is none left.
+pub fn wait_for() -> Result<End, Errno> {
     let mut status = 0_u32;
     let address = (&raw mut status).expose_provenance() as u64;
     // SAFETY: the kernel writes the status there.
     unsafe { machine::call(WAIT4, [u64::MAX, address, 0, 0, 0, 0])? };
     // SAFETY: it's this function's own; the kernel has written it.
-    Ok(unsafe { (&raw const status).read_volatile() } == 0)
+    let status = unsafe { (&raw const status).read_volatile() };
+    Ok(match status & 0x7f {
+        0 => End::Exited(status >> 8),
+        _ => End::Killed,
+    })
+}
+
+/// All of the standard input, or as much as there is room for; how many bytes.
+pub fn read_all(room: &mut [u8]) -> Result<usize, Errno> {
+    let mut len = 0;
+    while len < room.len() {
+        let rest = &mut room[len..];
+        let address = rest.as_mut_ptr().expose_provenance() as u64;
+        let args = [STANDARD_INPUT, address, rest.len() as u64, 0, 0, 0];
+        // SAFETY: the kernel writes no more bytes there than there is room for.
+        match unsafe { machine::call(READ, args)? } {
+            0 => break,
+            more => len += more as usize,
+        }
+    }
+    Ok(len)
+}
+
+/// How much memory this process may have locked.
+pub fn limit_locked_memory(bytes: u64) -> Result<(), Errno> {
+    const MEMLOCK: u64 = 8;
+    // What counts now, and what it can be raised to.
+    let limits = [bytes, bytes];
+    let address = limits.as_ptr().expose_provenance() as u64;
+    // SAFETY: the kernel reads the limits.
+    unsafe { machine::call(SETRLIMIT, [MEMLOCK, address, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Gives up root's rights.
+pub fn become_user(id: u64) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    unsafe { machine::call(SETUID, [id, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Has the kernel end this process then.

@@ -85,7 +85,7 @@ fn guest(files: &Files) -> Result<Vec<u8>> {
     Ok(pack("bin dev modules proc sys tmp", &all))
 }
 
-fn pack(folders: &str, all: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub fn pack(folders: &str, all: &[(String, Vec<u8>)]) -> Vec<u8> {
     let folders = folders.split(' ').map(|name| (name, Content::Folder));
     let console = ("dev/console", Content::Device(5, 1));
     let files = all

@@ -22,6 +22,18 @@ const MARK: &str = "headers.path";
 /// Debian's file in a kernel's headers that names the compiler.
 const VARIABLES: &str = ".kernelvariables";
 
+impl Kbuild {
+    /// The headers that a kernel has in common with those for other machines.
+    pub fn common(&self) -> Result<PathBuf> {
+        let makefile = fs::read_to_string(self.folder.join("Makefile"))?;
+        let common = makefile
+            .lines()
+            .find_map(|line| line.strip_prefix("include "));
+        let common = common.and_then(|path| Path::new(path).parent());
+        Ok(common.context("the headers lead to no others")?.into())
+    }
+}
+
 impl Files {
     /// A kernel's headers; fetched if they aren't there.
     pub fn kbuild(&self, release: Release) -> Result<Kbuild> {

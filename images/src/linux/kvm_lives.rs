@@ -1,0 +1,110 @@
+//! For Linux on catnap: lives of virtual machines. Each is a process that makes a machine of one core, whose
+//! vcpu goes round for ever, and is killed at a random moment: while the machine is made, or while it runs.
+//!
+//! Argument: how many, one after the other. 0: one, which lives until somebody kills this program. Without an
+//! argument: none lives, since there is a limit on memory that is locked.
+#![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
+
+mod machine;
+mod output;
+mod system;
+
+use core::fmt::Write;
+use output::Output;
+use system::Errno;
+
+const MEMORY_BYTES: u64 = 16 << 20;
+/// A machine is killed within this time.
+const LONGEST_US: u64 = 60_000;
+const VCPUS: u64 = 8;
+/// Somebody who may not lock memory beyond his limit.
+const NOBODY: u64 = 65534;
+const SIGNALLED: u64 = 4;
+
+/// Until a signal ends it.
+fn live() -> Result<(), Errno> {
+    let vm = machine::new(machine::kvm()?)?;
+    machine::set_memory(vm, MEMORY_BYTES)?;
+    let vcpu = machine::vcpu(vm, 0)?;
+    for id in 1..VCPUS {
+        machine::vcpu(vm, id)?;
+    }
+    loop {
+        match machine::run(vcpu) {
+            Ok(_) | Err(Errno(SIGNALLED)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// In a process of its own. One that comes to its end is at fault.
+fn child(after_us: u64) -> ! {
+    system::kill_after_us(after_us);
+    if let Err(Errno(errno)) = live() {
+        let _ = writeln!(Output::new(), "lives: errno {errno}");
+    }
+    system::exit(1)
+}
+
+fn lives(count: u64) -> u64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut killed = 0;
+    for _ in 0..count {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        match system::fork() {
+            Ok(0) => child(1 + (state >> 16) % LONGEST_US),
+            Ok(_) => {
+                while let Ok(end) = system::wait_for() {
+                    killed += u64::from(end == system::End::Killed);
+                }
+            }
+            Err(Errno(errno)) => {
+                let _ = writeln!(Output::new(), "lives: no process: errno {errno}");
+            }
+        }
+    }
+    let _ = writeln!(Output::new(), "lives: {killed} of {count} were killed");
+    u64::from(killed != count)
+}
+
+/// Half of a machine's memory may be locked by somebody without privileges.
+fn beyond_the_limit() -> Result<(), Errno> {
+    let kvm = machine::kvm()?;
+    system::limit_locked_memory(MEMORY_BYTES / 2)?;
+    system::become_user(NOBODY)?;
+    let vm = machine::new(kvm)?;
+    machine::set_memory(vm, MEMORY_BYTES / 4)?;
+    let vm = machine::new(kvm)?;
+    match machine::set_memory(vm, MEMORY_BYTES) {
+        Ok(()) => Ok(()),
+        Err(Errno(errno)) => {
+            let _ = writeln!(Output::new(), "lives: beyond the limit: errno {errno}");
+            Ok(())
+        }
+    }
+}
+
+/// The program, with its argument.
+fn start(argument: Option<u64>) -> ! {
+    let status = match argument {
+        Some(0) => live().is_err().into(),
+        Some(count) => lives(count),
+        None => beyond_the_limit().is_err().into(),
+    };
+    system::exit(status)
+}
+
+#[cfg(target_arch = "powerpc64")]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let _ = writeln!(Output::new(), "lives: {info}");
+    system::exit(2)
+}
+
+#[cfg(not(target_arch = "powerpc64"))]
+fn main() {
+    let main: fn(Option<u64>) -> ! = start;
+    panic!("{main:p} runs in Linux on catnap only");
+}

@@ -1,0 +1,122 @@
+//! A virtual machine of Linux's KVM, as small programs need it: some memory with a program in it, and a vcpu.
+#![allow(dead_code, reason = "each program needs some of it")]
+
+use super::system::{self, Errno, File};
+
+/// KVM's requests (Linux's include/uapi/linux/kvm.h, in POWER's numbers).
+const CREATE_VM: u64 = 0x2000_ae01;
+const CREATE_VCPU: u64 = 0x2000_ae41;
+const SET_MEMORY: u64 = 0x8020_ae46;
+const RUN: u64 = 0x2000_ae80;
+const GET_REGISTERS: u64 = 0x4188_ae81;
+const SET_REGISTERS: u64 = 0x8188_ae82;
+const GET_REGISTER: u64 = 0x8010_aeab;
+const SET_REGISTER: u64 = 0x8010_aeac;
+const ENABLE: u64 = 0x8068_aea3;
+/// Of the hypervisor mode's.
+const HYPERVISOR: u64 = 1;
+/// The hypercalls of PAPR.
+const PAPR: u32 = 68;
+
+const START: usize = 0x100;
+/// Goes round for ever: `b .`, big-endian.
+const FOR_EVER: [u8; 4] = [0x48, 0, 0, 0];
+/// MSR\[SF\].
+const SIXTY_FOUR: u64 = 1 << 63;
+
+#[repr(C)]
+struct Region {
+    slot: u32,
+    flags: u32,
+    guest_address: u64,
+    len_bytes: u64,
+    address: u64,
+}
+
+#[repr(C)]
+struct Enable {
+    what: u32,
+    flags: u32,
+    args: [u64; 4],
+    unused: [u64; 8],
+}
+
+#[repr(C)]
+struct Registers {
+    pc: u64,
+    cr_ctr_lr_xer: [u64; 4],
+    msr: u64,
+    others: [u64; 11],
+    gpr: [u64; 32],
+}
+
+#[repr(C)]
+struct OneRegister {
+    id: u64,
+    address: u64,
+}
+
+/// `/dev/kvm`.
+pub fn kvm() -> Result<File, Errno> {
+    system::open(c"/dev/kvm")
+}
+
+/// A machine without memory.
+pub fn new(kvm: File) -> Result<File, Errno> {
+    kvm.opened(CREATE_VM, HYPERVISOR)
+}
+
+/// Gives it so much, with a program at its start that goes round for ever.
+pub fn set_memory(vm: File, len_bytes: u64) -> Result<(), Errno> {
+    let memory = system::memory(len_bytes)?;
+    // SAFETY: within the memory that has just been made.
+    unsafe { memory.add(START).cast::<[u8; 4]>().write(FOR_EVER) };
+    let mut region = Region {
+        slot: 0,
+        flags: 0,
+        guest_address: 0,
+        len_bytes,
+        address: memory.expose_provenance() as u64,
+    };
+    vm.exchange(SET_MEMORY, &mut region)
+}
+
+/// A vcpu that is about to begin with the program.
+pub fn vcpu(vm: File, id: u64) -> Result<File, Errno> {
+    let vcpu = vm.opened(CREATE_VCPU, id)?;
+    let mut papr = Enable {
+        what: PAPR,
+        flags: 0,
+        args: [0; 4],
+        unused: [0; 8],
+    };
+    vcpu.exchange(ENABLE, &mut papr)?;
+    let mut registers = Registers {
+        pc: 0,
+        cr_ctr_lr_xer: [0; 4],
+        msr: 0,
+        others: [0; 11],
+        gpr: [0; 32],
+    };
+    vcpu.exchange(GET_REGISTERS, &mut registers)?;
+    registers.pc = START as u64;
+    registers.msr = SIXTY_FOUR;
+    vcpu.exchange(SET_REGISTERS, &mut registers)?;
+    Ok(vcpu)
+}
+
+pub fn run(vcpu: File) -> Result<u64, Errno> {
+    vcpu.request(RUN, 0)
+}
+
+/// A register by KVM's number, which says how many bytes it has: they are read or written at the front.
+pub fn register(vcpu: File, id: u64, writes: bool, bytes: &mut [u8; 16]) -> Result<(), Errno> {
+    let mut about = OneRegister {
+        id,
+        address: bytes.as_mut_ptr().expose_provenance() as u64,
+    };
+    let what = if writes { SET_REGISTER } else { GET_REGISTER };
+    vcpu.exchange(what, &mut about)
+}
+
+const _: () = assert!(size_of::<Registers>() == 392);

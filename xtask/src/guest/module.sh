@@ -1,0 +1,78 @@
+#!/bin/busybox sh
+# The first program of a Linux host on which the module is tried without a guest's kernel: why it isn't
+# loaded, registers, limits, lives of machines. Words of the kernel's command line:
+# module.refused (it is refused here, and nothing else is tried), module.lives=N.
+export PATH=/bin HOME=/
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mount -t tmpfs tmpfs /tmp
+word() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p"; }
+is_asked() { tr ' ' '\n' </proc/cmdline | grep -qx "$1"; }
+ok() { echo "check: ok $1"; }
+failed() { echo "check: FAILED $1: $2"; }
+# Its own last words.
+said() { dmesg | grep 'kvm-catnap: ' | tail -n 1 | sed 's/.*kvm-catnap: /host: it says: /'; }
+refused() {
+    if insmod "/modules/$2.ko" 2>/tmp/error; then
+        failed "refused $1" 'it was loaded'
+        rmmod kvm-catnap
+    else
+        said
+        ok "refused $1"
+    fi
+}
+end() {
+    if dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace'; then failed kernel-log 'see above'; else ok kernel-log; fi
+    echo "check: done"
+    poweroff -f
+    sleep 1000
+}
+
+load-module kvm
+if is_asked module.refused; then
+    refused here kvm-catnap
+    end
+fi
+refused version kvm-catnap-other
+load-module kvm-hv
+refused slot kvm-catnap
+rmmod kvm-hv
+load-module kvm-catnap
+said
+
+linux-kvm-registers </registers
+
+linux-kvm-lives
+said
+
+# A machine keeps the module.
+linux-kvm-lives 0 &
+sleep 0.5
+if rmmod kvm-catnap 2>/dev/null; then failed unload 'a machine lives'; else ok busy; fi
+kill -9 $!
+wait 2>/dev/null
+
+# The first ones take what they take for good.
+linux-kvm-lives 10
+free() {
+    sync
+    echo 3 >/proc/sys/vm/drop_caches
+    awk '/^MemFree:/ { print $2 }' /proc/meminfo
+}
+kept() { grep -c -E 'kvm_catnap|kcn_' /proc/vmallocinfo; }
+before=$(free)
+kept_before=$(kept)
+linux-kvm-lives "$(word module.lives)"
+after=$(free)
+echo "host: $before KiB were free, $after KiB are"
+# Linux itself takes and gives some, but not what a machine in ten keeps.
+if [ $((before - after)) -lt 8192 ]; then ok memory; else failed memory "$((before - after)) KiB are missing"; fi
+if [ "$(kept)" = "$kept_before" ]; then ok tables; else failed tables "$(kept) instead of $kept_before"; fi
+linux-kvm 2 && ok machines
+
+if rmmod kvm-catnap; then ok unloaded; else failed unload 'it stays'; fi
+load-module kvm-catnap
+rmmod kvm-catnap && ok reloaded
+end
