@@ -4,7 +4,7 @@ use platform::flash::device::FlashError;
 use platform::flash::ecc;
 use platform::flash::image::{Image, unpack};
 use platform::flash::store::Store;
-use platform::flash::table::{ENTRY_BYTES, HEADER_BYTES, Header, Partition};
+use platform::flash::table::{ENTRY_BYTES, HEADER_BYTES, Header, Partition, find};
 use platform::lpc::nvram;
 use sha2::{Digest, Sha512};
 use std::sync::OnceLock;
@@ -23,11 +23,25 @@ const PAYLOAD: &[u8] = include_bytes!("../seeds/flash/payload.xz");
 const ROOM_BYTES: usize = 64 << 10;
 const DICTIONARY_BYTES: usize = 1 << 20;
 
+/// What became of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Booted,
+    /// Its table can't be believed.
+    NoTable,
+    /// The table has no kernel any more.
+    NoKernel,
+    /// The kernel can't be believed.
+    Refused,
+}
+
 /// Each change is four bytes: a place, and what is flipped there.
 pub fn flash(data: &[u8]) {
-    let Some((&how, changes)) = data.split_first() else {
-        return;
-    };
+    changed(data);
+}
+
+fn changed(data: &[u8]) -> Fate {
+    let (&how, changes) = data.split_first().unwrap_or((&0, &[]));
     let mut flash = good().to_vec();
     for change in changes.as_chunks::<4>().0 {
         let at = usize::from(u16::from_be_bytes([change[0], change[1]])) % FLASH_BYTES;
@@ -45,24 +59,29 @@ pub fn flash(data: &[u8]) {
         let hash = Sha512::digest(&flash[KERNEL_AT + CONTAINER_BYTES..][..PAYLOAD.len()]);
         flash[KERNEL_AT + SOFTWARE_AT + 33..][..hash.len()].copy_from_slice(&hash);
     }
-    boot(&mut flash);
+    boot(&mut flash)
 }
 
-fn boot(flash: &mut [u8]) {
+fn boot(flash: &mut [u8]) -> Fate {
     let len_bytes = flash.len() as u64;
     let header = flash.first_chunk().expect("a flash has a header");
-    let Ok(header) = Header::parse(header, len_bytes) else {
-        return;
+    let Ok(header) = Header::parse(header, len_bytes).map_err(has_reason) else {
+        return Fate::NoTable;
     };
     let Some(table) = flash.get(..header.table_bytes()) else {
-        return;
+        return Fate::NoTable;
     };
-    let Ok(partitions) = header.partitions(table, len_bytes) else {
-        return;
+    let Ok(partitions) = header.partitions(table, len_bytes).map_err(has_reason) else {
+        return Fate::NoTable;
     };
+    let kernel = find(&partitions, "BOOTKERNEL").map(std::ptr::from_ref);
+    let mut fate = Fate::NoKernel;
     for partition in &partitions {
         assert!(partition.offset_bytes + partition.len_bytes <= len_bytes);
-        load(flash, partition);
+        let loaded = load(flash, partition);
+        if kernel == Some(std::ptr::from_ref(partition)) {
+            fate = if loaded { Fate::Booted } else { Fate::Refused };
+        }
         let store = Store::new(partition, NVRAM_RAW_BYTES);
         let cell = std::cell::RefCell::new(&mut *flash);
         let mut nvram = vec![0; store.len_bytes()];
@@ -75,24 +94,35 @@ fn boot(flash: &mut [u8]) {
             cell.borrow_mut()[at as usize..end as usize].copy_from_slice(from);
             Ok(())
         };
-        let _ = store.load(&mut nvram, read, write);
+        let _ = store.load(&mut nvram, read, write).map_err(has_reason);
     }
+    fate
 }
 
-fn load(flash: &[u8], partition: &Partition) {
-    let Ok(image) = Image::find(partition, |at, to| read(flash, at, to)) else {
-        return;
+/// Whoever is refused is told why, in one line.
+fn has_reason(why: impl std::fmt::Display) {
+    let line = why.to_string();
+    assert!(!line.is_empty() && !line.contains(char::is_control));
+}
+
+/// Whether the partition has what could be started.
+fn load(flash: &[u8], partition: &Partition) -> bool {
+    let image = Image::find(partition, |at, to| read(flash, at, to));
+    let Ok(image) = image.map_err(has_reason) else {
+        return false;
     };
     assert!(image.len_bytes <= partition.len_bytes);
     let mut bytes = vec![0; image.len_bytes as usize];
     let all = image.read(&mut bytes, |at, to| read(flash, at, to), |_| {});
-    if all.is_err() || !image.is_packed {
-        return;
+    if all.map_err(has_reason).is_err() || !image.is_packed {
+        return all.is_ok();
     }
     let (mut to, mut dictionary) = (vec![0; ROOM_BYTES], vec![0; DICTIONARY_BYTES]);
-    if let Ok(len) = unpack(&bytes, &mut to, &mut dictionary) {
+    let unpacked = unpack(&bytes, &mut to, &mut dictionary).map_err(has_reason);
+    unpacked.is_ok_and(|len| {
         assert!(len <= ROOM_BYTES);
-    }
+        true
+    })
 }
 
 fn read(flash: &[u8], at: u64, to: &mut [u8]) -> Result<(), FlashError> {
@@ -215,6 +245,7 @@ fn seal(bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     /// What is changed is whole before.
     #[test]
@@ -239,5 +270,71 @@ mod tests {
             .load(&mut nvram, |at, to| read(&flash, at, to), none)
             .unwrap();
         assert!(nvram::is_valid(&nvram));
+    }
+
+    /// How many changed images are tried, on demand.
+    const IMAGES: u64 = 1_000_000;
+
+    /// Bytes from a seed (splitmix64).
+    fn draw(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// One to four changes: half of them in what is looked at most, the table and the beginnings of partitions.
+    fn changes(seed: u64) -> Vec<u8> {
+        let mut state = seed;
+        let mut data = vec![draw(&mut state) as u8];
+        for _ in 0..=draw(&mut state) % 4 {
+            let drawn = draw(&mut state);
+            let place = (drawn >> 32) as usize;
+            let at = match drawn % 8 {
+                0 | 1 => place % (HEADER_BYTES + 3 * ENTRY_BYTES),
+                2 => KERNEL_AT + place % (CONTAINER_BYTES + PAYLOAD.len()),
+                3 => [KERNEL_AT + SOFTWARE_AT, CODED_AT, NVRAM_AT][place % 3] + place / 3 % 128,
+                _ => place % FLASH_BYTES,
+            };
+            data.extend([(at >> 8) as u8, at as u8, (drawn >> 8) as u8, 0]);
+        }
+        data
+    }
+
+    fn fates(images: u64) -> BTreeMap<Fate, u64> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        let part = |first: u64| {
+            move || {
+                (first..images)
+                    .step_by(threads as usize)
+                    .map(|seed| changed(&changes(seed)))
+            }
+        };
+        let mut fates = BTreeMap::new();
+        std::thread::scope(|scope| {
+            let parts =
+                (0..threads).map(|first| scope.spawn(move || part(first)().collect::<Vec<_>>()));
+            for part in parts.collect::<Vec<_>>() {
+                for fate in part.join().unwrap() {
+                    *fates.entry(fate).or_insert(0) += 1;
+                }
+            }
+        });
+        fates
+    }
+
+    /// All that can become of an image does.
+    #[test]
+    fn a_changed_image_is_booted_or_refused() {
+        let fates = fates(1500);
+        assert_eq!(fates.len(), 4, "{fates:?}");
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn a_million_changed_images_are_booted_or_refused() {
+        let fates = fates(IMAGES);
+        println!("{fates:?}");
+        assert_eq!(fates.values().sum::<u64>(), IMAGES);
     }
 }

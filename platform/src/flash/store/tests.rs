@@ -277,3 +277,60 @@ proptest! {
         }
     }
 }
+
+/// What has become of writes that were cut off.
+#[derive(Debug, Default)]
+struct Cut {
+    old: u32,
+    new: u32,
+    again: u32,
+}
+
+/// Settings of the firmware and of hosts are written one after the other. The power fails during each write, and often
+/// during the start that follows.
+fn cut_power(times: u32, seed: u64) -> Cut {
+    let mut state = seed;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005);
+        state = state.wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let store = store(draw(2) == 1);
+    let mut now = fresh();
+    let flash = Flash::new(raw(&now, store.partition.has_ecc));
+    let mut cut = Cut::default();
+    for _ in 0..times {
+        // In one of the two partitions, behind its header.
+        let at = 16 + draw(4000);
+        let len = 1 + draw(4096 - at);
+        let new: Vec<u8> = (0..len).map(|_| draw(256) as u8).collect();
+        let at = 4096 * draw(2) + at;
+        let words = draw(len + 20);
+        let (done, new) = change(&store, &flash, &now, at, &new, words);
+        flash.words_left.set(draw(2000));
+        let first = load(&store, &flash).is_ok_and(|(again, _)| again);
+        flash.words_left.set(usize::MAX);
+        let (again, found) = load(&store, &flash).unwrap();
+        assert!(found == new || !done && found == now);
+        cut.old += u32::from(found == now);
+        cut.new += u32::from(found == new && !done);
+        cut.again += u32::from(first || again);
+        now = found;
+    }
+    cut
+}
+
+#[test]
+fn ten_thousand_power_cuts_lose_no_setting() {
+    let cuts = (0..100).map(|seed| cut_power(100, seed));
+    let all = cuts.fold(Cut::default(), |all, cut| Cut {
+        old: all.old + cut.old,
+        new: all.new + cut.new,
+        again: all.again + cut.again,
+    });
+    // Both happen often, and so does finishing what a journal has.
+    assert!(
+        all.old > 2000 && all.new > 1000 && all.again > 1000,
+        "{all:?}"
+    );
+}
