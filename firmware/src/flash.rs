@@ -1,4 +1,5 @@
 //! The machine's flash, once it has been opened.
+use crate::machine;
 use alloc::vec::Vec;
 use log::warn;
 use platform::flash::device::{Flash, FlashError, Table};
@@ -29,7 +30,8 @@ pub fn init() {
 }
 
 fn open() -> Result<Open, FlashError> {
-    let flash = Flash::open()?;
+    let machine = machine::machine().ok_or(FlashError::NoBus)?;
+    let flash = Flash::open(machine)?;
     let Table { header, partitions } = flash.table()?;
     Ok(Open {
         flash,

@@ -5,6 +5,7 @@ pub mod container;
 pub mod data;
 pub mod device;
 pub mod ecc;
+pub mod hiomap;
 pub mod image;
 pub mod store;
 pub mod table;

@@ -67,8 +67,13 @@ fn with_other_side(first_at: usize) -> Vec<u8> {
 type Booted = (&'static str, fn() -> Vec<u8>, &'static [&'static str]);
 
 const HOLDS: &str = "its container's hash holds";
+const WINDOWS: &str = "flash: 4096 KiB, through the BMC's windows";
 const BOOTED: [Booted; 6] = [
-    ("plain", || flash(&good().to_bytes(), false), &[HOLDS]),
+    (
+        "plain",
+        || flash(&good().to_bytes(), false),
+        &[WINDOWS, HOLDS],
+    ),
     (
         "packed",
         || flash(&packed(), false),
@@ -168,6 +173,7 @@ pub fn trials() -> Vec<Trial> {
         }));
     }
     trials.push(trial("flash::calls", calls));
+    trials.push(trial("flash::without-bmc", without_bmc));
     trials.push(trial("flash::nvram-lasts", nvram_lasts));
     trials.push(trial("flash::nvram-torn", nvram_torn));
     trials.push(trial("flash::nvram-in-part", nvram_in_part));
@@ -205,6 +211,16 @@ fn calls() -> Outcome {
         b"kept" => Ok(()),
         other => Err(format!("the file has {other:02x?}")),
     }
+}
+
+/// Nobody has to be asked for a window.
+fn without_bmc() -> Outcome {
+    let boot = Boot {
+        bmc: false,
+        ..boot("without-bmc", flash(&packed(), false))
+    };
+    let expected = Expected::lines([HOLDS, "catnap: to the host"]).forbid("windows");
+    boot.check(&End::Off, &expected).map(drop)
 }
 
 const NVRAM_AT: usize = 3 * MIB;

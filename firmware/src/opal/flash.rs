@@ -10,11 +10,14 @@ use asm::op;
 use hcalls::trace::TB_HZ;
 use platform::cpu::lock::Lock;
 use platform::flash::device::FlashError;
+use platform::flash::hiomap::HiomapError;
 use skiboot_compat::message::{KIND_ASYNC_COMPLETION, Message};
 use skiboot_compat::status::Status;
 
 /// How long a call keeps the machine: 5 ms.
 const SLICE_TB: u64 = TB_HZ / 200;
+/// How long the BMC may leave a call where it is: 12 s, more than a message to it may take.
+const PATIENCE_TB: u64 = 12 * TB_HZ;
 /// Bytes between two looks at the time.
 const STEP_BYTES: u64 = 256;
 /// The only flash.
@@ -36,6 +39,9 @@ struct Work {
     left_bytes: u64,
     /// The host's, for the message.
     token: u64,
+    /// When it last went on, and what the BMC had lost of others' writes when it began.
+    since_tb: u64,
+    lost_writes: u32,
 }
 
 /// What was begun and isn't over.
@@ -85,6 +91,8 @@ fn begin(id: u64, kind: Kind, at_bytes: u64, buffer: u64, left_bytes: u64, token
         buffer,
         left_bytes,
         token,
+        since_tb: op::time_tb(),
+        lost_writes: open.flash.lost_writes(),
     };
     {
         let mut state = STATE.lock();
@@ -94,11 +102,10 @@ fn begin(id: u64, kind: Kind, at_bytes: u64, buffer: u64, left_bytes: u64, token
         *state = State::Working;
     }
     let done = advance(open, &mut work);
-    let over = done.is_err() || work.left_bytes == 0;
-    leave(work, over);
+    leave(work, done != Ok(false));
     match done {
-        Ok(()) if over => DONE,
-        Ok(()) => Err(Status::AsyncCompletion),
+        Ok(true) => DONE,
+        Ok(false) => Err(Status::AsyncCompletion),
         Err(why) => Err(failed(&why)),
     }
 }
@@ -124,10 +131,10 @@ pub fn look() {
         work
     };
     let done = advance(open, &mut work);
-    let over = done.is_err() || work.left_bytes == 0;
+    let over = done != Ok(false);
     if leave(work, over) && over {
         let status = match done {
-            Ok(()) => Status::Success,
+            Ok(_) => Status::Success,
             Err(why) => failed(&why),
         };
         let params = [work.token, i64::from(status) as u64];
@@ -150,24 +157,55 @@ pub fn forget() {
     };
 }
 
-/// Works for a slice of time, or to the end.
-fn advance(open: &Open, work: &mut Work) -> Result<(), FlashError> {
-    const ERASED: [u8; STEP_BYTES as usize] = [0xff; STEP_BYTES as usize];
+/// Works for a slice of time, or to the end: true.
+fn advance(open: &Open, work: &mut Work) -> Result<bool, FlashError> {
     let begun_tb = op::time_tb();
-    while work.left_bytes > 0 && op::time_tb().wrapping_sub(begun_tb) < SLICE_TB {
-        let len_bytes = work.left_bytes.min(STEP_BYTES);
-        match work.kind {
-            Kind::Erase => open
-                .flash
-                .write(work.at_bytes, &ERASED[..len_bytes as usize])?,
-            Kind::Read => open.flash.read(work.at_bytes, buffer(work, len_bytes))?,
-            Kind::Write => open.flash.write(work.at_bytes, buffer(work, len_bytes))?,
+    loop {
+        let now_tb = op::time_tb();
+        if work.left_bytes == 0 && is_kept(open, work)? {
+            return Ok(true);
         }
-        work.at_bytes += len_bytes;
-        work.buffer += len_bytes;
-        work.left_bytes -= len_bytes;
+        let done_bytes = step(open, work)?;
+        if done_bytes > 0 {
+            work.since_tb = now_tb;
+        } else if now_tb.wrapping_sub(work.since_tb) > PATIENCE_TB {
+            return Err(FlashError::Bmc(HiomapError::Late));
+        }
+        work.at_bytes += done_bytes;
+        work.buffer += done_bytes;
+        work.left_bytes -= done_bytes;
+        if now_tb.wrapping_sub(begun_tb) >= SLICE_TB {
+            return Ok(false);
+        }
     }
-    Ok(())
+}
+
+/// A few bytes more; how many.
+fn step(open: &Open, work: &Work) -> Result<u64, FlashError> {
+    const ERASED: [u8; STEP_BYTES as usize] = [0xff; STEP_BYTES as usize];
+    let len_bytes = work.left_bytes.min(STEP_BYTES);
+    if len_bytes == 0 {
+        return Ok(0);
+    }
+    let (flash, at_bytes) = (&open.flash, work.at_bytes);
+    let done_bytes = match work.kind {
+        Kind::Erase => flash.try_put(at_bytes, &ERASED[..len_bytes as usize])?,
+        Kind::Read => flash.try_read(at_bytes, buffer(work, len_bytes))?,
+        Kind::Write => flash.try_put(at_bytes, buffer(work, len_bytes))?,
+    };
+    Ok(done_bytes as u64)
+}
+
+/// Whether all that was written is in the flash itself.
+fn is_kept(open: &Open, work: &Work) -> Result<bool, FlashError> {
+    if let Kind::Read = work.kind {
+        return Ok(true);
+    }
+    let flushed = open.flash.try_flush()?;
+    match open.flash.lost_writes() == work.lost_writes {
+        true => Ok(flushed),
+        false => Err(FlashError::Bmc(HiomapError::Lost)),
+    }
 }
 
 /// The next part of the host's buffer, which was found to be its memory when the call came.

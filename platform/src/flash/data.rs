@@ -5,7 +5,7 @@ use super::ecc::{self, CODED_BYTES, DATA_BYTES, Word};
 use super::table::{Name, Partition};
 use thiserror::Error;
 
-/// How much is read at once: a multiple of a coded word and of the flash's words.
+/// How much is read or written at once: a multiple of a coded word and of the flash's words.
 const CHUNK_BYTES: usize = 36 * 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -80,11 +80,17 @@ impl Partition {
         if !self.has_ecc {
             return Ok(write(self.offset_bytes + at_bytes, data)?);
         }
-        let (words, _) = data.as_chunks::<DATA_BYTES>();
-        let first = at_bytes / DATA_BYTES as u64;
-        for (&word, place) in words.iter().zip(first..) {
-            let coded = ecc::encode(u64::from_be_bytes(word));
-            write(self.offset_bytes + place * CODED_BYTES as u64, &coded)?;
+        let mut at = self.offset_bytes + at_bytes / DATA_BYTES as u64 * CODED_BYTES as u64;
+        for chunk in data.chunks(CHUNK_BYTES / CODED_BYTES * DATA_BYTES) {
+            let mut raw = [0; CHUNK_BYTES];
+            let (words, _) = chunk.as_chunks::<DATA_BYTES>();
+            let (coded, _) = raw.as_chunks_mut::<CODED_BYTES>();
+            for (coded, &word) in coded.iter_mut().zip(words) {
+                *coded = ecc::encode(u64::from_be_bytes(word));
+            }
+            let len = words.len() * CODED_BYTES;
+            write(at, &raw[..len])?;
+            at += len as u64;
         }
         Ok(())
     }

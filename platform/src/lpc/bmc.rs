@@ -1,4 +1,5 @@
-//! The BMC: power off and reboot, and messages of the host's, by IPMI over its BT interface.
+//! The BMC: power off and reboot, messages of the host, and questions about its flash, by IPMI over its BT
+//! interface.
 //!
 //! One request is under way at a time. The host's are answered when somebody looks: at its
 //! interrupt, or when it polls.
@@ -11,7 +12,7 @@ use crate::lpc::LpcError;
 use crate::lpc::bt::{Bt, MESSAGE_BYTES};
 use crate::lpc::bus::{self, Bus};
 use crate::tree::Machine;
-use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 /// What makes a request's network function its response's.
 const RESPONSE: u8 = 1 << 2;
@@ -23,6 +24,9 @@ const SET_GLOBAL_ENABLES: u8 = 0x2e;
 const RESPONSES_INTERRUPT: u8 = 1 << 0;
 /// Looks at a BMC that is set up while the machine boots; it goes on later if they don't suffice.
 const BOOT_LOOKS: u32 = 100;
+/// Network function and command of the protocol by which the BMC shows its flash through a window.
+pub const HIOMAP_FUNCTION: u8 = 0x3a << 2;
+pub const HIOMAP_COMMAND: u8 = 0x5a;
 /// Completion code: the BMC didn't answer in time.
 const TIMED_OUT: u8 = 0xc3;
 /// How long a request may take before the BMC counts as dead: 10 s.
@@ -72,7 +76,14 @@ impl Message {
     }
 }
 
-/// The request that is under way, if there is one.
+/// Who asks, each with a mailbox.
+struct Mailboxes {
+    /// And the firmware, until it has set up interrupts.
+    host: Mailbox,
+    flash: Mailbox,
+}
+
+/// A request that is under way, if there is one.
 enum Mailbox {
     Empty,
     Waiting {
@@ -86,7 +97,13 @@ enum Mailbox {
     Answered(Message),
 }
 
-static MAILBOX: Lock<Mailbox> = Lock::new(Mailbox::Empty);
+static MAILBOXES: Lock<Mailboxes> = Lock::new(Mailboxes {
+    host: Mailbox::Empty,
+    flash: Mailbox::Empty,
+});
+
+/// A message of a host's may have moved the window to the flash.
+static WINDOW_MOVED: AtomicBool = AtomicBool::new(false);
 
 /// Why a message isn't taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,39 +156,65 @@ pub fn send(machine: &Machine, request: Message, now_tb: u64) -> Result<(), Refu
     if !machine.has_bmc() {
         return Err(Refusal::NoBmc);
     }
-    let mut mailbox = MAILBOX.lock();
+    let mut boxes = MAILBOXES.lock();
     // What is under way may be over by now, though nobody has looked. If it is the host's, it hasn't
     // had a chance to fetch the response, which its next request will drop.
-    let asked_before = mailbox.waits_for_host();
-    proceed(machine, &mut mailbox, now_tb);
+    let asked_before = boxes.host.waits_for_host();
+    proceed(machine, &mut boxes, now_tb);
     if asked_before {
         return Err(Refusal::Busy);
     }
-    mailbox.put(request, now_tb)?;
-    proceed(machine, &mut mailbox, now_tb);
+    boxes.host.put(request, now_tb)?;
+    proceed(machine, &mut boxes, now_tb);
     Ok(())
 }
 
 /// Another host begins: what the last one has asked for is forgotten.
 pub fn forget_hosts() {
-    MAILBOX.lock().forget_hosts();
+    MAILBOXES.lock().host.forget_hosts();
 }
 
 /// Goes on with a message that is under way; whether there is a response to fetch.
 pub fn look(machine: &Machine, now_tb: u64) -> bool {
-    let mut mailbox = MAILBOX.lock();
-    proceed(machine, &mut mailbox, now_tb);
-    matches!(*mailbox, Mailbox::Answered(_))
+    let mut boxes = MAILBOXES.lock();
+    proceed(machine, &mut boxes, now_tb);
+    matches!(boxes.host, Mailbox::Answered(_))
+}
+
+/// Asks the BMC about its flash, or looks for the answer to what was asked before. `None`: it isn't there yet. One
+/// that takes too long is an answer that says so.
+pub fn ask(machine: &Machine, request: &Message, now_tb: u64) -> Option<Message> {
+    let mut boxes = MAILBOXES.lock();
+    if let Mailbox::Empty = boxes.flash {
+        boxes.flash = Mailbox::waiting(*request, false, now_tb);
+    }
+    proceed(machine, &mut boxes, now_tb);
+    let Mailbox::Answered(answer) = boxes.flash else {
+        return None;
+    };
+    boxes.flash = Mailbox::Empty;
+    Some(answer)
+}
+
+/// Whether the BMC has an event to tell of. A bus that fails has none.
+pub fn has_event(machine: &Machine) -> bool {
+    let bus = bus::lock();
+    bt(machine, &bus).is_some_and(|bt| bt.has_event().unwrap_or(false))
+}
+
+/// Whether a host has sent a message since the last look that may have moved the window to the flash.
+pub fn has_moved_window() -> bool {
+    WINDOW_MOVED.load(Relaxed) && WINDOW_MOVED.swap(false, Relaxed)
 }
 
 /// Fetches the response, if `fits` says so.
 pub fn receive(fits: impl FnOnce(&Message) -> bool) -> Option<Message> {
-    let mut mailbox = MAILBOX.lock();
-    let Mailbox::Answered(response) = *mailbox else {
+    let mut boxes = MAILBOXES.lock();
+    let Mailbox::Answered(response) = boxes.host else {
         return None;
     };
     if fits(&response) {
-        *mailbox = Mailbox::Empty;
+        boxes.host = Mailbox::Empty;
     }
     Some(response)
 }
@@ -186,11 +229,11 @@ pub fn enable_interrupts(machine: &Machine, now_tb: u64) {
     let Some(request) = request.filter(|_| enabled) else {
         return;
     };
-    let mut mailbox = MAILBOX.lock();
-    *mailbox = own(request, now_tb);
+    let mut boxes = MAILBOXES.lock();
+    boxes.host = own(request, now_tb);
     for _ in 0..BOOT_LOOKS {
-        proceed(machine, &mut mailbox, now_tb);
-        if matches!(*mailbox, Mailbox::Empty) {
+        proceed(machine, &mut boxes, now_tb);
+        if matches!(boxes.host, Mailbox::Empty) {
             break;
         }
     }
@@ -214,35 +257,68 @@ fn next_of_own(response: &Message, now_tb: u64) -> Mailbox {
     }
 }
 
-/// Sends what is waiting, fetches its response, or gives it up.
-fn proceed(machine: &Machine, mailbox: &mut Mailbox, now_tb: u64) {
-    let Mailbox::Waiting {
-        request,
-        own,
-        sent,
-        since_tb,
-    } = mailbox
-    else {
+/// Fetches a response, sends what is waiting, and gives up what takes too long.
+fn proceed(machine: &Machine, boxes: &mut Mailboxes, now_tb: u64) {
+    if !boxes.host.waits() && !boxes.flash.waits() {
         return;
-    };
+    }
     let bus = bus::lock();
     let Some(bt) = bt(machine, &bus) else {
         return;
     };
-    let response = match *sent {
-        None => {
+    let is_asked = boxes.host.is_sent() || boxes.flash.is_sent();
+    let received = is_asked.then(|| try_receive(&bt).unwrap_or(None)).flatten();
+    let may_move = boxes.host.is_hiomap();
+    boxes.host.proceed(received.as_ref(), now_tb);
+    if may_move && !boxes.host.waits() {
+        WINDOW_MOVED.store(true, Relaxed);
+    }
+    boxes.flash.proceed(received.as_ref(), now_tb);
+    for mailbox in [&mut boxes.host, &mut boxes.flash] {
+        // The interface takes one request after the other.
+        if !is_asked && let Mailbox::Waiting { request, sent, .. } = mailbox {
             *sent = try_send(&bt, request).unwrap_or(None);
-            None
+            break;
         }
-        Some(sequence) => try_receive(&bt, request, sequence).unwrap_or(None),
-    };
-    let too_late = now_tb.wrapping_sub(*since_tb) > PATIENCE_TB;
-    let given_up = || {
+    }
+}
+
+impl Mailbox {
+    fn waits(&self) -> bool {
+        matches!(self, Mailbox::Waiting { .. })
+    }
+
+    fn is_hiomap(&self) -> bool {
+        // The lowest two bits of a network function are a logical unit.
+        matches!(self, Mailbox::Waiting { request, .. }
+            if request.function & !3 == HIOMAP_FUNCTION && request.command == HIOMAP_COMMAND)
+    }
+
+    fn is_sent(&self) -> bool {
+        matches!(self, Mailbox::Waiting { sent: Some(_), .. })
+    }
+
+    /// Takes its response, or gives it up.
+    fn proceed(&mut self, received: Option<&(u8, Message)>, now_tb: u64) {
+        let Mailbox::Waiting {
+            request,
+            own,
+            sent,
+            since_tb,
+        } = self
+        else {
+            return;
+        };
         let (function, command) = (request.function | RESPONSE, request.command);
-        too_late.then(|| Message::new(function, command, &[TIMED_OUT]))?
-    };
-    if let Some(response) = response.or_else(given_up) {
-        *mailbox = match own {
+        let response = received.filter(|(answered, response)| {
+            *sent == Some(*answered) && (response.function, response.command) == (function, command)
+        });
+        let too_late = now_tb.wrapping_sub(*since_tb) > PATIENCE_TB;
+        let given_up = || too_late.then(|| Message::new(function, command, &[TIMED_OUT]))?;
+        let Some(response) = response.map(|&(_, response)| response).or_else(given_up) else {
+            return;
+        };
+        *self = match own {
             true => next_of_own(&response, now_tb),
             false => Mailbox::Answered(response),
         };
@@ -263,8 +339,8 @@ fn try_send(bt: &Bt, request: &Message) -> Result<Option<u8>, LpcError> {
     Ok(Some(sequence))
 }
 
-/// The response to `request`; others are dropped.
-fn try_receive(bt: &Bt, request: &Message, sequence: u8) -> Result<Option<Message>, LpcError> {
+/// A response with its sequence number; what is none is dropped.
+fn try_receive(bt: &Bt) -> Result<Option<(u8, Message)>, LpcError> {
     if !bt.has_response()? {
         return Ok(None);
     }
@@ -272,12 +348,8 @@ fn try_receive(bt: &Bt, request: &Message, sequence: u8) -> Result<Option<Messag
     let len = bt.receive(&mut bytes)?.min(MESSAGE_BYTES);
     bt.interrupt()?;
     Ok(match bytes[..len] {
-        [function, answered, command, ref data @ ..]
-            if function == request.function | RESPONSE
-                && answered == sequence
-                && command == request.command =>
-        {
-            Message::new(function, command, data)
+        [function, answered, command, ref data @ ..] => {
+            Message::new(function, command, data).map(|message| (answered, message))
         }
         _ => None,
     })

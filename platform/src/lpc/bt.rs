@@ -15,6 +15,8 @@ mod control {
     pub const HOST_TO_BMC: u8 = 1 << 2;
     /// The BMC has put a response into the buffer.
     pub const BMC_TO_HOST: u8 = 1 << 3;
+    /// The BMC has something to say that nobody has asked for.
+    pub const ATTENTION: u8 = 1 << 4;
     /// The host is reading.
     pub const HOST_BUSY: u8 = 1 << 6;
     pub const BMC_BUSY: u8 = 1 << 7;
@@ -82,6 +84,14 @@ impl Bt {
     /// The bus doesn't answer.
     pub fn has_response(&self) -> Result<bool, LpcError> {
         Ok(self.control()? & control::BMC_TO_HOST != 0)
+    }
+
+    /// Whether the BMC has an event to tell of.
+    ///
+    /// # Errors
+    /// The bus doesn't answer.
+    pub fn has_event(&self) -> Result<bool, LpcError> {
+        Ok(self.control()? & control::ATTENTION != 0)
     }
 
     /// Fetches a response that is there: as much of it as `buffer` holds. Its whole length.

@@ -15,6 +15,8 @@ const GET_MSG: u64 = 85;
 const FLASH_READ: u64 = 110;
 const FLASH_WRITE: u64 = 111;
 const FLASH_ERASE: u64 = 112;
+const IPMI_SEND: u64 = 107;
+const IPMI_RECV: u64 = 108;
 const LPC_READ: u64 = 67;
 const LPC_WRITE: u64 = 68;
 /// Spaces of the LPC bus: memory, I/O ports, firmware.
@@ -67,8 +69,59 @@ pub fn flash(lab: &mut Lab) -> Outcome {
     )?;
     let erased = read(SCRATCH_AT, BLOCK_BYTES as usize)?;
     ensure!(erased.iter().all(|&byte| byte == 0xff), "something is left");
+    moved_windows()?;
     // For who looks at the flash afterwards.
     change(FLASH_WRITE, SCRATCH_AT, &mut b"kept".to_vec())
+}
+
+/// The host itself asks the BMC to close its window to the flash, or to open one that can't be written: what it
+/// reads and writes by calls is the same as before.
+fn moved_windows() -> Outcome {
+    const CLOSE: &[u8] = &[5, 1, 0];
+    const READ: &[u8] = &[4, 1, 0, 0, 1, 0];
+    for command in [CLOSE, READ, CLOSE, CLOSE, READ] {
+        hiomap(command)?;
+        let begin = read(0, 4)?;
+        same("the table", &begin[..], &b"PART"[..])?;
+        hiomap(command)?;
+        change(FLASH_WRITE, SCRATCH_AT + 4, &mut b"once".to_vec())?;
+        same("written", read(SCRATCH_AT + 4, 4)?, b"once".to_vec())?;
+        hiomap(command)?;
+        change(
+            FLASH_WRITE,
+            SCRATCH_AT + 4,
+            &mut b"\xff\xff\xff\xff".to_vec(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Sends a command of hiomap to the BMC, and waits for the answer.
+fn hiomap(command: &[u8]) -> Outcome {
+    let mut request = vec![1, 0x3a << 2, 0x5a];
+    request.extend(command);
+    let send = [
+        0,
+        request.as_mut_ptr().expose_provenance() as u64,
+        request.len() as u64,
+    ];
+    wants("IPMI_SEND", IPMI_SEND, &send, Status::Success)?;
+    let limit_tb = cpu::time_base() + PATIENCE_TB;
+    loop {
+        let (mut answer, mut len) = ([0_u8; 64], 64_u64.to_be_bytes());
+        let args = [0, address(&mut answer), address(&mut len)];
+        match call(IPMI_RECV, &args) {
+            0 => {
+                return same(
+                    "IPMI_RECV",
+                    answer[..4].to_vec(),
+                    vec![1, 0x3b << 2, 0x5a, 0],
+                );
+            }
+            status => same("IPMI_RECV", status, Status::Empty as i64)?,
+        }
+        ensure!(cpu::time_base() < limit_tb, "the BMC doesn't answer");
+    }
 }
 
 /// Flash lies at the beginning of the LPC bus's firmware space.
