@@ -50,6 +50,8 @@ pub struct MemoryMap {
     ram: Vec<Region>,
     /// In order of address, none overlapping.
     reserved: Vec<Reserved>,
+    /// What hosts may name: RAM without the firmware's reservations, in order of address. Calls ask for it often.
+    hosts: Vec<Region>,
 }
 
 impl MemoryMap {
@@ -69,6 +71,7 @@ impl MemoryMap {
             }
         }
         Self {
+            hosts: joined.clone(),
             ram: joined,
             reserved: Vec::new(),
         }
@@ -102,12 +105,20 @@ impl MemoryMap {
     /// Whether a host may name this memory in a call: RAM, and nothing of the firmware's.
     #[must_use]
     pub fn is_host_ram(&self, address: u64, len_bytes: u64) -> bool {
-        Region::new(address, len_bytes).is_some_and(|region| {
-            self.is_ram(&region)
-                && !self
-                    .firmware()
-                    .any(|reserved| reserved.region.overlaps(&region))
-        })
+        Region::new(address, len_bytes)
+            .is_some_and(|region| self.hosts.iter().any(|hosts| hosts.contains(&region)))
+    }
+
+    /// Takes `region`, which lies in one piece of RAM, from what hosts may name.
+    fn take_from_hosts(&mut self, region: Region) {
+        let met = |hosts: &Region| hosts.overlaps(&region);
+        while let Some(place) = self.hosts.iter().position(met) {
+            let whole = self.hosts.remove(place);
+            let below = Region::between(whole.start(), region.start());
+            let above = Region::between(region.end(), whole.end());
+            let left = [below, above].into_iter().flatten();
+            self.hosts.splice(place..place, left);
+        }
     }
 
     /// The reservation that `region` would meet.
@@ -162,6 +173,9 @@ impl MemoryMap {
                 name,
             },
         );
+        if owner == Owner::Firmware {
+            self.take_from_hosts(region);
+        }
         Ok(())
     }
 

@@ -60,7 +60,7 @@ const CALLS: [(&str, u64); 13] = [
 /// The same of PCI calls, on a machine with a host bridge. Other OPAL firmware takes 551, 888, 329144, 247526,
 /// 420.
 const PCI_CALLS: [(&str, u64); 5] = [
-    ("PCI_CONFIG_READ_WORD", 335),
+    ("PCI_CONFIG_READ_WORD", 300),
     ("PCI_EEH_FREEZE_STATUS", 465),
     ("PCI_SET_PE", 5_000),
     ("PCI_RESET", 60_000),
