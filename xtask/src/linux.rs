@@ -114,6 +114,7 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
                     initrd: &initrd,
                     bootargs: &bootargs,
                     sign: options.sign.as_deref(),
+                    for_all: false,
                 },
             )?;
             machine.flash_command(&written.lid, &written.flash, interactive)

@@ -88,6 +88,7 @@ pub fn pnor(options: &PnorOptions) -> Result<ExitCode> {
         initrd: &initrd,
         bootargs: &format!("console=hvc0 {bootargs}"),
         sign: options.sign.as_deref(),
+        for_all: false,
     };
     let (written, partitions) = write(&images, &content, &out)?;
     print_table(&partitions);
@@ -105,6 +106,8 @@ pub struct Content<'a> {
     pub bootargs: &'a str,
     /// A file of keys that sign it.
     pub sign: Option<&'a Path>,
+    /// Other firmware can boot it as well: the kernel isn't packed, and NVRAM has the command line for that, too.
+    pub for_all: bool,
 }
 
 /// An image, and the firmware that goes with it.
@@ -129,9 +132,17 @@ fn write(images: &Images, content: &Content, out: &Path) -> Result<(Written, Vec
         lid_path = out.with_extension("lid");
         write_if_changed(&lid_path, &lid)?;
     }
-    let kernel = packed_once(&read(content.kernel)?, &images.dir.join("packed"))?;
+    let kernel = read(content.kernel)?;
+    let kernel = match content.for_all {
+        true => kernel,
+        false => packed_once(&kernel, &images.dir.join("packed"))?,
+    };
     let initrd = read(content.initrd)?;
-    let nvram = nvram(content.bootargs, keys.is_some())?;
+    let mut nvram = nvram(content.bootargs, keys.is_some())?;
+    if content.for_all {
+        let setting = format!("bootargs={}", content.bootargs);
+        nvram::format_for_skiboot(&mut nvram, setting.as_bytes());
+    }
     let partitions = layout(&lid, &kernel, &initrd, &nvram, keys.as_ref())?;
     let end = partitions
         .last()

@@ -103,6 +103,7 @@ impl RunOptions {
                     initrd: &initrd,
                     bootargs: &bootargs,
                     sign: None,
+                    for_all: false,
                 };
                 let written = pnor::for_boot(&images, &content)?;
                 machine.flash_command(&written.lid, &written.flash, false)

@@ -46,6 +46,21 @@ pub fn format(nvram: &mut [u8]) {
     write_header(free, FREE, FREE_NAME);
 }
 
+/// Makes a partition for skiboot as well, with one setting of its, in what [`format`] has left free.
+pub fn format_for_skiboot(nvram: &mut [u8], setting: &[u8]) {
+    let free = nvram
+        .get_mut(OWN_BYTES + COMMON_BYTES..)
+        .unwrap_or_default();
+    let Some((theirs, free)) = free.split_at_mut_checked(OWN_BYTES) else {
+        return;
+    };
+    theirs.fill(0);
+    write_header(theirs, FIRMWARE, b"ibm,skiboot");
+    let len = setting.len().min(theirs.len() - BLOCK);
+    theirs[BLOCK..BLOCK + len].copy_from_slice(&setting[..len]);
+    write_header(free, FREE, FREE_NAME);
+}
+
 /// The firmware's setting of that name.
 #[must_use]
 pub fn setting<'a>(nvram: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -115,6 +130,7 @@ fn write_header(partition: &mut [u8], signature: u8, name: &[u8]) {
     let Some(header) = partition.first_chunk_mut::<BLOCK>() else {
         return;
     };
+    header.fill(0);
     header[0] = signature;
     header[2..4].copy_from_slice(&blocks.to_be_bytes());
     header[4..4 + name.len()].copy_from_slice(name);
@@ -125,6 +141,25 @@ fn write_header(partition: &mut [u8], signature: u8, name: &[u8]) {
 mod tests {
     extern crate std;
     use super::*;
+
+    #[test]
+    fn skiboot_has_a_partition_beside_ours() {
+        let mut nvram = std::vec![0xa5; 65536];
+        format(&mut nvram);
+        format_for_skiboot(&mut nvram, b"bootargs=quiet");
+        assert!(is_valid(&nvram));
+        let (header, content, free) = partition(&nvram[8192..]).unwrap();
+        assert_eq!(
+            (header.name(), &content[..16]),
+            (&b"ibm,skiboot"[..], &b"bootargs=quiet\0\0"[..])
+        );
+        assert_eq!(free.len(), 65536 - 12288);
+        assert!(is_free_to_end(&nvram[..60000], 5536));
+        let mut small = [0; 8192];
+        format(&mut small);
+        format_for_skiboot(&mut small, b"bootargs=quiet");
+        assert!(is_valid(&small));
+    }
     use std::vec;
     use std::vec::Vec;
 

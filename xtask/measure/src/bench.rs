@@ -9,11 +9,13 @@ use serde_json::json;
 
 use self::report::{Peer, Table};
 use self::rounds::{Files, Measured};
+use xtask::image::Images;
 use xtask::{image, qemu, run, setup};
 
 pub mod boot;
 pub mod code;
 pub mod exec_log;
+pub mod flash;
 pub mod floor;
 pub mod kvm;
 pub mod opal;
@@ -43,6 +45,8 @@ pub enum Which {
     Opal,
     /// Wake-ups, late joins and kicks, beside the bare floor
     Ipi,
+    /// Debian from a flash image, beside the firmware that comes with QEMU, in time: only if it is asked for
+    Flash,
 }
 
 #[derive(Args, Default)]
@@ -70,7 +74,8 @@ pub struct BenchOptions {
 impl BenchOptions {
     /// The firmware that has to be there before minutes of building.
     fn peer(&self) -> Result<Option<PathBuf>> {
-        if !self.wants(Which::Opal) && !self.wants(Which::Boot) {
+        let flash = self.which.contains(&Which::Flash);
+        if !self.wants(Which::Opal) && !self.wants(Which::Boot) && !flash {
             return Ok(None);
         }
         let peer = match &self.peer {
@@ -136,6 +141,13 @@ fn count(options: &BenchOptions, peer: Option<&Path>, files: &Files) -> Result<V
     }
     if let Some(peer) = peer.filter(|_| options.wants(Which::Opal)) {
         tables.push(opal::table(files, peer)?);
+    }
+    if let Some(peer) = peer.filter(|_| options.which.contains(&Which::Flash)) {
+        let images = Images {
+            dir: files.folder.clone(),
+            guests: Vec::new(),
+        };
+        tables.push(flash::table(&images, peer)?);
     }
     Ok(tables)
 }
