@@ -102,6 +102,12 @@ struct kcn_vcpu {
 	bool is_prodded;
 	/* Who waits for a runner is to be woken before this thread leaves the kernel or sleeps. */
 	bool owes_wake;
+	/* Where a debugger's step ends, with its lowest bit set; 0: there is none. */
+	u64 step_to;
+	/* Where the breakpoint is while it runs, in the guest's memory, and what else is there. */
+	u64 step_gpa;
+	u32 step_text;
+	bool is_stepping;
 };
 
 static inline struct kcn_vm *kcn_vm_of(struct kvm *kvm)
@@ -144,6 +150,8 @@ void kcn_commit_memory(struct kvm *kvm, struct kvm_memory_slot *old,
 void kcn_free_memslot(struct kvm_memory_slot *slot);
 void kcn_unpin_all(struct kcn_vm *vm);
 bool kcn_gfn_to_pa(struct kcn_vm *vm, gfn_t gfn, u64 *pa, bool *may_write);
+
+bool kcn_exchange_text(struct kcn_vm *vm, u64 gpa, u32 *text);
 
 /* dirty.c */
 int kcn_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log);
@@ -196,6 +204,10 @@ int kcn_handle_exit(struct kcn_vcpu *kv);
 int kcn_fail_entry(struct kcn_vcpu *kv, s64 status);
 int kcn_handle_hcall(struct kcn_vcpu *kv);
 int kcn_hcall_implemented(unsigned long nr);
+
+/* step.c */
+int kcn_step_begin(struct kcn_vcpu *kv);
+void kcn_step_end(struct kcn_vcpu *kv);
 
 /* one_reg.c */
 int kcn_get_one_reg(struct kvm_vcpu *vcpu, u64 id, union kvmppc_one_reg *val);

@@ -3,6 +3,7 @@
  * A guest's memory: pinned as long as KVM has it, and accounted as locked. The firmware runs guests
  * without asking Linux, so that nothing may take a page away.
  */
+#include <linux/cacheflush.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -118,6 +119,30 @@ bool kcn_gfn_to_pa(struct kcn_vm *vm, gfn_t gfn, u64 *pa, bool *may_write)
 			continue;
 		*pa = page_to_phys(range->pages[gfn - range->gfn]);
 		*may_write = range->may_write;
+		found = true;
+		break;
+	}
+	spin_unlock(&vm->range_lock);
+	return found;
+}
+
+/* Puts an instruction in the place of another, unless there is no memory, or memory that isn't to be written. */
+bool kcn_exchange_text(struct kcn_vm *vm, u64 gpa, u32 *text)
+{
+	struct kcn_range *range;
+	bool found = false;
+
+	/* The page stays pinned as long as the lock is held. */
+	spin_lock(&vm->range_lock);
+	list_for_each_entry(range, &vm->ranges, list) {
+		u64 page = (gpa >> PAGE_SHIFT) - range->gfn;
+		u32 *at;
+
+		if (gpa >> PAGE_SHIFT < range->gfn || page >= range->npages || !range->may_write)
+			continue;
+		at = page_address(range->pages[page]) + (gpa & ~PAGE_MASK);
+		*text = xchg(at, *text);
+		flush_icache_range((unsigned long)at, (unsigned long)(at + 1));
 		found = true;
 		break;
 	}

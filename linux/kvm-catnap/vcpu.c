@@ -243,8 +243,12 @@ int kcn_vcpu_run(struct kvm_vcpu *vcpu)
 		return -EINVAL;
 	}
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	result = kcn_step_begin(kv);
+	if (result <= 0)
+		return result;
 	kcn_store(kv);
 	result = kcn_vcpu_enter(kv);
+	kcn_step_end(kv);
 	if (result == -EINTR) {
 		kcn_load(kv);
 		vcpu->run->exit_reason = KVM_EXIT_INTR;

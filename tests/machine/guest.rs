@@ -7,6 +7,7 @@ use tests::images;
 use tests::qemu::{Boot, End, Tcg};
 use xtask::guest::{self, Firmware, Irqchip, Job};
 use xtask::kvm_module;
+use xtask::linux;
 use xtask::setup::debian::{Files, Release};
 
 use crate::{Outcome, trial};
@@ -28,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         trial(name, move || builds(release))
     }));
     trials.extend(module::trials());
+    trials.push(trial("guest-matrix::saved-and-moved", saved_and_moved).with_ignored_flag(true));
     trials.extend(matrix().map(|(name, job, cores)| {
         let run = move || passes(name, &job, cores);
         trial(format!("guest-matrix::{name}"), run).with_ignored_flag(true)
@@ -80,11 +82,11 @@ fn builds(release: Release) -> Outcome {
     built.map(drop).map_err(|error| format!("{error:#}"))
 }
 
-fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
+fn boot(name: &str, job: &Job, cores: u32) -> Result<Boot, String> {
     let files = files();
-    let archive =
-        guest::archive(&files, &images::folder(), job).map_err(|error| format!("{error:#}"))?;
-    let boot = Boot {
+    let archive = guest::archive(&files, &images::folder(), job);
+    let archive = archive.map_err(|error| format!("{error:#}"))?;
+    Ok(Boot {
         tcg: Tcg::Counting,
         payload: Some(files.kernel(job.host)),
         initrd: Some(images::scratch_file(
@@ -95,7 +97,11 @@ fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
         extra: ["-m", guest::HOST_MEMORY].map(String::from).into(),
         limit: LIMIT,
         ..Boot::new(cores, 8)
-    };
+    })
+}
+
+fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
+    let boot = boot(name, job, cores)?;
     let lines = boot.check(&End::Off, &Expected::lines([guest::DONE]))?;
     let faults = guest::faults(job, &lines);
     match faults.is_empty() {
@@ -106,6 +112,31 @@ fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
             lines.join("\n  | ")
         )),
     }
+}
+
+/// A guest that counts goes on where it was: stopped and continued, migrated to a file and from there, brought
+/// back to a snapshot, migrated to a second QEMU while it runs; and begins anew by a reset.
+fn saved_and_moved() -> Outcome {
+    let mut job = Job::checked(HOST, 2, 1);
+    job.moves = true;
+    let expected = [
+        "counts",
+        "stop",
+        "cont",
+        "memory-by-monitor",
+        "from-file",
+        "loadvm",
+        "counts-after-loadvm",
+        "moved",
+        "reset",
+    ];
+    let expected = expected.map(|what| format!("check: ok {what}"));
+    let expected = Expected::lines(expected.into_iter().chain([guest::DONE.into()]));
+    let expected = linux::FORBIDDEN
+        .into_iter()
+        .fold(expected, Expected::forbid);
+    let boot = boot("saved-and-moved", &job, 1)?;
+    boot.check(&End::Off, &expected).map(drop)
 }
 
 fn files() -> Files {

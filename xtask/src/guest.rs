@@ -140,6 +140,7 @@ pub fn guest(options: &GuestOptions) -> Result<ExitCode> {
         },
         host: options.debian,
         fuzz: options.fuzz,
+        moves: false,
         check,
     };
     if let Some(disk) = &job.guests.guest_disk {
@@ -207,6 +208,8 @@ pub struct Job {
     pub host: Release,
     /// So many hostile programs before the guests.
     pub fuzz: u32,
+    /// One guest, which is saved and migrated, in the place of checks.
+    pub moves: bool,
     pub check: bool,
 }
 
@@ -229,6 +232,7 @@ impl Job {
             guests,
             host,
             fuzz: 0,
+            moves: false,
             check: true,
         }
     }
@@ -246,13 +250,14 @@ impl Job {
     pub fn bootargs(&self) -> String {
         let check = if self.check { " guest.check" } else { "" };
         let (machines, fuzz) = (self.guests.machines, self.fuzz);
+        let moves = if self.moves { " guest.moves" } else { "" };
         let disk = if self.guests.guest_disk.is_some() {
             HOSTS_DISK
         } else {
             ""
         };
         format!(
-            "console=hvc0 quiet {PATIENT} guest.machines={machines} guest.fuzz={fuzz}{check}{disk}"
+            "console=hvc0 quiet {PATIENT} guest.machines={machines} guest.fuzz={fuzz}{check}{moves}{disk}"
         )
     }
 

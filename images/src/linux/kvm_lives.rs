@@ -10,6 +10,7 @@ mod output;
 mod system;
 
 use core::fmt::Write;
+use machine::{FOR_EVER, Order};
 use output::Output;
 use system::Errno;
 
@@ -24,10 +25,10 @@ const SIGNALLED: u64 = 4;
 /// Until a signal ends it.
 fn live() -> Result<(), Errno> {
     let vm = machine::new(machine::kvm()?)?;
-    machine::set_memory(vm, MEMORY_BYTES)?;
-    let vcpu = machine::vcpu(vm, 0)?;
+    machine::set_memory(vm, MEMORY_BYTES, &FOR_EVER, Order::Big)?;
+    let vcpu = machine::vcpu(vm, 0, Order::Big)?;
     for id in 1..VCPUS {
-        machine::vcpu(vm, id)?;
+        machine::vcpu(vm, id, Order::Big)?;
     }
     loop {
         match machine::run(vcpu) {
@@ -75,9 +76,9 @@ fn beyond_the_limit() -> Result<(), Errno> {
     system::limit_locked_memory(MEMORY_BYTES / 2)?;
     system::become_user(NOBODY)?;
     let vm = machine::new(kvm)?;
-    machine::set_memory(vm, MEMORY_BYTES / 4)?;
+    machine::set_memory(vm, MEMORY_BYTES / 4, &FOR_EVER, Order::Big)?;
     let vm = machine::new(kvm)?;
-    match machine::set_memory(vm, MEMORY_BYTES) {
+    match machine::set_memory(vm, MEMORY_BYTES, &FOR_EVER, Order::Big) {
         Ok(()) => Ok(()),
         Err(Errno(errno)) => {
             let _ = writeln!(Output::new(), "lives: beyond the limit: errno {errno}");

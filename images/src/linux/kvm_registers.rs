@@ -9,6 +9,7 @@ mod output;
 mod system;
 
 use core::fmt::Write;
+use machine::Order;
 use output::Output;
 use system::{Errno, File};
 
@@ -57,8 +58,8 @@ fn tell(vcpu: File, name: &str, id: u64, output: &mut Output) {
 
 fn set_up() -> Result<File, Errno> {
     let vm = machine::new(machine::kvm()?)?;
-    machine::set_memory(vm, MEMORY_BYTES)?;
-    machine::vcpu(vm, 0)
+    machine::set_memory(vm, MEMORY_BYTES, &[], Order::Big)?;
+    machine::vcpu(vm, 0, Order::Big)
 }
 
 fn registers() -> Result<(), Errno> {

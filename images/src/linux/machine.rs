@@ -12,17 +12,28 @@ const GET_REGISTERS: u64 = 0x4188_ae81;
 const SET_REGISTERS: u64 = 0x8188_ae82;
 const GET_REGISTER: u64 = 0x8010_aeab;
 const SET_REGISTER: u64 = 0x8010_aeac;
+const SET_DEBUG: u64 = 0x8108_ae9b;
+const DEBUGGED: u32 = 1;
+const SINGLE_STEPS: u32 = 2;
 const ENABLE: u64 = 0x8068_aea3;
 /// Of the hypervisor mode's.
 const HYPERVISOR: u64 = 1;
 /// The hypercalls of PAPR.
 const PAPR: u32 = 68;
 
-const START: usize = 0x100;
-/// Goes round for ever: `b .`, big-endian.
-const FOR_EVER: [u8; 4] = [0x48, 0, 0, 0];
-/// MSR\[SF\].
+pub const START: usize = 0x100;
+/// Goes round for ever: `b .`.
+pub const FOR_EVER: [u32; 1] = [0x4800_0000];
+/// MSR\[SF\] and MSR\[LE\].
 const SIXTY_FOUR: u64 = 1 << 63;
+const LITTLE_ENDIAN: u64 = 1;
+
+/// In which order a guest has bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Big,
+    Little,
+}
 
 #[repr(C)]
 struct Region {
@@ -51,6 +62,13 @@ struct Registers {
 }
 
 #[repr(C)]
+struct Debug {
+    control: u32,
+    unused: u32,
+    breakpoints: [u64; 32],
+}
+
+#[repr(C)]
 struct OneRegister {
     id: u64,
     address: u64,
@@ -66,11 +84,18 @@ pub fn new(kvm: File) -> Result<File, Errno> {
     kvm.opened(CREATE_VM, HYPERVISOR)
 }
 
-/// Gives it so much, with a program at its start that goes round for ever.
-pub fn set_memory(vm: File, len_bytes: u64) -> Result<(), Errno> {
+/// Gives it so much, with a program at its start, which has room there.
+pub fn set_memory(vm: File, len_bytes: u64, program: &[u32], order: Order) -> Result<(), Errno> {
     let memory = system::memory(len_bytes)?;
-    // SAFETY: within the memory that has just been made.
-    unsafe { memory.add(START).cast::<[u8; 4]>().write(FOR_EVER) };
+    for (index, instruction) in program.iter().enumerate() {
+        let bytes = match order {
+            Order::Big => instruction.to_be_bytes(),
+            Order::Little => instruction.to_le_bytes(),
+        };
+        let offset = START + size_of_val(&bytes) * index;
+        // SAFETY: within the memory that has just been made.
+        unsafe { memory.add(offset).cast::<[u8; 4]>().write(bytes) };
+    }
     let mut region = Region {
         slot: 0,
         flags: 0,
@@ -82,7 +107,7 @@ pub fn set_memory(vm: File, len_bytes: u64) -> Result<(), Errno> {
 }
 
 /// A vcpu that is about to begin with the program.
-pub fn vcpu(vm: File, id: u64) -> Result<File, Errno> {
+pub fn vcpu(vm: File, id: u64, order: Order) -> Result<File, Errno> {
     let vcpu = vm.opened(CREATE_VCPU, id)?;
     let mut papr = Enable {
         what: PAPR,
@@ -91,6 +116,17 @@ pub fn vcpu(vm: File, id: u64) -> Result<File, Errno> {
         unused: [0; 8],
     };
     vcpu.exchange(ENABLE, &mut papr)?;
+    let mut registers = registers(vcpu)?;
+    registers.pc = START as u64;
+    registers.msr = match order {
+        Order::Big => SIXTY_FOUR,
+        Order::Little => SIXTY_FOUR | LITTLE_ENDIAN,
+    };
+    vcpu.exchange(SET_REGISTERS, &mut registers)?;
+    Ok(vcpu)
+}
+
+fn registers(vcpu: File) -> Result<Registers, Errno> {
     let mut registers = Registers {
         pc: 0,
         cr_ctr_lr_xer: [0; 4],
@@ -99,10 +135,22 @@ pub fn vcpu(vm: File, id: u64) -> Result<File, Errno> {
         gpr: [0; 32],
     };
     vcpu.exchange(GET_REGISTERS, &mut registers)?;
-    registers.pc = START as u64;
-    registers.msr = SIXTY_FOUR;
-    vcpu.exchange(SET_REGISTERS, &mut registers)?;
-    Ok(vcpu)
+    Ok(registers)
+}
+
+/// Where it is.
+pub fn pc(vcpu: File) -> Result<u64, Errno> {
+    registers(vcpu).map(|registers| registers.pc)
+}
+
+/// Has each run end after an instruction.
+pub fn step(vcpu: File) -> Result<(), Errno> {
+    let mut debug = Debug {
+        control: DEBUGGED | SINGLE_STEPS,
+        unused: 0,
+        breakpoints: [0; 32],
+    };
+    vcpu.exchange(SET_DEBUG, &mut debug)
 }
 
 pub fn run(vcpu: File) -> Result<u64, Errno> {

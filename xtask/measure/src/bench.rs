@@ -41,6 +41,8 @@ pub enum Which {
     Boot,
     /// Runs of vcores and hypercalls, beside the bare floor and Linux's kvm_hv, on catnap
     Vcore,
+    /// Hypercalls of a guest of Linux's KVM: by the module on catnap's vcores, beside kvm_hv
+    Kvm,
     /// OPAL's calls, beside those of the firmware that comes with QEMU
     Opal,
     /// Wake-ups, late joins and kicks, beside the bare floor
@@ -125,11 +127,17 @@ fn count(options: &BenchOptions, peer: Option<&Path>, files: &Files) -> Result<V
             println!("{functions}\n");
         }
     }
+    let rounds = match options.wants(Which::Vcore) || options.wants(Which::Kvm) {
+        true => Some(kvm::Rounds::measure(files)?),
+        false => None,
+    };
     if options.wants(Which::Vcore) || options.wants(Which::Ipi) {
         let measured = vcore::measure(files, "")?;
         if options.wants(Which::Vcore) {
             tables.extend(vcore::tables(&measured, &firmware)?);
-            tables.push(kvm::table(files, &measured)?);
+            if let Some(rounds) = &rounds {
+                tables.push(rounds.of_a_host(&measured)?);
+            }
             tables.push(vcore::trace(files, &measured)?);
             if options.profile {
                 show_profiles(&measured, &firmware)?;
@@ -138,6 +146,9 @@ fn count(options: &BenchOptions, peer: Option<&Path>, files: &Files) -> Result<V
         if options.wants(Which::Ipi) {
             tables.push(vcore::ipis(&measured)?);
         }
+    }
+    if let Some(rounds) = rounds.filter(|_| options.wants(Which::Kvm)) {
+        tables.push(rounds.of_the_module());
     }
     if let Some(peer) = peer.filter(|_| options.wants(Which::Opal)) {
         tables.push(opal::table(files, peer)?);

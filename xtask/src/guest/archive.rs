@@ -10,9 +10,10 @@ use crate::setup::debian::{Files, MODULES, Release};
 
 const HOST_INIT: &str = include_str!("host.sh");
 const GUEST_INIT: &str = include_str!("guest.sh");
+const MOVES: &str = include_str!("moves.sh");
 const LOAD: &str = include_str!("../linux/load.sh");
 #[cfg(test)]
-pub const SCRIPTS: [&str; 2] = [HOST_INIT, GUEST_INIT];
+pub const SCRIPTS: [&str; 3] = [HOST_INIT, GUEST_INIT, MOVES];
 
 /// What each thread of a guest's hashes.
 pub const PART_BYTES: usize = 64 << 10;
@@ -27,6 +28,7 @@ pub fn archive(files: &Files, images: &Path, job: &Job) -> Result<Vec<u8>> {
     let module = read(&kvm_module::build(files, job.host)?)?;
     let mut all = vec![
         ("init".to_string(), HOST_INIT.as_bytes().to_vec()),
+        ("moves.sh".into(), MOVES.as_bytes().to_vec()),
         ("bin/load-module".into(), LOAD.as_bytes().to_vec()),
         ("bin/busybox".into(), tool("busybox")?),
         (format!("bin/{FUZZ}"), read(&images.join(FUZZ))?),

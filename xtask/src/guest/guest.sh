@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The first program of a Linux guest of `cargo xtask guest`. Words of the kernel's command line:
-# guest.number=N, guest.check, guest.smt=N, guest.cpus=N.
+# guest.number=N, guest.check, guest.smt=N, guest.cpus=N, guest.count (it counts, and doesn't end).
 export PATH=/bin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -26,7 +26,15 @@ hash_part() {
         "dd if=/dev/vda bs=64k skip=$1 count=1 2>/dev/null | sha256sum >/tmp/part$1"
     echo "guest $number: part $1 $(cut -d' ' -f1 /tmp/part$1)"
 }
-if is_asked guest.check; then
+if is_asked guest.count; then
+    count=0
+    while :; do
+        count=$((count + 1))
+        echo "guest $number: count $count"
+        dd if=/dev/vda of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null
+        sleep 0.2
+    done
+elif is_asked guest.check; then
     mkdir -p /tmp
     cpus=$(word guest.cpus)
     same cpus "$(nproc)" "$cpus"

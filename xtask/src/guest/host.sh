@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The first program of a Linux host on catnap that runs guests by QEMU and KVM: `cargo xtask guest`.
-# Words of the kernel's command line: guest.machines=N, guest.fuzz=N, guest.check, guest.disk=DEVICE.
+# Words of the kernel's command line: guest.machines=N, guest.fuzz=N, guest.check, guest.disk=DEVICE,
+# guest.moves (a guest that is saved and migrated, instead).
 export PATH=/bin:/sbin:/usr/bin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -35,7 +36,9 @@ run() {
 }
 
 number=1
-if [ "$machines" = 1 ]; then
+if is_asked guest.moves; then
+    . /moves.sh
+elif [ "$machines" = 1 ]; then
     run 1
 else
     while [ "$number" -le "$machines" ]; do

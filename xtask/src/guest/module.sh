@@ -1,7 +1,9 @@
 #!/bin/busybox sh
 # The first program of a Linux host on which the module is tried without a guest's kernel: why it isn't
 # loaded, registers, limits, lives of machines. Words of the kernel's command line:
-# module.refused (it is refused here, and nothing else is tried), module.lives=N.
+# module.refused (it is refused here, and nothing else is tried), module.lives=N, module.end=WORD (how this
+# kernel ends while machines run, and nothing else), module.rounds (how long a machine's hypercall takes, by
+# kvm-hv and by the module, and nothing else).
 export PATH=/bin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -35,6 +37,46 @@ if is_asked module.refused; then
     refused here kvm-catnap
     end
 fi
+if is_asked module.rounds; then
+    for backend in kvm-hv kvm-catnap; do
+        load-module $backend
+        echo "rounds: by $backend"
+        linux-kvm 1
+        rmmod $backend
+    done
+    end
+fi
+# How a kernel ends while two machines run; the next one runs machines again. The clock tells a second boot.
+begin_again() {
+    load-module kvm-catnap
+    linux-kvm 2 && ok again
+    rmmod kvm-catnap && ok unloaded
+    [ "$ending" != dumped ] || { [ -s /proc/vmcore ] && ok dump; }
+    end
+}
+ending=$(word module.end)
+if [ -n "$ending" ]; then
+    case $ending in off | dumped) begin_again ;; esac
+    [ "$(cut -d- -f1 /sys/class/rtc/rtc0/date)" != 2031 ] || begin_again
+    date -u -s '2031-02-03 04:05:06' >/dev/null
+    hwclock -u -w
+    case $ending in
+    kexec) kexec -l /vmlinux --initrd=/initrd --append="$(sed 's/module.end=kexec/module.end=off/' /proc/cmdline)" ;;
+    kdump) kexec -p /vmlinux --initrd=/initrd --append="console=hvc0 nr_cpus=1 module.end=dumped" ;;
+    esac
+    load-module kvm-catnap
+    linux-kvm-lives 0 &
+    linux-kvm-lives 0 &
+    sleep 1
+    [ "$(pidof linux-kvm-lives | wc -w)" = 2 ] && ok running
+    case $ending in
+    reboot) reboot -f ;;
+    kexec) kexec -e ;;
+    panic | kdump) echo c >/proc/sysrq-trigger ;;
+    esac
+    failed end 'it goes on'
+    end
+fi
 refused version kvm-catnap-other
 load-module kvm-hv
 refused slot kvm-catnap
@@ -43,6 +85,7 @@ load-module kvm-catnap
 said
 
 linux-kvm-registers </registers
+linux-kvm-steps && ok steps
 
 linux-kvm-lives
 said
