@@ -50,8 +50,13 @@ impl Partition {
             u32::MAX,
             number,
             if table { 3 } else { 1 },
-            0,
-            self.raw().len() as u32,
+            // The table is protected, and all of it is in use.
+            u32::from(table),
+            if table {
+                self.len_bytes
+            } else {
+                self.raw().len()
+            } as u32,
         ];
         entry.extend(words.into_iter().flat_map(u32::to_be_bytes));
         entry.extend([0; 16]);
@@ -180,38 +185,86 @@ pub fn contained(payload: &[u8], keys: Option<&Keys>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use platform::flash::table::Header;
 
-    /// What `ffspart` of OPAL's tools writes for these partitions.
-    #[test]
-    fn a_table_is_as_others_write_it() {
-        let part = |name, offset_bytes, len_bytes, flags, content: &[u8]| Partition {
+    /// The table that `ffspart` of OPAL's tools (7.1) has written for these partitions, each but the table filled up.
+    const THEIRS: &[u8] = include_bytes!("format/ffspart.bin");
+    const FLASH_BYTES: usize = 0x80000;
+
+    fn partitions() -> [Partition; 4] {
+        let part = |name, offset_bytes, len_bytes, flags: Flags| Partition {
             name,
             offset_bytes,
             len_bytes,
             flags,
-            content: content.to_vec(),
+            content: match (offset_bytes, flags.ecc) {
+                (0, _) => Vec::new(),
+                (_, false) => vec![0; len_bytes],
+                // Rounded up to what is in use in theirs.
+                (_, true) => vec![0; (len_bytes / 9 * 8).next_multiple_of(8)],
+            },
         };
-        let version = Flags {
+        let coded = Flags {
             ecc: true,
-            read_only: true,
-            preserved: false,
+            ..Flags::default()
         };
-        let partitions = [
-            part("part", 0, 0x1000, Flags::default(), &[]),
-            part("VERSION", 0x10000, 0x2000, version, b"test 1.0"),
-        ];
-        let flash = flash(&partitions, 0x20000);
-        let word = |at: usize| u32::from_be_bytes(flash[at..at + 4].try_into().unwrap());
-        let header: Vec<u32> = (0..12).map(|index| word(4 * index)).collect();
-        assert_eq!(header[..7], [0x5041_5254, 1, 1, 128, 2, 0x1000, 0x20]);
-        assert_eq!(header.iter().fold(0, |sum, word| sum ^ word), 0);
-        let entry = HEADER_BYTES + ENTRY_BYTES;
-        assert_eq!(flash[entry..entry + 16], *b"VERSION\0\0\0\0\0\0\0\0\0");
-        let words: Vec<u32> = (4..11).map(|index| word(entry + 4 * index)).collect();
-        assert_eq!(words, [0x10, 2, u32::MAX, 2, 1, 0, 9]);
-        assert_eq!(flash[entry + 60..entry + 66], [0, 0, 0x80, 0, 0, 0x40]);
-        let sum = (0..32).fold(0, |sum, index| sum ^ word(entry + 4 * index));
-        assert_eq!(sum, 0);
-        assert_eq!(flash[0x10000..0x1000a], *b"test 1.0\x76\xff");
+        let preserved = Flags {
+            preserved: true,
+            ..coded
+        };
+        [
+            part("part", 0, 0x1000, Flags::default()),
+            part("VERSION", 0x10000, 0x2000, coded),
+            part("NVRAM", 0x20000, 0x12000, preserved),
+            part("BOOTKERNEL", 0x40000, 0x10000, Flags::default()),
+        ]
+    }
+
+    /// The same, but for how much is in use, and a check of versions that hostboot makes.
+    #[test]
+    fn a_table_is_as_others_write_it() {
+        let mut ours = flash(&partitions(), FLASH_BYTES)[..THEIRS.len()].to_vec();
+        let mut theirs = THEIRS.to_vec();
+        for (index, entry) in (HEADER_BYTES..THEIRS.len())
+            .step_by(ENTRY_BYTES)
+            .enumerate()
+        {
+            let used = entry + 40;
+            let word = |table: &[u8]| u32::from_be_bytes(table[used..used + 4].try_into().unwrap());
+            let (mine, all) = (word(&ours), word(&theirs));
+            assert!(
+                mine <= all && all - mine < 9,
+                "{index}: {mine:#x} of {all:#x}"
+            );
+            for table in [&mut ours, &mut theirs] {
+                table[used..used + 4].fill(0);
+                if index == 1 {
+                    // Byte 4 of the user area.
+                    table[entry + 64] = 0;
+                }
+                table[entry + ENTRY_BYTES - 4..entry + ENTRY_BYTES].fill(0);
+            }
+        }
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn a_table_of_others_is_read() {
+        let header = Header::parse(THEIRS.first_chunk().unwrap(), FLASH_BYTES as u64).unwrap();
+        let read = header.partitions(THEIRS, FLASH_BYTES as u64).unwrap();
+        assert_eq!(read.len(), 4);
+        for (read, part) in read.iter().zip(partitions()) {
+            assert_eq!(read.name.bytes(), part.name.as_bytes());
+            let place = (read.offset_bytes as usize, read.len_bytes as usize);
+            assert_eq!(place, (part.offset_bytes, part.len_bytes));
+            assert_eq!(read.has_ecc, part.flags.ecc);
+            assert_eq!(read.used_bytes, read.len_bytes);
+            assert!(!read.is_read_only);
+        }
+    }
+
+    #[test]
+    fn data_are_coded_as_others_do() {
+        assert_eq!(coded(b"test 1.0"), *b"test 1.0\x76");
     }
 }
