@@ -29,6 +29,17 @@ struct Times {
     wall: u64,
 }
 
+/// What a row is about.
+type Part = (&'static str, fn(&Times) -> u64);
+
+const PARTS: [Part; 3] = [
+    ("the firmware", |times| times.firmware),
+    ("all of the machine's time", |times| {
+        times.firmware + times.kernel
+    }),
+    ("wall time", |times| times.wall),
+];
+
 /// Boots the image with both, and then one with a packed kernel, which only catnap unpacks.
 pub fn table(images: &Images, peer: &Path) -> Result<Table> {
     let files = Files::ensure()?;
@@ -45,15 +56,8 @@ pub fn table(images: &Images, peer: &Path) -> Result<Table> {
     let theirs = boot(peer, &flash)?;
     content.for_all = false;
     let packed = boot(&images.lid(), &pnor::for_boot(images, &content)?.flash)?;
-    let parts: [(&str, fn(&Times) -> u64); 3] = [
-        ("the firmware", |times| times.firmware),
-        ("all of the machine's time", |times| {
-            times.firmware + times.kernel
-        }),
-        ("wall time", |times| times.wall),
-    ];
     let mut rows = Vec::new();
-    for (name, part) in parts {
+    for (name, part) in PARTS {
         let beside = Peer {
             name: "skiboot",
             count: part(&theirs),
