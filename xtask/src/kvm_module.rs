@@ -164,6 +164,39 @@ mod tests {
         assert!(with_version("a\n", 7).is_err());
     }
 
+    /// What dkms reads as the shell would: `KEY="value"`, a line each.
+    #[test]
+    fn dkms_builds_what_is_here() {
+        let linux = project::root().join("linux");
+        let text = fs::read_to_string(linux.join("dkms.conf")).unwrap();
+        let value = |key: &str| {
+            let of_key = |line: &str| {
+                let rest = line.strip_prefix(key)?.strip_prefix("=\"")?;
+                rest.strip_suffix('"').map(String::from)
+            };
+            let found: Vec<_> = text.lines().filter_map(of_key).collect();
+            assert_eq!(found.len(), 1, "{key}");
+            found[0].clone()
+        };
+        assert_eq!(value("PACKAGE_NAME"), NAME);
+        assert_eq!(value("BUILT_MODULE_NAME[0]"), NAME);
+        assert_eq!(value("PACKAGE_VERSION"), env!("CARGO_PKG_VERSION"));
+        assert!(linux.join(value("BUILT_MODULE_LOCATION[0]")).is_dir());
+        // dkms takes no other places than those of kernels' own modules.
+        assert!(value("DEST_MODULE_LOCATION[0]").starts_with("/updates"));
+        for key in ["MAKE[0]", "CLEAN"] {
+            let make = value(key);
+            let folder = make.strip_prefix("make -C ").unwrap();
+            let (folder, words) = folder.split_once(' ').unwrap();
+            let makefile = fs::read_to_string(linux.join(folder).join("Makefile")).unwrap();
+            let (_, target) = words.rsplit_once(' ').unwrap();
+            let targets = makefile.lines().find(|line| line.starts_with("modules "));
+            assert!(targets.unwrap().contains(target), "{make}");
+            assert!(words.contains("KDIR=/lib/modules/$kernelver/build"));
+        }
+        assert_eq!(value("BUILD_EXCLUSIVE_ARCH"), "ppc64le");
+    }
+
     #[test]
     fn a_warning_is_no_harmless_line() {
         assert!(is_harmless(
