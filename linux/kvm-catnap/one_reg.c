@@ -201,6 +201,22 @@ static void set_of_machine(struct kvm_vcpu *vcpu, u64 *what, u64 value)
 	mutex_unlock(&vm->lock);
 }
 
+/* Decrementers, which count down to a time of the guest's, have as far to go as before. */
+static void set_tb_offset(struct kvm_vcpu *vcpu, u64 value)
+{
+	struct kcn_vm *vm = kcn_vm_of(vcpu->kvm);
+	struct kvm_vcpu *other;
+	unsigned long i;
+	u64 later;
+
+	mutex_lock(&vm->lock);
+	later = value - vm->tb_offset;
+	kvm_for_each_vcpu(i, other, vcpu->kvm)
+		be64_add_cpu(&kcn_of(other)->page->sprs.dec_expires_tb, later);
+	mutex_unlock(&vm->lock);
+	set_of_machine(vcpu, &vm->tb_offset, value);
+}
+
 /* What a guest may have of it. */
 static u64 lpcr_of(u64 value)
 {
@@ -235,7 +251,7 @@ static int set_other(struct kvm_vcpu *vcpu, u64 id, const union kvmppc_one_reg *
 		kcn_of(vcpu)->shadow.arch_compat = val->wval;
 		return 0;
 	case KVM_REG_PPC_TB_OFFSET:
-		set_of_machine(vcpu, &vm->tb_offset, ALIGN(val->dval, 1UL << 24));
+		set_tb_offset(vcpu, ALIGN(val->dval, 1UL << 24));
 		return 0;
 	case KVM_REG_PPC_LPCR:
 	case KVM_REG_PPC_LPCR_64:

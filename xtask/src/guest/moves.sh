@@ -25,7 +25,7 @@ until_counts() {
     tries=0
     until [ "$(last_count "$1")" -gt "$2" ] 2>/dev/null; do
         tries=$((tries + 1))
-        if [ $tries -gt 1200 ]; then
+        if [ $tries -gt 240 ]; then
             failed "count of $1" "$(last_count "$1"), and not more than $2"
             return 1
         fi
@@ -36,7 +36,7 @@ until_said() {
     tries=0
     until grep -q "$3" "/tmp/$1.$2"; do
         tries=$((tries + 1))
-        if [ $tries -gt 1200 ]; then
+        if [ $tries -gt 240 ]; then
             failed "$1" "never said $3"
             return 1
         fi
@@ -61,9 +61,8 @@ grep -q '^c000000000000100: 0x' /tmp/first.said && ok memory-by-monitor
 order first 'drive_backup -f disk /tmp/disk.qcow2 qcow2'
 sleep 2
 order first 'migrate "exec:cat >/tmp/state"'
-until_said first said 'completed' || order first 'info migrate'
 order first 'info migrate'
-sleep 1
+until_said first said completed
 order first quit
 wait "$first" 2>/dev/null
 saved=$(last_count first)
