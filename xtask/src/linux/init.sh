@@ -15,6 +15,10 @@ elif grep -qw catnap.kvm /proc/cmdline; then
     load-module kvm kvm-hv
     linux-kvm 1
 else
+    # Flash becomes /dev/mtd*, for pflash and opal-gard.
+    if [ -e /proc/device-tree/ibm,opal/flash@0 ] && [ -e /modules/order ]; then
+        load-module mtd ofpart powernv_flash
+    fi
     echo
     echo "Linux $(uname -r) on $(tr -d '\0' </proc/device-tree/ibm,opal/firmware/version)."
     echo "The firmware's log: cat /sys/firmware/opal/msglog. To leave: exit, or Ctrl-A X."
