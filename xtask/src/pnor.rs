@@ -24,7 +24,7 @@ use format::{BLOCK_BYTES, Flags, Partition};
 /// Without a number xz's own default; larger ones hardly gain on a kernel.
 const XZ_PRESET: u32 = 6;
 /// Sizes that machines of the time have.
-const SMALLEST_BYTES: usize = 64 << 20;
+pub const SMALLEST_BYTES: usize = 64 << 20;
 const LARGEST_BYTES: usize = 128 << 20;
 const MIB: usize = 1 << 20;
 /// A partition's beginning, so that some may grow.
@@ -32,6 +32,8 @@ const ALIGN_BYTES: usize = 64 * 1024;
 /// NVRAM and records of broken parts, as they lie in flash.
 const NVRAM_BYTES: usize = 0x90000;
 const GUARD_BYTES: usize = 0x5000;
+/// Without the code.
+pub const NVRAM_DATA_BYTES: usize = NVRAM_BYTES / 9 * 8;
 
 #[derive(Args)]
 pub struct PnorOptions {
@@ -237,7 +239,7 @@ fn layout(
 fn nvram(bootargs: &str, secure: bool) -> Result<Vec<u8>> {
     /// Settings begin behind their partition's header, and end with a zero each.
     const HEADER_BYTES: usize = 16;
-    let mut bytes = vec![0; NVRAM_BYTES / 9 * 8];
+    let mut bytes = vec![0; NVRAM_DATA_BYTES];
     nvram::format(&mut bytes);
     let secure = if secure { "secure=on\0" } else { "" };
     let settings = format!("{secure}bootargs={bootargs}");

@@ -98,6 +98,8 @@ impl RunOptions {
         let machine = self.machine();
         let qemu = match self.flash {
             true => {
+                let (flash_bytes, nvram_bytes) = (pnor::SMALLEST_BYTES, pnor::NVRAM_DATA_BYTES);
+                let bootargs = format!("{bootargs} flash={flash_bytes} nvram={nvram_bytes}");
                 let content = pnor::Content {
                     kernel: &payload,
                     initrd: &initrd,

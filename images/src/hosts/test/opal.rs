@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hcalls::Status;
 use hcalls::exit::ExitReason;
 use hcalls::run::RUN_FP_CLEAN;
+use images::boot_args;
 use images::host_runtime::calls::{self, Refusal};
 use images::host_runtime::{cpu, icp};
 
@@ -51,12 +52,17 @@ pub fn wants(what: &str, token: u64, args: &[u64], status: Status) -> Outcome {
     same(what, call(token, args), status as i64)
 }
 
-/// NVRAM holds what is written, within its bounds.
-pub fn nvram(_lab: &mut Lab) -> Outcome {
+/// NVRAM holds what is written, within its bounds. On a machine that has it in flash, the word `nvram=BYTES` says how
+/// much that is.
+pub fn nvram(lab: &mut Lab) -> Outcome {
+    let nvram_bytes = match boot_args::value(lab.boot_args(), "nvram") {
+        Some(bytes) => bytes.parse().map_err(|_| "nvram= is no number")?,
+        None => NVRAM_BYTES,
+    };
     let mut wanted = *b"what a host keeps in NVRAM......";
     let len = wanted.len() as u64;
     let mut found = [0_u8; 32];
-    let last = NVRAM_BYTES - len;
+    let last = nvram_bytes - len;
     for offset in [4096 + 16, last, 4096 + 17] {
         wanted[31] = wanted[31].wrapping_add(1);
         let write = [address(&mut wanted), len, offset];
@@ -67,9 +73,9 @@ pub fn nvram(_lab: &mut Lab) -> Outcome {
     }
     for (len, offset) in [
         (len, last + 1),
-        (1, NVRAM_BYTES),
+        (1, nvram_bytes),
         (1, u64::MAX),
-        (NVRAM_BYTES + 1, 0),
+        (nvram_bytes + 1, 0),
     ] {
         let past = [address(&mut found), len, offset];
         wants(
