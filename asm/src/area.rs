@@ -86,7 +86,8 @@ pub struct ThreadArea {
     pub in_nested_call: u64,
     /// `extern "C" fn(vector, page) -> u64` for page faults of guests (0xe00, 0xe20): as `hypercall`.
     pub storage: u64,
-    pub reserved: [u64; 1],
+    /// `extern "C" fn(page) -> u64` for hypercalls on the guest's page table: as `hypercall`.
+    pub table_hypercall: u64,
     pub frame: Frame,
 }
 
@@ -118,6 +119,7 @@ offsets! {
     OPAL = opal;
     LEFT = left;
     STORAGE = storage;
+    TABLE_HYPERCALL = table_hypercall;
     RUN = run;
     GUEST_MSR = guest_msr;
     IN_CALL = in_call;

@@ -9,6 +9,9 @@ use core::arch::global_asm;
 /// Hypercalls that may be served without leaving the guest have numbers from here to there.
 pub const FIRST_HYPERCALL: u64 = 0xe0;
 pub const LAST_HYPERCALL: u64 = 0xe8;
+/// So may those on the guest's page table: up to this, and one by itself.
+pub const LAST_TABLE_HYPERCALL: u64 = 0x18;
+pub const BULK_HYPERCALL: u64 = 0x124;
 /// The vectors of a guest's page faults, which may be served so, too (Power ISA 2.07 Book III-S 6.5).
 pub const DATA_STORAGE: u64 = 0xe00;
 pub const INSTRUCTION_STORAGE: u64 = 0xe20;
@@ -86,12 +89,28 @@ global_asm!(
     "    blt 1f",
     "    bgt 2f",
     "    cmpldi 3, {FIRST_HYPERCALL}",
-    "    blt 1f",
+    "    blt 4f",
     "    cmpldi 3, {LAST_HYPERCALL}",
-    "    bgt 1f",
+    "    bgt 5f",
     "    std 12, 32(1)",
     "    mr 3, 12",
     "    ld 12, {HYPERCALL}(13)",
+    "    mtctr 12",
+    "    bctrl",
+    "    ld 12, 32(1)",
+    "    li 11, 0xc00",
+    "    cmpldi 3, 0",
+    "    mr 3, 12",
+    "    bne guest_resume",
+    "    b 1f",
+    "5:  cmpldi 3, {BULK_HYPERCALL}",
+    "    bne 1f",
+    "    b 6f",
+    "4:  cmpldi 3, {LAST_TABLE_HYPERCALL}",
+    "    bgt 1f",
+    "6:  std 12, 32(1)",
+    "    mr 3, 12",
+    "    ld 12, {TABLE_HYPERCALL}(13)",
     "    mtctr 12",
     "    bctrl",
     "    ld 12, 32(1)",
@@ -142,6 +161,9 @@ global_asm!(
     ".size guest_enter, . - guest_enter",
     FIRST_HYPERCALL = const FIRST_HYPERCALL,
     LAST_HYPERCALL = const LAST_HYPERCALL,
+    LAST_TABLE_HYPERCALL = const LAST_TABLE_HYPERCALL,
+    BULK_HYPERCALL = const BULK_HYPERCALL,
+    TABLE_HYPERCALL = const a::TABLE_HYPERCALL,
     DATA_STORAGE = const DATA_STORAGE,
     INSTRUCTION_STORAGE = const INSTRUCTION_STORAGE,
     STORAGE = const a::STORAGE,

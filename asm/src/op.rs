@@ -102,6 +102,19 @@ pub fn tlbiel(rb: u64) {
     unsafe { asm!(".long 0x7c004a24", in("r9") rb, options(nostack)) };
 }
 
+/// Forgets a translation of partition `lpid` on all cores, as `rb` says, and waits until nobody uses it any
+/// more: what the hardware has noted in its entry is in memory then. Several threads may do this at once
+/// (Power ISA 2.07 Book III-S 5.9.3.3, 5.10.1).
+#[inline(always)]
+pub fn tlbie(rb: u64, lpid: u64) {
+    // SAFETY: what is forgotten is translated anew; written as a number since newer processors have
+    // further operands.
+    unsafe {
+        asm!("ptesync", ".long 0x7d404a64", "eieio", "tlbsync", "ptesync",
+            in("r9") rb, in("r10") lpid, options(nostack))
+    };
+}
+
 /// Forgets this thread's SLB and the translations derived from it, and HRMOR's old value.
 ///
 /// # Safety

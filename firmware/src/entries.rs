@@ -2,7 +2,7 @@
 //! ordinary one.
 use crate::args::Args;
 use crate::smt::run::seat::Seat;
-use crate::smt::run::{self, enter, faults, hypercalls, leave, system_reset};
+use crate::smt::run::{self, enter, faults, hypercalls, leave, system_reset, table_hypercalls};
 use crate::trace::{Whom, cause, note};
 use crate::{epitaph, opal};
 use hcalls::trace::Event;
@@ -21,6 +21,8 @@ const _: () = {
     assert!(guest::DATA_STORAGE == faults::DATA_STORAGE);
     assert!(guest::INSTRUCTION_STORAGE == faults::INSTRUCTION_STORAGE);
     let served = [papr::H_CEDE, papr::H_CONFER, papr::H_PROD];
+    assert!(papr::H_PROTECT == guest::LAST_TABLE_HYPERCALL);
+    assert!(papr::H_BULK_REMOVE == guest::BULK_HYPERCALL);
     let mut at = 0;
     while at < served.len() {
         assert!(guest::FIRST_HYPERCALL <= served[at] && served[at] <= guest::LAST_HYPERCALL);
@@ -34,6 +36,7 @@ pub static FIRST: Entries = Entries {
     fault: epitaph::fault,
     struck: system_reset::struck,
     hypercall: hypercalls::serve,
+    table_hypercall: table_hypercalls::serve,
     storage: faults::serve,
     left: leave::left,
     opal: opal::call,

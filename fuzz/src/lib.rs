@@ -13,7 +13,7 @@ pub use pci::pci;
 use std::sync::OnceLock;
 
 use firmware::args::{self, Answer, Args};
-use firmware::smt::calls;
+use firmware::smt::{calls, memory_calls};
 use firmware::smt::fake_machine::{self, FakeMachine};
 use hcalls::Status;
 use platform::memory::MemoryMap;
@@ -69,7 +69,7 @@ fn carry_out(call: fn(&Args) -> Answer, args: &mut Args) -> Status {
     args::put(call(args), args)
 }
 
-const CALLS: [fn(&Args) -> Answer; 10] = [
+const CALLS: [fn(&Args) -> Answer; 12] = [
     calls::smt_query,
     calls::partition_create,
     calls::partition_destroy,
@@ -80,6 +80,8 @@ const CALLS: [fn(&Args) -> Answer; 10] = [
     calls::smt_stats,
     calls::partition_update,
     calls::vcore_doorbells,
+    memory_calls::partition_memory,
+    memory_calls::partition_unmap,
 ];
 
 /// What is left of a target's bytes.

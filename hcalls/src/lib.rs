@@ -10,6 +10,7 @@
 pub mod call_log;
 pub mod exit;
 pub mod machine_check;
+pub mod memory;
 pub mod page;
 pub mod papr;
 pub mod partition;

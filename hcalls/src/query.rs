@@ -45,3 +45,5 @@ pub const FEATURE_L1D_FLUSH: u64 = bit(8);
 pub const FEATURE_LINK_STACK_FLUSH: u64 = bit(9);
 /// [`crate::partition::FLAG_REFLECT`].
 pub const FEATURE_REFLECT: u64 = bit(10);
+/// PARTITION_MEMORY: the firmware serves the hypercalls on a guest's page table.
+pub const FEATURE_TABLE: u64 = bit(11);

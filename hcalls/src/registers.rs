@@ -7,9 +7,11 @@ use crate::run::{ClaimAction, CoreState};
 use crate::stats::StatsAction;
 use crate::trace::TraceAction;
 
+mod memory;
 mod run;
 mod vcpu;
 
+pub use memory::{PartitionMemory, PartitionUnmap, PartitionUnmapped};
 pub use run::{VcoreRan, VcoreRun};
 pub use vcpu::{StateSet, VcoreDoorbells, VcoreKick, VcpuCreate, VcpuPlace, VcpuSetState};
 

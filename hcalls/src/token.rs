@@ -18,9 +18,11 @@ pub enum Token {
     SmtTrace = 1110,
     PartitionUpdate = 1111,
     VcoreDoorbells = 1112,
+    PartitionMemory = 1113,
+    PartitionUnmap = 1114,
 }
 
 /// The first token, published in `/ibm,opal/smt`.
 pub const FIRST: u64 = Token::SmtQuery as u64;
 /// The last token of this version.
-pub const LAST: u64 = Token::VcoreDoorbells as u64;
+pub const LAST: u64 = Token::PartitionUnmap as u64;

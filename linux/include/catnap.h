@@ -31,6 +31,37 @@
 #define CATNAP_MAX_THREADS 8
 
 /*
+ * The map's second level comes in chunks of so many bytes, each at a multiple of that.
+ */
+#define CATNAP_CHUNK_BYTES (64 << 10)
+
+/*
+ * Words of a chunk: one for each page of the host's.
+ */
+#define CATNAP_CHUNK_WORDS (CATNAP_CHUNK_BYTES / 8)
+
+/*
+ * The map is for at most so many bytes.
+ */
+#define CATNAP_MAX_MAP_BYTES (1ULL << 44)
+
+/*
+ * Bytes of the shadow for each entry of the page table: the guest's second doubleword, and two words that
+ * are the host's.
+ */
+#define CATNAP_SHADOW_ENTRY_BYTES 16
+
+/*
+ * All flags of PARTITION_MEMORY; others are refused.
+ */
+#define CATNAP_MEMORY_FLAGS CATNAP_MEMORY_LITTLE_ENDIAN
+
+/*
+ * Entries that one PARTITION_UNMAP looks at, at most.
+ */
+#define CATNAP_UNMAP_ENTRIES (1ULL << 16)
+
+/*
  * `magic` of every vcpu page: "CNVP".
  */
 #define CATNAP_MAGIC 1129207376
@@ -67,6 +98,24 @@
 #define CATNAP_H_PROD 232
 
 /*
+ * Calls on the guest's page table: PAPR 14.5.4.1. Taken out; put in; told; C or R cleared; protection
+ * changed; up to four taken out.
+ */
+#define CATNAP_H_REMOVE 4
+
+#define CATNAP_H_ENTER 8
+
+#define CATNAP_H_READ 12
+
+#define CATNAP_H_CLEAR_MOD 16
+
+#define CATNAP_H_CLEAR_REF 20
+
+#define CATNAP_H_PROTECT 24
+
+#define CATNAP_H_BULK_REMOVE 292
+
+/*
  * No vcpu in particular, for H_CONFER.
  */
 #define CATNAP_ANYONE (~0ULL)
@@ -76,6 +125,16 @@
 #define CATNAP_H_FUNCTION (uint64_t)-2ll
 
 #define CATNAP_H_PARAMETER (uint64_t)-4ll
+
+/*
+ * All places of the group, or the one that was asked for, are taken.
+ */
+#define CATNAP_H_PTEG_FULL (uint64_t)-6ll
+
+/*
+ * The entry isn't there, or isn't the one that was meant.
+ */
+#define CATNAP_H_NOT_FOUND (uint64_t)-7ll
 
 /*
  * Bytes of a configuration of version 1.
@@ -435,6 +494,8 @@ enum catnap_token {
 	CATNAP_TOKEN_SMT_TRACE = 1110,
 	CATNAP_TOKEN_PARTITION_UPDATE = 1111,
 	CATNAP_TOKEN_VCORE_DOORBELLS = 1112,
+	CATNAP_TOKEN_PARTITION_MEMORY = 1113,
+	CATNAP_TOKEN_PARTITION_UNMAP = 1114,
 };
 
 /*
@@ -719,6 +780,33 @@ struct catnap_vcore_stats {
 
 
 
+/*
+ * The host's pages have 4 KiB or 64 KiB.
+ */
+#define CATNAP_PAGE_SHIFTS { 12, 16, }
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
 
 
 
@@ -788,6 +876,11 @@ struct catnap_vcore_stats {
 #define CATNAP_FEATURE_L1D_FLUSH 0x100ULL
 #define CATNAP_FEATURE_LINK_STACK_FLUSH 0x200ULL
 #define CATNAP_FEATURE_REFLECT 0x400ULL
+#define CATNAP_FEATURE_TABLE 0x800ULL
+#define CATNAP_PAGE_READ 0x1ULL
+#define CATNAP_PAGE_WRITE 0x2ULL
+#define CATNAP_PAGE_CHANGED 0x4ULL
+#define CATNAP_MEMORY_LITTLE_ENDIAN 0x1ULL
 #define CATNAP_RUN_KEEP_SLB 0x1ULL
 #define CATNAP_RUN_FP_CLEAN 0x2ULL
 #define CATNAP_RUN_UNTOUCHED 0x4ULL
@@ -933,6 +1026,11 @@ _Static_assert((uint64_t)CATNAP_FEATURE_TRACE == 0x80, "FEATURE_TRACE");
 _Static_assert((uint64_t)CATNAP_FEATURE_L1D_FLUSH == 0x100, "FEATURE_L1D_FLUSH");
 _Static_assert((uint64_t)CATNAP_FEATURE_LINK_STACK_FLUSH == 0x200, "FEATURE_LINK_STACK_FLUSH");
 _Static_assert((uint64_t)CATNAP_FEATURE_REFLECT == 0x400, "FEATURE_REFLECT");
+_Static_assert((uint64_t)CATNAP_FEATURE_TABLE == 0x800, "FEATURE_TABLE");
+_Static_assert((uint64_t)CATNAP_PAGE_READ == 0x1, "PAGE_READ");
+_Static_assert((uint64_t)CATNAP_PAGE_WRITE == 0x2, "PAGE_WRITE");
+_Static_assert((uint64_t)CATNAP_PAGE_CHANGED == 0x4, "PAGE_CHANGED");
+_Static_assert((uint64_t)CATNAP_MEMORY_LITTLE_ENDIAN == 0x1, "MEMORY_LITTLE_ENDIAN");
 _Static_assert((uint64_t)CATNAP_RUN_KEEP_SLB == 0x1, "RUN_KEEP_SLB");
 _Static_assert((uint64_t)CATNAP_RUN_FP_CLEAN == 0x2, "RUN_FP_CLEAN");
 _Static_assert((uint64_t)CATNAP_RUN_UNTOUCHED == 0x4, "RUN_UNTOUCHED");

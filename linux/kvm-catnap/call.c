@@ -223,6 +223,11 @@ static s64 run_now(struct kcn_vcore *vc, u8 runnable, struct kcn_run *run)
 	return status;
 }
 
+/* Of all vcores. */
+static unsigned long runs;
+module_param(runs, ulong, 0444);
+MODULE_PARM_DESC(runs, "how often a vcore was run, since the module was loaded");
+
 /*
  * Runs a vcore until somebody needs the host, or until the host's decrementer or another interrupt of
  * its own comes: these are taken here, at the end.
@@ -233,6 +238,7 @@ s64 kcn_vcore_run(struct kcn_vcore *vc, u8 runnable, struct kcn_run *run)
 	s64 status;
 
 	memset(run, 0, sizeof(*run));
+	atomic_long_inc((atomic_long_t *)&runs);
 	preempt_disable();
 	/* A run loses the registers of floating point and vectors: this task's come back by themselves. */
 	giveup_all(current);

@@ -70,6 +70,9 @@ int kcn_get_dirty_log(struct kvm *kvm, struct kvm_dirty_log *log)
 		mutex_lock(&vm->lock);
 		take_changes(kvm, slot, written);
 		mutex_unlock(&vm->lock);
+		for (i = 0; i < slot->npages; i++)
+			if (kcn_take_changed(vm, slot->base_gfn + i))
+				__set_bit_le(i, written);
 		/* What Linux's helpers, and KVM itself, have noted. */
 		for (i = 0; i < n / sizeof(*written); i++)
 			written[i] |= xchg(&slot->dirty_bitmap[i], 0);

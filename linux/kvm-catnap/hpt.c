@@ -17,8 +17,8 @@ static unsigned long cma_pages(const struct kvm_hpt_info *hpt)
 
 static void free_table(struct kvm_hpt_info *hpt)
 {
-	vfree(hpt->rev);
-	if (hpt->cma)
+	kcn_rev_free(hpt);
+	if (hpt->cma & 1)
 		kvm_free_hpt_cma(virt_to_page((void *)hpt->virt), cma_pages(hpt));
 	else if (hpt->virt)
 		free_pages(hpt->virt, hpt->order - PAGE_SHIFT);
@@ -68,9 +68,7 @@ static int alloc_table(struct kvm_hpt_info *hpt, u32 order)
 	}
 	if (!hpt->virt)
 		return -ENOMEM;
-	/* Linux's helpers take it to be where vmalloc() puts it. */
-	hpt->rev = vcalloc(kvmppc_hpt_npte(hpt), sizeof(*hpt->rev));
-	if (hpt->rev)
+	if (!kcn_rev_alloc(hpt))
 		return 0;
 	free_table(hpt);
 	return -ENOMEM;
@@ -112,6 +110,8 @@ int kcn_hpt_reset(struct kcn_vm *vm, u32 order)
 
 			*hpt = fresh;
 			fresh = old;
+			/* Until it is told of the new one. */
+			vm->is_served = false;
 		}
 	}
 	if (!error) {
@@ -200,6 +200,7 @@ void kcn_flush_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
 	unsigned long i, v;
 
 	mutex_lock(&vm->lock);
+	kcn_unmap_pages(vm, slot->base_gfn, slot->npages);
 	for (i = 0; hpt->virt && i < kvmppc_hpt_npte(hpt); i++) {
 		__be64 *hpte = (__be64 *)(hpt->virt + (i << 4));
 		unsigned long psize;

@@ -54,6 +54,9 @@ struct kcn_vm {
 	u64 lpcr;
 	u64 tb_offset;
 	u32 hpt_order;
+	/* The firmware serves the page table; by this map (table.c), if there is one. */
+	bool is_served;
+	__be64 *map;
 	/* Memory of the guest's, pinned: struct kcn_range, under kvm->slots_lock and range_lock. */
 	struct list_head ranges;
 	spinlock_t range_lock;
@@ -164,6 +167,17 @@ void kcn_hpt_note_vrma(struct kcn_vm *vm, u64 v);
 void kcn_flush_memslot(struct kvm *kvm, struct kvm_memory_slot *slot);
 int kcn_xlate(struct kvm_vcpu *vcpu, gva_t ea, struct kvmppc_pte *pte, bool data, bool is_write);
 u64 kcn_vrmasd(void);
+
+/* table.c */
+int kcn_rev_alloc(struct kvm_hpt_info *hpt);
+void kcn_rev_free(struct kvm_hpt_info *hpt);
+void kcn_map_init(struct kcn_vm *vm);
+void kcn_map_free(struct kcn_vm *vm);
+void kcn_map_pages(struct kcn_vm *vm, gfn_t gfn, struct page **pages, unsigned long npages,
+		   bool may_write);
+void kcn_unmap_pages(struct kcn_vm *vm, gfn_t gfn, unsigned long npages);
+bool kcn_take_changed(struct kcn_vm *vm, gfn_t gfn);
+void kcn_serve_table(struct kcn_vm *vm);
 
 /* hpt_file.c */
 int kcn_hpt_file(struct kvm *kvm, const struct kvm_get_htab_fd *asked);

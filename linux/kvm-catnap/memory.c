@@ -80,6 +80,7 @@ static int pin_slot(struct kcn_vm *vm, const struct kvm_memory_slot *slot)
 	spin_lock(&vm->range_lock);
 	list_add(&range->list, &vm->ranges);
 	spin_unlock(&vm->range_lock);
+	kcn_map_pages(vm, range->gfn, range->pages, range->npages, range->may_write);
 	return 0;
 }
 

@@ -21,6 +21,7 @@ int kcn_init_vm(struct kvm *kvm)
 	init_rwsem(&vm->running);
 	spin_lock_init(&vm->range_lock);
 	INIT_LIST_HEAD(&vm->ranges);
+	kcn_map_init(vm);
 	kvm->arch.vcores[0] = &vm->anchor;
 	kvm->arch.lpid = lpid;
 	kvm->arch.radix = 0;
@@ -45,6 +46,7 @@ void kcn_destroy_vm(struct kvm *kvm)
 	for (i = 0; i < KCN_MAX_VCORES; i++)
 		kfree(vm->vcores[i]);
 	kcn_hpt_free(kvm);
+	kcn_map_free(vm);
 	kcn_unpin_all(vm);
 	kvmppc_free_lpid(kvm->arch.lpid);
 	kvm->arch.vcores[0] = NULL;
@@ -90,8 +92,10 @@ static int configure(struct kcn_vm *vm)
 			vm->partition = 0;
 	}
 	kfree(copy);
-	if (!status)
+	if (!status) {
+		kcn_serve_table(vm);
 		return 0;
+	}
 	pr_warn_ratelimited("kvm-catnap: no partition: status %lld\n", status);
 	return status == CATNAP_STATUS_RESOURCE ? -ENOSPC : -EINVAL;
 }

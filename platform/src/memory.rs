@@ -121,6 +121,21 @@ impl MemoryMap {
         }
     }
 
+    /// The largest piece of RAM that is the host's.
+    #[must_use]
+    pub fn largest_host_span(&self) -> Option<Region> {
+        let mut pieces = Vec::new();
+        for ram in &self.ram {
+            let mut from = ram.start();
+            for reserved in self.firmware().filter(|it| it.region.overlaps(ram)) {
+                pieces.extend(Region::between(from, reserved.region.start()));
+                from = from.max(reserved.region.end());
+            }
+            pieces.extend(Region::between(from, ram.end()));
+        }
+        pieces.into_iter().max_by_key(Region::len_bytes)
+    }
+
     /// The reservation that `region` would meet.
     #[must_use]
     pub fn conflict(&self, region: &Region) -> Option<&Reserved> {

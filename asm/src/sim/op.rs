@@ -94,6 +94,11 @@ pub fn silence_thread_0() {
 /// Nothing is kept of translations.
 pub fn tlbiel(_rb: u64) {}
 
+/// Nothing is kept of translations.
+pub fn tlbie(_rb: u64, _lpid: u64) {
+    super::point();
+}
+
 /// There is no SLB.
 ///
 /// # Safety

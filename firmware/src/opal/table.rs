@@ -8,7 +8,7 @@ use super::{
     quiesce, registers, rtc, sensor, tree,
 };
 use crate::args::Args;
-use crate::smt::{calls, core_claim};
+use crate::smt::{calls, core_claim, memory_calls};
 use crate::trace::switch;
 use hcalls::{Status, Token};
 use skiboot_compat::calls::{CALLS, Token as Opal};
@@ -86,7 +86,7 @@ static SERVED: [Served; COUNT] = {
     served
 };
 
-const ROWS: &[Served; 79] = &[
+const ROWS: &[Served; 81] = &[
     opal!(Test, test, 1),
     opal!(ConsoleWrite, console::write, 3).quiet(),
     opal!(ConsoleRead, console::read, 3).quiet(),
@@ -171,6 +171,16 @@ const ROWS: &[Served; 79] = &[
     own!(SmtTrace, "SMT_TRACE", switch::smt_trace),
     own!(PartitionUpdate, "PARTITION_UPDATE", calls::partition_update),
     own!(VcoreDoorbells, "VCORE_DOORBELLS", calls::vcore_doorbells),
+    own!(
+        PartitionMemory,
+        "PARTITION_MEMORY",
+        memory_calls::partition_memory
+    ),
+    own!(
+        PartitionUnmap,
+        "PARTITION_UNMAP",
+        memory_calls::partition_unmap
+    ),
 ];
 
 /// Its name is looked up, and its number of arguments compared.

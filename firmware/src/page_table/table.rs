@@ -1,7 +1,6 @@
 //! The table in memory, and looking an entry up.
 use super::Sought;
-use super::entry::{ABSENT, IDENTITY, LOCKED, SECONDARY, VALID};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use super::entry::{ABSENT, Entry, IDENTITY, LOCKED, SECONDARY, VALID};
 use platform::memory::real;
 
 /// SDR1: where the table begins, and its size (Power ISA 2.07 Book III-S 5.7.7.2).
@@ -11,8 +10,8 @@ pub const HTABSIZE: u64 = asm::ibm_field(59, 63);
 pub const HTABSIZE_MOST: u64 = 28;
 /// Bytes of the smallest table: 2^18.
 const SMALLEST_SHIFT: u64 = 18;
-/// Doublewords of a group, two for each of eight entries.
-const GROUP: usize = 16;
+/// Entries of a group.
+const GROUP: usize = 8;
 
 /// Bytes of the table that SDR1 names.
 #[inline(always)]
@@ -28,14 +27,16 @@ pub enum Found {
     None,
     /// There is one that the hardware can use.
     Valid,
-    /// There is one to which the host has to do something, or does it now.
+    /// There is one to which the host has to do something.
     Absent,
+    /// Somebody is changing one.
+    Locked,
 }
 
 /// A page table.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
-    groups: &'static [[AtomicU64; GROUP]],
+    groups: &'static [[Entry; GROUP]],
 }
 
 impl Table {
@@ -46,11 +47,42 @@ impl Table {
     #[inline(always)]
     #[must_use]
     pub unsafe fn of_sdr1(sdr1: u64) -> Self {
-        let count = len_bytes(sdr1) as usize / size_of::<[AtomicU64; GROUP]>();
+        let count = len_bytes(sdr1) as usize / size_of::<[Entry; GROUP]>();
         let first = real::ptr(sdr1 & HTABORG).cast();
         // SAFETY: the caller's promise; all accesses to a table that many use are atomic.
         let groups = unsafe { core::slice::from_raw_parts(first, count) };
         Self { groups }
+    }
+
+    /// A table in these doublewords.
+    #[cfg(test)]
+    pub fn of_words(words: &'static [core::sync::atomic::AtomicU64]) -> Self {
+        let count = words.len() / (2 * GROUP);
+        // SAFETY: an entry is two doublewords.
+        let groups = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), count) };
+        Self { groups }
+    }
+
+    /// How many entries there are.
+    #[inline(always)]
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        (self.groups.len() * GROUP) as u64
+    }
+
+    /// The group of an entry.
+    #[inline(always)]
+    #[must_use]
+    pub fn group(&self, index: u64) -> Option<&'static [Entry; GROUP]> {
+        self.groups.get((index / GROUP as u64) as usize)
+    }
+
+    /// An entry by its index.
+    #[inline(always)]
+    #[must_use]
+    pub fn entry(&self, index: u64) -> Option<&'static Entry> {
+        let group = self.group(index)?;
+        Some(&group[index as usize % GROUP])
     }
 
     /// Looks in both groups of the entry.
@@ -68,14 +100,17 @@ impl Table {
         let Some(group) = self.groups.get(hash as usize & (self.groups.len() - 1)) else {
             return Found::None;
         };
-        for entry in group.as_chunks::<2>().0 {
-            let word = u64::from_be(entry[0].load(Relaxed));
+        for entry in group {
+            let word = entry.first();
             if (word ^ identity) & IDENTITY == 0 {
                 if word & VALID != 0 {
                     return Found::Valid;
                 }
-                if word & (ABSENT | LOCKED) != 0 {
+                if word & ABSENT != 0 {
                     return Found::Absent;
+                }
+                if word & LOCKED != 0 {
+                    return Found::Locked;
                 }
             }
         }
@@ -88,21 +123,20 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::page_table::entry::SOFTWARE;
+    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
     use std::boxed::Box;
     use std::vec::Vec;
 
-    fn table(groups: usize) -> Table {
-        let group = |_| core::array::from_fn(|_| AtomicU64::new(0));
-        let groups: Vec<[AtomicU64; GROUP]> = (0..groups).map(group).collect();
-        Table {
-            groups: Box::leak(groups.into_boxed_slice()),
-        }
+    fn table(groups: usize) -> (Table, &'static [AtomicU64]) {
+        let words: Vec<_> = (0..16 * groups).map(|_| AtomicU64::new(0)).collect();
+        let words = Box::leak(words.into_boxed_slice());
+        (Table::of_words(words), words)
     }
 
     /// M1.
     #[test]
     fn an_entry_is_found_at_each_place_of_both_groups_and_nowhere_else() {
-        let table = table(8);
+        let (table, words) = table(8);
         let sought = Sought {
             hash: 0x1_0003,
             identity: 0x4001_ffff_ff00_0504,
@@ -113,12 +147,13 @@ mod tests {
                     (VALID, Found::Valid),
                     (VALID | SOFTWARE, Found::Valid),
                     (ABSENT, Found::Absent),
-                    (LOCKED, Found::Absent),
+                    (LOCKED, Found::Locked),
+                    (LOCKED | ABSENT, Found::Absent),
                     (VALID | LOCKED, Found::Valid),
                     (SOFTWARE & !(ABSENT | LOCKED), Found::None),
                 ] {
                     for secondary in [0, SECONDARY] {
-                        let place = &table.groups[group][2 * entry];
+                        let place = &words[16 * group + 2 * entry];
                         place.store((sought.identity | secondary | word).to_be(), Relaxed);
                         let is_there = group == if secondary == 0 { 3 } else { 4 };
                         let expected = if is_there { found } else { Found::None };

@@ -56,6 +56,7 @@ pub fn features() -> u64 {
         | query::FEATURE_CEDE
         | query::FEATURE_STATS
         | query::FEATURE_REFLECT
+        | query::FEATURE_TABLE
         | trace_feature()
         | MITIGATIONS.load(Relaxed)
 }
@@ -95,7 +96,7 @@ fn vcore(handle: u64) -> Result<&'static Vcore, Refused> {
 }
 
 /// Why an object wasn't made, changed or ended. `number` is that of the handle.
-fn refused(refusal: Refusal, number: u64) -> Refused {
+pub(super) fn refused(refusal: Refusal, number: u64) -> Refused {
     match refusal {
         Refusal::NoSuch => Refused::Argument(number),
         Refusal::PastLimit | Refusal::Fixed => Refused::Argument(2),

@@ -1,9 +1,9 @@
 //! What a host passes, checked: pages, buffers, configurations. Nothing here changes anything.
-use super::objects::{MAX_LPID, Settings};
+use super::objects::{self, MAX_LPID, Settings};
 use crate::page_table::table::{HTABORG, HTABSIZE, HTABSIZE_MOST, len_bytes};
 use alloc::alloc::Layout;
 use asm::spr;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use hcalls::partition::{FLAG_REFLECT, FLAGS, LPCR_CHOICE, V1_BYTES};
 use hcalls::partition::{MemoryMode, PartitionConfig, Policy, PtidMode};
 use hcalls::{VcpuPage, page};
@@ -15,6 +15,8 @@ use zerocopy::FromBytes;
 /// The machine as far as arguments are checked against it.
 static RAM: Once<MemoryMap> = Once::new();
 static THREADS_PER_CORE: AtomicU32 = AtomicU32::new(1);
+/// The largest piece of RAM without anything of the firmware's in it: its start, and its length.
+static SPAN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 /// Only even values of LPCR\[RMLS\] work: QEMU takes the field's lowest bit for POWER10's HAIL and
 /// sends a guest's interrupts to 0xc000_0000_0000_4000.
 static EVEN_RMLS: AtomicBool = AtomicBool::new(false);
@@ -29,6 +31,10 @@ const KERNEL_BITS: u64 = 0xc << 60;
 
 /// Notes the machine's memory, the threads of its cores, and whether it is QEMU.
 pub fn set_machine(ram: MemoryMap, threads_per_core: usize, is_qemu: bool) {
+    if let Some(span) = ram.largest_host_span() {
+        SPAN[0].store(span.start(), Relaxed);
+        SPAN[1].store(span.len_bytes(), Relaxed);
+    }
     RAM.call_once(|| ram);
     EVEN_RMLS.store(is_qemu, Relaxed);
     THREADS_PER_CORE.store(threads_per_core as u32, Relaxed);
@@ -49,6 +55,20 @@ pub fn host_ram(address: u64, len_bytes: u64, align: u64) -> Option<u64> {
     };
     let fits = real % align == 0 && real < REAL_LIMIT && RAM.get()?.is_host_ram(real, len_bytes);
     fits.then_some(real)
+}
+
+/// Whether real memory is the host's, for places that ask often. A length of 0 isn't asked for.
+#[inline(always)]
+pub fn is_host_ram(real: u64, len_bytes: u64) -> bool {
+    let before = real.wrapping_sub(SPAN[0].load(Relaxed));
+    let span_bytes = SPAN[1].load(Relaxed);
+    before < span_bytes && len_bytes <= span_bytes - before || is_other_host_ram(real, len_bytes)
+}
+
+#[inline(never)]
+fn is_other_host_ram(real: u64, len_bytes: u64) -> bool {
+    RAM.get()
+        .is_some_and(|ram| real < REAL_LIMIT && ram.is_host_ram(real, len_bytes))
 }
 
 /// A vcpu page that VCPU_CREATE may take.
@@ -154,6 +174,7 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
         aligned,
         tb_offset,
         eager: policy == Policy::Eager,
+        memory: objects::Memory::default(),
     })
 }
 

@@ -9,6 +9,7 @@ pub mod check;
 pub mod core_claim;
 pub mod cores;
 pub mod host_threads;
+pub mod memory_calls;
 pub mod objects;
 pub mod run;
 pub mod vcore_table;

@@ -115,6 +115,31 @@ fn a_fence_ends_with_a_run_or_without() {
 }
 
 #[test]
+fn memory_comes_back() {
+    let set = PartitionMemory {
+        partition: 1,
+        root: 2,
+        len_bytes: 3,
+        page_shift: 4,
+        shadow: 5,
+        flags: 6,
+    };
+    assert_eq!(set.to_registers(), [1, 2, 3, 4, 5, 6, 0, 0]);
+    assert_eq!(PartitionMemory::from_registers(&set.to_registers()), set);
+    let taken = PartitionUnmap {
+        partition: 1,
+        start: 2,
+        len_bytes: 3,
+        first: 4,
+    };
+    assert_eq!(taken.to_registers(), [1, 2, 3, 4, 0, 0, 0, 0]);
+    assert_eq!(PartitionUnmap::from_registers(&taken.to_registers()), taken);
+    let next = PartitionUnmapped { next: 9 };
+    assert_eq!(next.to_results(), [9, 0, 0, 0, 0, 0]);
+    assert_eq!(PartitionUnmapped::from_results(&next.to_results()), next);
+}
+
+#[test]
 fn doorbells_come_back() {
     let set = VcoreDoorbells {
         vcore: 9,

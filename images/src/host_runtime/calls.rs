@@ -1,12 +1,14 @@
 //! catnap's calls, one function each. They check nothing: that is the firmware's part, and the
 //! tests want to see it done.
 use core::fmt;
+use core::ops::Range;
 
 use hcalls::page::VcpuPage;
 use hcalls::partition::PartitionConfig;
 use hcalls::query::Query;
 use hcalls::registers::{CoreClaim, CoreClaimed, SmtStats, SmtTrace};
 pub use hcalls::registers::{FencedRun, StateSet, TraceBlock, VcoreRan as Run};
+use hcalls::registers::{PartitionMemory, PartitionUnmap, PartitionUnmapped};
 use hcalls::registers::{VcoreDoorbells, VcoreKick, VcoreRun, VcpuCreate, VcpuPlace, VcpuSetState};
 use hcalls::run::{ClaimAction, CoreState, DoorbellsAction, VcpuState};
 use hcalls::stats::{StatsAction, VcoreStats};
@@ -198,6 +200,28 @@ pub fn vcore_kick(vcore: Vcore, slots: u64, cause: u64) -> Result<u64> {
         cause,
     };
     call(Token::VcoreKick, &asked.to_registers()).map(|results| results[0])
+}
+
+/// PARTITION_MEMORY.
+pub fn partition_memory(asked: &PartitionMemory) -> Result<()> {
+    call(Token::PartitionMemory, &asked.to_registers()).map(drop)
+}
+
+/// PARTITION_UNMAP of all that the table has for some memory.
+pub fn partition_unmap(partition: Partition, memory: Range<u64>) -> Result<()> {
+    let mut asked = PartitionUnmap {
+        partition: partition.0,
+        start: memory.start,
+        len_bytes: memory.end - memory.start,
+        first: 0,
+    };
+    loop {
+        let results = call(Token::PartitionUnmap, &asked.to_registers())?;
+        asked.first = PartitionUnmapped::from_results(&results).next;
+        if asked.first == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// VCORE_DOORBELLS: the mask of slots as it was before.

@@ -27,6 +27,8 @@ pub struct Entries {
     pub struck: extern "C" fn(),
     /// A hypercall 0xe0–0xe8: not 0 to go on in the guest, 0 to leave it.
     pub hypercall: extern "C-unwind" fn(page: *mut hcalls::VcpuPage) -> u64,
+    /// A hypercall on the guest's page table, the same.
+    pub table_hypercall: extern "C-unwind" fn(page: *mut hcalls::VcpuPage) -> u64,
     /// A guest's page fault, by its vector: not 0 to go on in the guest, 0 to leave it.
     pub storage: extern "C-unwind" fn(vector: u64, page: *mut hcalls::VcpuPage) -> u64,
     /// A guest has left: vector and vcpu page.
@@ -92,6 +94,7 @@ impl Thread {
             (*area).fault = entries.fault as *const () as u64;
             (*area).struck = entries.struck as *const () as u64;
             (*area).hypercall = entries.hypercall as *const () as u64;
+            (*area).table_hypercall = entries.table_hypercall as *const () as u64;
             (*area).storage = entries.storage as *const () as u64;
             (*area).left = entries.left as *const () as u64;
             (*area).run = entries.run as *const () as u64;

@@ -5,7 +5,7 @@ use std::mem::{offset_of, size_of};
 use hcalls::page::{self, FirmwareLine, HostLine, SlbEntry, Sprs, VcpuPage};
 use hcalls::partition::{self, PartitionConfig};
 use hcalls::stats::VcoreStats;
-use hcalls::{papr, query, run};
+use hcalls::{memory, papr, query, run};
 
 /// Structure, field, offset.
 type Field = (&'static str, &'static str, usize);
@@ -98,8 +98,9 @@ fn values() -> Vec<Value> {
     all.extend(
         values!(query: FEATURE_RMOR FEATURE_VRMA FEATURE_LITTLE_ENDIAN FEATURE_PTID_ALIGNED
         FEATURE_EAGER FEATURE_CEDE FEATURE_STATS FEATURE_TRACE FEATURE_L1D_FLUSH
-        FEATURE_LINK_STACK_FLUSH FEATURE_REFLECT),
+        FEATURE_LINK_STACK_FLUSH FEATURE_REFLECT FEATURE_TABLE),
     );
+    all.extend(values!(memory: PAGE_READ PAGE_WRITE PAGE_CHANGED MEMORY_LITTLE_ENDIAN));
     all.extend(
         values!(run: RUN_KEEP_SLB RUN_FP_CLEAN RUN_UNTOUCHED RUN_SPRS_LOST RUN_FLAGS
         SET_COMPLETE NO_DECREMENTER KICK_GUEST),

@@ -49,6 +49,7 @@ else
     wait
 fi
 if is_asked guest.check; then
+    echo "host: vcores were run $(cat /sys/module/kvm_catnap/parameters/runs) times"
     rmmod kvm-catnap && echo "host: the module is gone"
     if dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace'; then
         echo "check: FAILED kernel-log: see above"

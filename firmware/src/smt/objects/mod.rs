@@ -6,9 +6,11 @@
 use hcalls::MAX_THREADS;
 use platform::cpu::lock::Lock;
 
+mod memory;
 mod update;
 mod vcores;
 
+pub use memory::{Memory, MemoryRules};
 pub use vcores::{MAX_VCORES, Rules, Vcore, all, next_key, places, vcore};
 
 use vcores::VCORES;
@@ -54,6 +56,7 @@ pub struct Settings {
     /// Added to the time base that guests read.
     pub tb_offset: u64,
     pub eager: bool,
+    pub memory: Memory,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Other settings for a partition that there is.
 use super::vcores::VCORES;
-use super::{INDEX_MASK, Partition, Partitions, Refusal, Settings, Vcore};
+use super::{INDEX_MASK, Memory, Partition, Partitions, Refusal, Settings, Vcore};
 use crate::smt::cores;
 
 impl Settings {
@@ -21,6 +21,16 @@ impl Partitions {
         if !old.may_become(&settings) {
             return Err(Refusal::Fixed);
         }
+        // The memory's shadow is of one table.
+        let memory = match settings.sdr1 == old.sdr1 {
+            true => old.memory,
+            false => Memory::default(),
+        };
+        self.change(partition, Settings { memory, ..settings })
+    }
+
+    /// Makes checked settings those of a partition that there is.
+    pub(super) fn change(&mut self, partition: u64, settings: Settings) -> Result<(), Refusal> {
         hold(partition)?;
         own(partition).for_each(|vcore| vcore.renew(&settings));
         for core in cores::all() {

@@ -1,5 +1,5 @@
 //! The table of vcores, and what the firmware keeps of each.
-use super::{INDEX_MASK, KIND_SHIFT, Settings, VCORE_KIND};
+use super::{INDEX_MASK, KIND_SHIFT, MemoryRules, Settings, VCORE_KIND};
 use crate::vcore::sync::{AtomicBool, AtomicU64};
 use crate::vcore::{Entry, Roster, Slots};
 use core::sync::atomic::Ordering::{Relaxed, Release};
@@ -32,6 +32,7 @@ pub struct Rules {
     /// The vcore has a time base or doorbells of its own ([`crate::smt::run`]).
     pub shares: AtomicBool,
     pub eager: AtomicBool,
+    pub memory: MemoryRules,
 }
 
 /// What SMT_STATS tells of a vcore.
@@ -128,6 +129,7 @@ impl Rules {
             tb_offset: AtomicU64::new(0),
             shares: AtomicBool::new(false),
             eager: AtomicBool::new(false),
+            memory: MemoryRules::new(),
         }
     }
 
@@ -155,6 +157,7 @@ impl Rules {
         let shares = from.aligned || from.tb_offset != 0;
         self.shares.store(shares, Relaxed);
         self.eager.store(from.eager, Relaxed);
+        self.memory.copy_from(&from.memory);
     }
 }
 

@@ -32,6 +32,7 @@ pub mod kicks;
 pub mod leave;
 pub mod seat;
 pub mod system_reset;
+pub mod table_hypercalls;
 mod time_and_doorbells;
 mod wait;
 

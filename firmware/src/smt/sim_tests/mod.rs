@@ -10,7 +10,7 @@ mod world;
 
 use super::cores::{self, Core};
 use super::fake_machine::{self, FakeMachine};
-use super::run::{enter, faults, hypercalls, leave, run, system_reset};
+use super::run::{enter, faults, hypercalls, leave, run, system_reset, table_hypercalls};
 use asm::area::Frame;
 use asm::sim::life::Step;
 use asm::sim::{Machine, Program, presenter::ICPS};
@@ -36,6 +36,7 @@ static ENTRIES: Entries = Entries {
     fault,
     struck: system_reset::struck,
     hypercall: hypercalls::serve,
+    table_hypercall: table_hypercalls::serve,
     storage: faults::serve,
     left: leave::left,
     opal,

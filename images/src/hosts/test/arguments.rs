@@ -86,6 +86,10 @@ fn handles(partition: Partition, vcore: u64) -> Outcome {
         2,
         &[4, 1 << 50, u64::MAX],
     )?;
+    each_refused(Token::PartitionMemory, &[0], 1, &no_partition)?;
+    // It has no page table of its own.
+    each_refused(Token::PartitionMemory, &[0], 1, &[partition.0])?;
+    each_refused(Token::PartitionUnmap, &[0, 0, 1, 0], 1, &no_partition)?;
     each_refused(Token::VcoreDoorbells, &[0, 0, 0], 1, &no_vcore)?;
     each_refused(Token::VcoreDoorbells, &[vcore, 0, 0], 2, &[2, u64::MAX])?;
     each_refused(Token::VcoreDoorbells, &[vcore, 1, 0], 3, &[1, u64::MAX])?;

@@ -1,0 +1,424 @@
+//! The service against a model: a list of what the guest has entered. Whatever it asks for, the hardware is
+//! never led to memory that isn't the guest's.
+extern crate std;
+use super::*;
+use crate::page_table::entry::{IDENTITY, LARGE};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use hcalls::memory::{CHUNK_WORDS, PAGE_CHANGED, PAGE_READ, PAGE_WRITE};
+use std::boxed::Box;
+use std::vec::Vec;
+
+const GROUPS: usize = 4;
+const ENTRIES: u64 = GROUPS as u64 * GROUP;
+/// Of the host's, of 64 KiB; what is behind is a hole.
+const PAGES: u64 = 64;
+const SHIFT: u32 = 16;
+/// Where the host's memory is as entries say: nobody goes there.
+const HOST: u64 = 0x4_0000_0000;
+const HOST_BYTES: u64 = 64 << 20;
+const STEPS: usize = 200_000;
+
+#[repr(C, align(0x10000))]
+struct Chunk([AtomicU64; CHUNK_WORDS as usize]);
+
+fn words(count: usize) -> &'static [AtomicU64] {
+    let words: Vec<_> = (0..count).map(|_| AtomicU64::new(0)).collect();
+    Box::leak(words.into_boxed_slice())
+}
+
+fn address<T>(of: &[T]) -> u64 {
+    of.as_ptr().expose_provenance() as u64
+}
+
+/// Memory of the test's own, and the host's as entries say it.
+fn is_host(address: u64, len_bytes: u64) -> bool {
+    address < 1 << 32
+        || address > 1 << 40
+        || (address >= HOST && address + len_bytes <= HOST + HOST_BYTES)
+}
+
+struct Setup {
+    guest: Guest,
+    chunk: &'static Chunk,
+    seed: u64,
+    /// What the guest has entered: both doublewords, without what the hardware notes.
+    model: [Option<[u64; 2]>; ENTRIES as usize],
+}
+
+impl Setup {
+    fn new(seed: u64, is_little: bool) -> Self {
+        let table = words(GROUPS * 16);
+        let shadow = words(GROUPS * 16);
+        let root = words(1);
+        // SAFETY: zeros are a chunk.
+        let chunk: &'static Chunk = Box::leak(unsafe { Box::<Chunk>::new_zeroed().assume_init() });
+        root[0].store(address(&chunk.0).to_be(), Relaxed);
+        let guest = Guest {
+            table: Table::of_words(table),
+            // SAFETY: leaked, that long.
+            shadow: unsafe { Shadow::at(address(shadow), ENTRIES as usize, is_little) },
+            map: Map {
+                root: address(root),
+                len_bytes: PAGES << SHIFT,
+                page_shift: SHIFT,
+                is_host,
+            },
+            lpid: 1,
+        };
+        Self {
+            guest,
+            chunk,
+            seed,
+            model: [None; ENTRIES as usize],
+        }
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        self.seed % limit
+    }
+
+    fn set_page(&self, page: u64, word: u64) {
+        self.chunk.0[page as usize].store(word.to_be(), Relaxed);
+    }
+
+    fn word(&self, page: u64) -> u64 {
+        u64::from_be(self.chunk.0[page as usize].load(Relaxed))
+    }
+
+    /// As the host gives memory: usually its own, now and then nothing, or nonsense.
+    fn fill(&mut self) {
+        for page in 0..PAGES {
+            let real = HOST + (page << SHIFT);
+            let word = match self.below(16) {
+                0 => 0,
+                1 => HOST - (1 << SHIFT) | PAGE_READ | PAGE_WRITE,
+                2 => HOST + HOST_BYTES | PAGE_READ,
+                3 => HOST + 0x1000 | PAGE_READ | PAGE_WRITE,
+                4 => real | PAGE_READ,
+                _ => real | PAGE_READ | PAGE_WRITE,
+            };
+            self.set_page(page, word);
+        }
+    }
+
+    fn call(
+        &self,
+        call: fn(&Guest, &mut Registers) -> Option<u64>,
+        args: [u64; 8],
+    ) -> (Option<u64>, [u64; 8]) {
+        let mut registers = args.map(U64::new);
+        let status = call(&self.guest, &mut registers);
+        (status, registers.map(U64::get))
+    }
+
+    /// Any entry: of a size that is served or not, of memory or not.
+    fn entry(&mut self) -> [u64; 2] {
+        let page = self.below(PAGES + 8) << SHIFT;
+        let (large, lp) = match self.below(8) {
+            0 => (0, self.below(16) << 12),
+            1 => (LARGE, self.below(256) << 12),
+            _ => (LARGE, 1 << 12),
+        };
+        let rights = self.below(4) | self.below(8) << 6 & (REFERENCED | CHANGED) | KEY & self.seed;
+        let wimg = if self.below(8) == 0 {
+            WIMG & self.seed
+        } else {
+            COHERENT
+        };
+        let first = self.below(1 << 20) << 7 | large | VALID | self.below(2) << 6;
+        [
+            first,
+            page | lp | wimg | rights | PP0 & self.seed | MODIFIED & self.seed >> 1,
+        ]
+    }
+
+    fn enter(&mut self) {
+        let [first, second] = self.entry();
+        let index = self.below(ENTRIES + 1);
+        let exact = if self.below(2) == 0 { H_EXACT } else { 0 };
+        let (status, out) = self.call(Guest::enter, [exact, index, first, second, 0, 0, 0, 0]);
+        let places = match exact {
+            0 => index & !7..(index & !7) + 8,
+            _ => index..index + 1,
+        };
+        match status {
+            None => {}
+            Some(H_PARAMETER) => assert!(index >= ENTRIES),
+            Some(H_PTEG_FULL) => {
+                assert!(
+                    self.model[places.start as usize..places.end as usize]
+                        .iter()
+                        .all(Option::is_some)
+                );
+            }
+            Some(H_SUCCESS) => {
+                let place = out[0] as usize;
+                assert!(places.contains(&out[0]) && self.model[place].is_none());
+                self.model[place] = Some([first & !(LOCKED | ABSENT) | VALID, second & !MODIFIED]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What the model says of one that the guest asks for, with what the hardware has noted.
+    fn is_told(&self, index: u64, told: [u64; 2]) {
+        let [first, second] = self.model[index as usize].expect("there is an entry");
+        let noted = REFERENCED | CHANGED;
+        assert_eq!(told[0], first, "{index}");
+        assert_eq!(told[1] & !noted, second & !noted, "{index}");
+        assert_eq!(told[1] & second & noted, second & noted, "nothing is lost");
+    }
+
+    fn remove(&mut self) {
+        let index = self.below(ENTRIES + 1);
+        let there = self.model.get(index as usize).copied().flatten();
+        let wanted = there.map_or(0, |[first, _]| first & AVPN) ^ (self.below(4) / 3) << 7;
+        let flags = [0, H_AVPN, H_ANDCOND][self.below(3) as usize];
+        let changed = self.is_changed(index);
+        let (status, out) = self.call(Guest::remove, [flags, index, wanted, 0, 0, 0, 0, 0]);
+        match status {
+            Some(H_PARAMETER) => assert!(index >= ENTRIES),
+            Some(H_NOT_FOUND) => {
+                let [first, _] = there.unwrap_or_default();
+                let fits = first != 0
+                    && match flags {
+                        H_AVPN => first & AVPN == wanted,
+                        H_ANDCOND => first & wanted == 0,
+                        _ => true,
+                    };
+                assert!(!fits);
+            }
+            Some(H_SUCCESS) => {
+                self.is_told(index, [out[0], out[1]]);
+                if let Some(page) = changed {
+                    assert_ne!(out[1] & CHANGED, 0);
+                    assert_ne!(self.word(page) & PAGE_CHANGED, 0, "the host hears of it");
+                }
+                self.model[index as usize] = None;
+                assert_eq!(self.guest.table.entry(index).unwrap().first(), 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The page that the hardware has noted a change of in this entry.
+    fn is_changed(&self, index: u64) -> Option<u64> {
+        let entry = self.guest.table.entry(index)?;
+        let valid = entry.first() & VALID != 0 && entry.second() & CHANGED != 0;
+        valid.then(|| (self.guest.shadow.get(index) & REAL_PAGE) >> SHIFT)
+    }
+
+    fn bulk_remove(&mut self) {
+        let mut args = [0; 8];
+        for request in 0..4 {
+            let index = self.below(ENTRIES);
+            args[2 * request] = self.below(9) / 8 << 63 | 1 << 62 | index;
+        }
+        let (status, out) = self.call(Guest::bulk_remove, args);
+        for (asked, told) in args.as_chunks::<2>().0.iter().zip(out.as_chunks::<2>().0) {
+            let index = asked[0] & 0xff;
+            if asked[0] >> 62 == 3 {
+                break;
+            }
+            match told[0] >> 60 {
+                8 => assert!(self.model[index as usize].take().is_some()),
+                9 => assert!(self.model[index as usize].is_none()),
+                _ => panic!("{:#x}", told[0]),
+            }
+        }
+        assert_eq!(status, Some(H_SUCCESS));
+    }
+
+    fn read(&mut self) {
+        let (index, four) = (self.below(ENTRIES), self.below(2));
+        let (status, out) = self.call(Guest::read, [four * H_READ_4, index, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(status, Some(H_SUCCESS));
+        let (from, count) = if four == 0 {
+            (index, 1)
+        } else {
+            (index & !3, 4)
+        };
+        for (at, pair) in out.as_chunks::<2>().0.iter().take(count).enumerate() {
+            match self.model[from as usize + at] {
+                None => assert_eq!(pair[0], 0),
+                Some(_) => self.is_told(from + at as u64, *pair),
+            }
+        }
+    }
+
+    fn protect(&mut self) {
+        let index = self.below(ENTRIES);
+        let flags = self.below(8) | PP0 >> 55 & self.seed | KEY & 0xfff & self.seed >> 3;
+        let (status, _) = self.call(Guest::protect, [flags, index, 0, 0, 0, 0, 0, 0]);
+        match (status, &mut self.model[index as usize]) {
+            (None, Some(_)) => {}
+            (Some(H_NOT_FOUND), None) => {}
+            (Some(H_SUCCESS), Some([_, second])) => {
+                let new = flags << 55 & PP0 | flags & 0xe07;
+                *second = *second & !PROTECTION | new;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn clear(&mut self) {
+        let index = self.below(ENTRIES);
+        let (call, bit): (fn(&Guest, &mut Registers) -> Option<u64>, _) = match self.below(2) {
+            0 => (Guest::clear_referenced, REFERENCED),
+            _ => (Guest::clear_changed, CHANGED),
+        };
+        let changed = self.is_changed(index);
+        let (status, out) = self.call(call, [0, index, 0, 0, 0, 0, 0, 0]);
+        let Some([first, _]) = self.model[index as usize] else {
+            assert_eq!(status, Some(H_NOT_FOUND));
+            return;
+        };
+        assert_eq!(status, Some(H_SUCCESS));
+        self.is_told(index, [first, out[0]]);
+        if let (Some(page), CHANGED) = (changed, bit) {
+            assert_ne!(self.word(page) & PAGE_CHANGED, 0, "the host hears of it");
+        }
+        let [_, second] = self.model[index as usize].as_mut().unwrap();
+        *second &= !bit;
+        let entry = self.guest.table.entry(index).unwrap();
+        assert!(entry.first() & VALID == 0 || entry.second() & bit == 0);
+    }
+
+    /// The hardware uses an entry.
+    fn touch(&mut self) {
+        let index = self.below(ENTRIES);
+        let entry = self.guest.table.entry(index).unwrap();
+        if entry.first() & VALID != 0 {
+            let second = entry.second();
+            let stored = if is_writable(second) { CHANGED } else { 0 };
+            entry.set_second(second | REFERENCED | stored & self.seed);
+        }
+    }
+
+    /// The host takes a page, or gives it back; or it has seen what has changed.
+    fn host(&mut self) {
+        let page = self.below(PAGES);
+        let word = self.word(page);
+        match self.below(3) {
+            0 => {
+                self.set_page(page, 0);
+                let (start, end) = (page << SHIFT, (page + 1) << SHIFT);
+                let mut first = 0;
+                while let Unmapped::UpTo(next) = self.guest.unmap(first, 10, start, end) {
+                    first = next;
+                }
+            }
+            1 if word == 0 => self.set_page(page, HOST + (page << SHIFT) | PAGE_READ | PAGE_WRITE),
+            _ => self.set_page(page, word & !PAGE_CHANGED),
+        }
+    }
+
+    /// Nothing is locked, and no entry leads anywhere but to the page that the host has given.
+    fn check(&self) {
+        for index in 0..ENTRIES {
+            let entry = self.guest.table.entry(index).unwrap();
+            let (first, second) = (entry.first(), entry.second());
+            assert_eq!(first & LOCKED, 0);
+            let there = first & (VALID | ABSENT) != 0;
+            assert_eq!(there, self.model[index as usize].is_some(), "{index}");
+            if first & VALID == 0 {
+                continue;
+            }
+            let shift = size::shift(first, second).expect("a size that is served");
+            let [told, wanted] = self.model[index as usize].unwrap();
+            assert_eq!((first ^ told) & IDENTITY, 0);
+            let within = (1_u64 << shift) - 1;
+            let (from, real) = (wanted & REAL_PAGE & !within, second & REAL_PAGE & !within);
+            for at in (0..=within).step_by(0x1000) {
+                let page = (from + at) >> SHIFT;
+                assert!(page < PAGES);
+                let word = self.word(page);
+                assert_ne!(word & PAGE_READ, 0);
+                assert!(word & PAGE_WRITE != 0 || !is_writable(second));
+                let given = (word & !0xfff) + ((from + at) & 0xffff);
+                assert_eq!(real + at, given, "{index}");
+                assert!(given >= HOST && given < HOST + HOST_BYTES);
+            }
+        }
+    }
+}
+
+/// M3.
+#[test]
+fn whatever_a_guest_asks_for_it_reaches_only_its_own_memory() {
+    for (seed, is_little) in [(0x1234_5678_9abc, true), (0xdead_beef_cafe, false)] {
+        let mut setup = Setup::new(seed, is_little);
+        setup.fill();
+        for step in 0..STEPS {
+            match setup.below(12) {
+                0..=2 => setup.enter(),
+                3 | 4 => setup.remove(),
+                5 => setup.bulk_remove(),
+                6 => setup.read(),
+                7 => setup.protect(),
+                8 => setup.clear(),
+                9 | 10 => setup.touch(),
+                _ => setup.host(),
+            }
+            if step % 8 == 0 {
+                setup.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_larger_than_the_hosts_need_one_piece_of_memory() {
+    let mut setup = Setup::new(1, true);
+    setup.guest.map.page_shift = 12;
+    setup.guest.map.len_bytes = 4096 << 12;
+    let enter = |setup: &Setup, from: u64, second: u64| {
+        let args = [H_EXACT, from, LARGE | VALID, second | COHERENT, 0, 0, 0, 0];
+        let (status, _) = setup.call(Guest::enter, args);
+        setup.call(Guest::remove, [0, from, 0, 0, 0, 0, 0, 0]);
+        status
+    };
+    for page in 0..4096 {
+        setup.set_page(page, HOST + (page << 12) | PAGE_READ | PAGE_WRITE);
+    }
+    // 16 MiB, and 64 KiB.
+    assert_eq!(enter(&setup, 1, 0), Some(H_SUCCESS));
+    assert_eq!(enter(&setup, 1, 0x3_1000), Some(H_SUCCESS));
+    for page in [0, 37, 4095] {
+        let word = setup.word(page);
+        setup.set_page(page, word + 0x1000);
+        assert_eq!(enter(&setup, 1, 0), None, "{page}");
+        setup.set_page(page, word & !PAGE_WRITE);
+        assert_eq!(enter(&setup, 1, 0), None, "{page}");
+        setup.set_page(page, 0);
+        assert_eq!(enter(&setup, 1, 0), None, "{page}");
+        setup.set_page(page, word);
+    }
+    // One piece, but not at a multiple of its size.
+    for page in 0..4096 {
+        setup.set_page(page, HOST + ((page + 1) << 12) | PAGE_READ | PAGE_WRITE);
+    }
+    assert_eq!(enter(&setup, 1, 0), None);
+}
+
+#[test]
+fn whoever_finds_a_lock_for_too_long_leaves_it_to_the_host() {
+    let setup = Setup::new(1, true);
+    let entry = setup.guest.table.entry(3).unwrap();
+    entry.set_first(VALID);
+    for call in [
+        Guest::remove,
+        Guest::protect,
+        Guest::clear_referenced,
+        Guest::read,
+    ] {
+        assert_eq!(setup.call(call, [0, 3, 0, 0, 0, 0, 0, 0]).0, None);
+    }
+    let all = [1 << 62 | 3, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(setup.call(Guest::bulk_remove, all).0, None);
+    assert_eq!(setup.guest.unmap(0, 99, 0, 1), Unmapped::Stuck(3));
+    assert_eq!(entry.first(), VALID | LOCKED);
+}
