@@ -26,6 +26,8 @@ instruction! {
     attn = ".long 0x00000200";
     /// Low priority, and a yield of the emulator's time slice: for loops that wait.
     relax = "or 1,1,1; or 27,27,27";
+    /// Others may have this thread's resources for a moment, and an emulator's its time; the priority stays.
+    give_way = "or 27,27,27";
     /// Back to medium priority after [`relax`].
     unrelax = "or 2,2,2";
 }

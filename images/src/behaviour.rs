@@ -33,6 +33,16 @@ pub mod exits {
     pub const SPIN: u64 = 16;
     /// STEP with the decrementer.
     pub const READ_DEC: u64 = 17;
+    /// Enters a page past the guest's memory, with the second argument as the entry's second doubleword; STEP with
+    /// the answer, and then as [`DATA_OUTSIDE`], STEP with what is read.
+    pub const ENTER_OUTSIDE: u64 = 18;
+    /// Enters, reads, protects and removes pages of its own, as often as the second argument says, beside all
+    /// siblings; STEP with how many answers were wrong.
+    pub const WORK_ON_TABLE: u64 = 19;
+    /// One hypercall on the page table, as often as the second argument says, between STEPs: of an entry that is
+    /// there, H_READ; H_ENTER and H_REMOVE in turn.
+    pub const READ_ENTRY: u64 = 20;
+    pub const ENTER_REMOVE: u64 = 21;
 
     pub const STEP: u64 = 0x1234;
     /// In the range of the platform's own calls, but no one's.

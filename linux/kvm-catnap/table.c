@@ -39,7 +39,7 @@ static struct revmap_entry *in_one_piece(struct page *first, unsigned long npage
 	return rev;
 }
 
-static unsigned long rev_bytes(const struct kvm_hpt_info *hpt)
+static unsigned long rev_bytes(struct kvm_hpt_info *hpt)
 {
 	return kvmppc_hpt_npte(hpt) * sizeof(*hpt->rev);
 }

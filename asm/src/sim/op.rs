@@ -27,6 +27,11 @@ pub fn relax() {
     super::relax();
 }
 
+/// Others run all the time.
+pub fn give_way() {
+    core::hint::spin_loop();
+}
+
 /// Priorities aren't simulated.
 pub fn unrelax() {}
 

@@ -1,5 +1,5 @@
 //! The bits of a page table entry (Power ISA 2.07 Book III-S 5.7.7.1).
-use asm::{ibm, ibm_field};
+use asm::{ibm, ibm_field, op};
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -56,7 +56,7 @@ pub const fn is_writable(second: u64) -> bool {
 }
 
 /// How often a lock is tried before the host is asked to do what the firmware can't.
-const PATIENCE: u32 = 1 << 14;
+const PATIENCE: u32 = 1 << 18;
 
 /// An entry in the table, which hardware, host and firmware share: two big-endian doublewords.
 #[repr(transparent)]
@@ -98,6 +98,7 @@ impl Entry {
             if first & LOCKED == 0 && self.lock_as(first) {
                 return Some(first);
             }
+            op::give_way();
         }
         None
     }

@@ -66,7 +66,7 @@ impl Map {
         }
         let page_bytes = 1 << self.page_shift;
         let real = word & !(PAGE_READ | PAGE_WRITE | PAGE_CHANGED);
-        if real % page_bytes != 0 || !(self.is_host)(real, page_bytes) {
+        if !real.is_multiple_of(page_bytes) || !(self.is_host)(real, page_bytes) {
             return Backing::Odd;
         }
         Backing::Memory {

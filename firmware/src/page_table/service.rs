@@ -214,18 +214,19 @@ impl Guest {
         if index >= self.table.entries() {
             return Some(H_PARAMETER);
         }
-        let (from, count) = match flags & H_READ_4 {
-            0 => (index, 1),
-            _ => (index & !3, 4),
-        };
-        for (at, pair) in registers
-            .as_chunks_mut::<2>()
-            .0
-            .iter_mut()
-            .take(count)
-            .enumerate()
-        {
-            let [first, second] = self.read_one(from + at as u64)?;
+        if flags & H_READ_4 != 0 {
+            return self.read_four(registers, index & !3);
+        }
+        let [first, second] = self.read_one(index)?;
+        registers[0].set(first);
+        registers[1].set(second);
+        Some(H_SUCCESS)
+    }
+
+    #[inline(never)]
+    fn read_four(&self, registers: &mut Registers, from: u64) -> Option<u64> {
+        for (at, pair) in (from..).zip(registers.as_chunks_mut::<2>().0) {
+            let [first, second] = self.read_one(at)?;
             pair[0].set(first);
             pair[1].set(second);
         }
@@ -245,6 +246,11 @@ impl Guest {
                 return Some([seen(first), second]);
             }
         }
+        self.read_locked(entry, index)
+    }
+
+    #[inline(never)]
+    fn read_locked(&self, entry: &'static Entry, index: u64) -> Option<[u64; 2]> {
         let held = self.hold(index, entry)?;
         let pair = [seen(held.first), self.read_second(entry, index, held.first)];
         held.give_back();

@@ -36,7 +36,7 @@ fn checked(asked: &PartitionMemory, sdr1: u64) -> Result<Memory, Refused> {
     if !PAGE_SHIFTS.contains(&page_shift) || asked.page_shift != page_shift.into() {
         return Err(Refused::Argument(4));
     }
-    let is_whole = asked.len_bytes % (1 << page_shift) == 0;
+    let is_whole = asked.len_bytes.is_multiple_of(1 << page_shift);
     if !is_whole || !(1..=MAX_MAP_BYTES).contains(&asked.len_bytes) {
         return Err(Refused::Argument(3));
     }

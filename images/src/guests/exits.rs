@@ -16,10 +16,88 @@ fn exit(vcpu: Vcpu) -> ! {
         SPIN => loop {
             spr::relax();
         },
+        ENTER_OUTSIDE => table::enter_outside(vcpu.args[1]),
+        WORK_ON_TABLE => table::work(&vcpu),
+        READ_ENTRY if table::enter(table::OWN, table::PLAIN) == 0 => {
+            table::repeat(vcpu.args[1], || drop(table::read(table::OWN)))
+        }
+        ENTER_REMOVE => table::repeat(vcpu.args[1], || {
+            table::enter(table::OWN, table::PLAIN | table::SIZE_64K);
+            table::remove(table::OWN);
+        }),
         other => cause::exception(other),
     }
     loop {
         hcall::report(STEP, &[]);
+    }
+}
+
+mod table {
+    use super::*;
+    use hcalls::papr::{H_ENTER, H_EXACT, H_PROTECT, H_READ, H_REMOVE, H_SUCCESS};
+
+    /// Of the smallest table, and an entry in the middle of it where nothing is.
+    const GROUPS: u64 = 2048;
+    pub const OWN: u64 = 8 * 1000;
+    /// The entry for address 2^32 of the virtual real mode area, in pages of 16 MiB.
+    const OUTSIDE: u64 = 0x4001_ffff_ff01_0004;
+    const OUTSIDE_GROUP: u64 = 0x7ff ^ 0x100;
+    /// Some virtual page, of 16 MiB; memory as any other, at real 0.
+    const PAGE: u64 = 1 << 62 | 0x77 << 24 | 4;
+    pub const PLAIN: u64 = 0x192;
+    /// LP of a page of 64 KiB.
+    pub const SIZE_64K: u64 = 1 << 12;
+
+    pub fn enter(index: u64, second: u64) -> u64 {
+        hcall::call(H_ENTER, &[H_EXACT, index, PAGE, second])
+    }
+
+    pub fn remove(index: u64) -> u64 {
+        hcall::call(H_REMOVE, &[0, index, 0])
+    }
+
+    pub fn read(index: u64) -> u64 {
+        hcall::call(H_READ, &[0, index])
+    }
+
+    pub fn repeat(count: u64, one: fn()) -> ! {
+        loop {
+            for _ in 0..count {
+                one();
+            }
+            hcall::report(STEP, &[]);
+        }
+    }
+
+    pub fn enter_outside(second: u64) {
+        let answer = hcall::call(H_ENTER, &[0, 8 * OUTSIDE_GROUP, OUTSIDE, second]);
+        hcall::report(STEP, &[answer]);
+        cause::exception(DATA_OUTSIDE);
+    }
+
+    /// All use one group, and each an entry of its own.
+    pub fn work(vcpu: &Vcpu) {
+        let own = 8 * 900 + vcpu.index;
+        let mut wrong = 0;
+        for round in 0..vcpu.args[1] {
+            // Now and then memory that the guest hasn't, or not all of.
+            let second = PLAIN | (round % 24) << 24;
+            let expected = [
+                enter(own, second) == H_SUCCESS,
+                enter(own, second) != H_SUCCESS,
+                read(own) == H_SUCCESS,
+                hcall::call(H_PROTECT, &[round % 4, own, 0]) == H_SUCCESS,
+                remove(own) == H_SUCCESS,
+                remove(own) != H_SUCCESS,
+                remove(8 * GROUPS) != H_SUCCESS,
+            ];
+            // In any place of a group that all use.
+            while hcall::call(H_ENTER, &[0, 8 * 901, PAGE, second]) != H_SUCCESS {}
+            wrong += expected.iter().filter(|good| !**good).count() as u64;
+            // Somebody's: all are entered as often as removed.
+            while (0..8).all(|at| remove(8 * 901 + at) != H_SUCCESS) {}
+        }
+        hcall::report(STEP, &[vcpu.index, wrong]);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Hypercalls on the guest's page table, served on the thread that makes them: nobody else in the vcore sees
 //! anything of them (PARTITION_MEMORY).
 use super::seat::Seat;
+use crate::page_table::Guest;
+use crate::page_table::service::Registers;
 use asm::msr;
 use hcalls::{VcpuPage, papr};
 use platform::cpu::guest::pmu;
@@ -36,25 +38,63 @@ fn serve_uncounted(seat: Seat, vcpu: &mut VcpuPage) -> u64 {
     pmu::uncounted(|| answer(seat, vcpu))
 }
 
+/// Hands on, so that no call pays for what another one needs.
 #[inline(always)]
 fn answer(seat: Seat, vcpu: &mut VcpuPage) -> u64 {
+    match vcpu.gpr[3].get() {
+        papr::H_ENTER => enter(seat, vcpu),
+        papr::H_REMOVE => remove(seat, vcpu),
+        papr::H_READ => read(seat, vcpu),
+        papr::H_PROTECT => protect(seat, vcpu),
+        papr::H_BULK_REMOVE => carry_out(seat, vcpu, Guest::bulk_remove),
+        papr::H_CLEAR_REF => carry_out(seat, vcpu, Guest::clear_referenced),
+        papr::H_CLEAR_MOD => carry_out(seat, vcpu, Guest::clear_changed),
+        _ => LEAVE,
+    }
+}
+
+#[inline(never)]
+fn enter(seat: Seat, vcpu: &mut VcpuPage) -> u64 {
+    serve_by(seat, vcpu, Guest::enter)
+}
+
+#[inline(never)]
+fn remove(seat: Seat, vcpu: &mut VcpuPage) -> u64 {
+    serve_by(seat, vcpu, Guest::remove)
+}
+
+#[inline(never)]
+fn read(seat: Seat, vcpu: &mut VcpuPage) -> u64 {
+    serve_by(seat, vcpu, Guest::read)
+}
+
+#[inline(never)]
+fn protect(seat: Seat, vcpu: &mut VcpuPage) -> u64 {
+    serve_by(seat, vcpu, Guest::protect)
+}
+
+/// The rarer ones.
+#[inline(never)]
+fn carry_out(
+    seat: Seat,
+    vcpu: &mut VcpuPage,
+    call: fn(&Guest, &mut Registers) -> Option<u64>,
+) -> u64 {
+    serve_by(seat, vcpu, call)
+}
+
+#[inline(always)]
+fn serve_by(
+    seat: Seat,
+    vcpu: &mut VcpuPage,
+    call: impl FnOnce(&Guest, &mut Registers) -> Option<u64>,
+) -> u64 {
     // SAFETY: the partition has a page table, which was checked with the rest, and is in a run.
     let guest = unsafe { seat.vcore.rules.guest() };
-    let number = vcpu.gpr[3].get();
     let Some(registers) = vcpu.gpr[4..].first_chunk_mut() else {
         return LEAVE;
     };
-    let status = match number {
-        papr::H_ENTER => guest.enter(registers),
-        papr::H_REMOVE => guest.remove(registers),
-        papr::H_READ => guest.read(registers),
-        papr::H_PROTECT => guest.protect(registers),
-        papr::H_BULK_REMOVE => guest.bulk_remove(registers),
-        papr::H_CLEAR_REF => guest.clear_referenced(registers),
-        papr::H_CLEAR_MOD => guest.clear_changed(registers),
-        _ => None,
-    };
-    let Some(status) = status else {
+    let Some(status) = call(&guest, registers) else {
         return LEAVE;
     };
     vcpu.gpr[3].set(status);

@@ -7,6 +7,7 @@ use hcalls::papr::H_SUCCESS;
 use hcalls::partition::{MemoryMode, Policy};
 use hcalls::run::{RUN_FP_CLEAN, RUN_KEEP_SLB, RUN_SPRS_LOST, RUN_UNTOUCHED, VcpuState};
 use images::behaviour::calls as case;
+use images::behaviour::exits::{ENTER_REMOVE, READ_ENTRY};
 use images::host_runtime::guest::Guest;
 use images::host_runtime::{calls, cpu, marks};
 use images::println;
@@ -14,7 +15,7 @@ use images::println;
 use crate::check::{Outcome, accepted, same};
 use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, Wanted};
-use crate::waiting;
+use crate::{page_tables, waiting};
 
 /// Rounds of a row. In the first ones more has to be fetched than later; the reader takes one from
 /// the middle.
@@ -43,6 +44,12 @@ pub fn bench(lab: &mut Lab) -> Outcome {
         ("H_CONFER", 1, case::CONFER),
     ] {
         served(lab, name, vcpus, what)?;
+    }
+    for (name, what) in [
+        ("H_READ of one", READ_ENTRY),
+        ("H_ENTER, H_REMOVE", ENTER_REMOVE),
+    ] {
+        on_table(lab, name, what)?;
     }
     ping_pong(lab)?;
     join(lab)?;
@@ -125,6 +132,21 @@ fn rounds(guest: &mut Guest, flags: u64) -> Outcome {
 /// Hypercalls that don't leave the vcore, [`CALLS`] a round.
 fn served(lab: &mut Lab, name: &str, vcpus: u32, what: u64) -> Outcome {
     let mut guest = lab.guest(&Wanted::new("calls", vcpus))?;
+    lab::start_all(&mut guest, [what, CALLS]);
+    row(name);
+    rounds(&mut guest, ALL)?;
+    lab.clear();
+    Ok(())
+}
+
+/// Hypercalls on the guest's page table, [`CALLS`] a round, or pairs of them.
+fn on_table(lab: &mut Lab, name: &str, what: u64) -> Outcome {
+    let wanted = Wanted {
+        memory_mode: MemoryMode::Vrma,
+        ..Wanted::new("exits", 1)
+    };
+    let mut guest = lab.guest(&wanted)?;
+    page_tables::serve(lab, &guest)?;
     lab::start_all(&mut guest, [what, CALLS]);
     row(name);
     rounds(&mut guest, ALL)?;

@@ -13,10 +13,10 @@ use crate::check::{Outcome, same};
 use crate::lab::{self, Lab, Wanted};
 
 /// Effective address at which `guest-exits` reads and fetches: no page is there.
-const OUTSIDE: u64 = 1 << 32;
+pub const OUTSIDE: u64 = 1 << 32;
 /// MSR\[PR\], and MSR\[IR, DR\].
 const PROBLEM: u64 = 1 << 14;
-const RELOCATION: u64 = 3 << 4;
+pub const RELOCATION: u64 = 3 << 4;
 const LITTLE_ENDIAN: u64 = 1;
 /// MSR\[SF, ME\]: with what an interrupt leaves on.
 const SF_ME: u64 = 1 << 63 | 1 << 12;
@@ -29,7 +29,7 @@ const INTERRUPTS_VSID: u64 = 0x4711;
 const RELOCATED: u64 = 0xc000_0000_0000_4000;
 
 /// Runs with relocation on, by a table that maps what is the guest's memory in real mode, too.
-fn relocated_guest(lab: &mut Lab, wanted: &Wanted<'_>) -> Result<Guest, String> {
+pub fn relocated_guest(lab: &mut Lab, wanted: &Wanted<'_>) -> Result<Guest, String> {
     let mut guest = lab.guest(&Wanted {
         memory_mode: MemoryMode::Vrma,
         ..*wanted
@@ -69,7 +69,7 @@ fn tells(vector: u32) -> [u32; 9] {
     ]
 }
 
-fn table(guest: &mut Guest) -> Result<&mut PageTable, String> {
+pub fn table(guest: &mut Guest) -> Result<&mut PageTable, String> {
     guest
         .table()
         .ok_or_else(|| "the guest has no page table".into())
@@ -77,9 +77,14 @@ fn table(guest: &mut Guest) -> Result<&mut PageTable, String> {
 
 /// Vcpu 0 does what `case` says, with those MSR bits more; the others spin.
 fn start(guest: &mut Guest, case: u64, msr: u64) {
+    start_with(guest, [case, 0], msr);
+}
+
+/// The same with a second argument.
+pub fn start_with(guest: &mut Guest, [case, argument]: [u64; 2], msr: u64) {
     for vcpu in 0..guest.vcpus() {
         let case = if vcpu == 0 { case } else { exits::SPIN };
-        guest.start_vcpu(vcpu, guest.vcpus() as u64, [case, 0]);
+        guest.start_vcpu(vcpu, guest.vcpus() as u64, [case, argument]);
         let page = guest.page_mut(vcpu);
         page.msr.set(page.msr.get() | msr);
         page.slb[0].esid.set(FIRST);

@@ -33,6 +33,7 @@ mod napping;
 mod objects;
 mod opal;
 mod own_state;
+mod page_tables;
 mod parts;
 mod query;
 mod race;
@@ -80,6 +81,8 @@ const TESTS: &[Test] = &[
     ("page_faults", memory::page_faults),
     ("own_page_faults", faults::own_page_faults),
     ("hosts_page_faults", faults::hosts_page_faults),
+    ("page_table_calls", page_tables::page_table_calls),
+    ("memory_taken_back", page_tables::memory_taken_back),
     ("machine_check", memory::machine_check),
     ("keep_slb", registers::keep_slb),
     ("forbidden", hostile::forbidden),

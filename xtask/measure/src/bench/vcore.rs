@@ -230,6 +230,9 @@ fn served(measured: &Measured) -> Result<Table> {
         ),
         ("H_PROD, H_CEDE", 2, "H_CEDE when prodded", Some(210)),
         ("H_CONFER", 1, "H_CONFER", Some(4_451)),
+        ("H_READ of one", 1, "H_READ of one entry", Some(433)),
+        ("H_ENTER, H_REMOVE", 1, "H_ENTER", None),
+        ("H_ENTER, H_REMOVE", 2, "H_REMOVE", None),
     ] {
         let count = measured.row(name)?.served(nth)?;
         rows.push(
