@@ -32,8 +32,7 @@ fn address<T>(of: &[T]) -> u64 {
 
 /// Memory of the test's own, and the host's as entries say it.
 fn is_host(address: u64, len_bytes: u64) -> bool {
-    address < 1 << 32
-        || address > 1 << 40
+    !(1 << 32..=1 << 40).contains(&address)
         || (address >= HOST && address + len_bytes <= HOST + HOST_BYTES)
 }
 
@@ -94,9 +93,9 @@ impl Setup {
             let real = HOST + (page << SHIFT);
             let word = match self.below(16) {
                 0 => 0,
-                1 => HOST - (1 << SHIFT) | PAGE_READ | PAGE_WRITE,
-                2 => HOST + HOST_BYTES | PAGE_READ,
-                3 => HOST + 0x1000 | PAGE_READ | PAGE_WRITE,
+                1 => (HOST - (1 << SHIFT)) | PAGE_READ | PAGE_WRITE,
+                2 => (HOST + HOST_BYTES) | PAGE_READ,
+                3 => (HOST + 0x1000) | PAGE_READ | PAGE_WRITE,
                 4 => real | PAGE_READ,
                 _ => real | PAGE_READ | PAGE_WRITE,
             };
@@ -215,7 +214,7 @@ impl Setup {
         let mut args = [0; 8];
         for request in 0..4 {
             let index = self.below(ENTRIES);
-            args[2 * request] = self.below(9) / 8 << 63 | 1 << 62 | index;
+            args[2 * request] = (self.below(9) / 8) << 63 | 1 << 62 | index;
         }
         let (status, out) = self.call(Guest::bulk_remove, args);
         for (asked, told) in args.as_chunks::<2>().0.iter().zip(out.as_chunks::<2>().0) {
@@ -311,7 +310,9 @@ impl Setup {
                     first = next;
                 }
             }
-            1 if word == 0 => self.set_page(page, HOST + (page << SHIFT) | PAGE_READ | PAGE_WRITE),
+            1 if word == 0 => {
+                self.set_page(page, (HOST + (page << SHIFT)) | PAGE_READ | PAGE_WRITE)
+            }
             _ => self.set_page(page, word & !PAGE_CHANGED),
         }
     }
@@ -340,7 +341,7 @@ impl Setup {
                 assert!(word & PAGE_WRITE != 0 || !is_writable(second));
                 let given = (word & !0xfff) + ((from + at) & 0xffff);
                 assert_eq!(real + at, given, "{index}");
-                assert!(given >= HOST && given < HOST + HOST_BYTES);
+                assert!((HOST..HOST + HOST_BYTES).contains(&given));
             }
         }
     }
@@ -382,7 +383,7 @@ fn pages_larger_than_the_hosts_need_one_piece_of_memory() {
         status
     };
     for page in 0..4096 {
-        setup.set_page(page, HOST + (page << 12) | PAGE_READ | PAGE_WRITE);
+        setup.set_page(page, (HOST + (page << 12)) | PAGE_READ | PAGE_WRITE);
     }
     // 16 MiB, and 64 KiB.
     assert_eq!(enter(&setup, 1, 0), Some(H_SUCCESS));
@@ -399,7 +400,7 @@ fn pages_larger_than_the_hosts_need_one_piece_of_memory() {
     }
     // One piece, but not at a multiple of its size.
     for page in 0..4096 {
-        setup.set_page(page, HOST + ((page + 1) << 12) | PAGE_READ | PAGE_WRITE);
+        setup.set_page(page, (HOST + ((page + 1) << 12)) | PAGE_READ | PAGE_WRITE);
     }
     assert_eq!(enter(&setup, 1, 0), None);
 }

@@ -19,7 +19,9 @@ fn exit(vcpu: Vcpu) -> ! {
         ENTER_OUTSIDE => table::enter_outside(vcpu.args[1]),
         WORK_ON_TABLE => table::work(&vcpu),
         READ_ENTRY if table::enter(table::OWN, table::PLAIN) == 0 => {
-            table::repeat(vcpu.args[1], || drop(table::read(table::OWN)))
+            table::repeat(vcpu.args[1], || {
+                let _ = table::read(table::OWN);
+            })
         }
         ENTER_REMOVE => table::repeat(vcpu.args[1], || {
             table::enter(table::OWN, table::PLAIN | table::SIZE_64K);
