@@ -15,6 +15,21 @@ pub const HYPERCALLS: &[Number<'static>] = numbers! {
     papr::H_SUCCESS => "H_SUCCESS",
     papr::H_FUNCTION => "H_FUNCTION",
     papr::H_PARAMETER => "H_PARAMETER",
+    papr::H_REMOVE => "H_REMOVE",
+    papr::H_ENTER => "H_ENTER",
+    papr::H_READ => "H_READ",
+    papr::H_CLEAR_MOD => "H_CLEAR_MOD",
+    papr::H_CLEAR_REF => "H_CLEAR_REF",
+    papr::H_PROTECT => "H_PROTECT",
+    papr::H_BULK_REMOVE => "H_BULK_REMOVE",
+    papr::H_EXACT => "H_EXACT",
+    papr::H_READ_4 => "H_READ_4",
+    papr::H_AVPN => "H_AVPN",
+    papr::H_ANDCOND => "H_ANDCOND",
+    papr::H_ZERO_PAGE => "H_ZERO_PAGE",
+    papr::H_COPY_PAGE => "H_COPY_PAGE",
+    papr::H_PTEG_FULL => "H_PTEG_FULL",
+    papr::H_NOT_FOUND => "H_NOT_FOUND",
 };
 
 /// Constants of `hcalls::papr` that the kernel has no name for, and where they are from.
