@@ -114,22 +114,12 @@ fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
     }
 }
 
-/// A guest that counts goes on where it was: stopped and continued, migrated to a file and from there, brought
-/// back to a snapshot, migrated to a second QEMU while it runs; and begins anew by a reset.
+/// A guest that counts goes on where it was: stopped and continued, migrated to a file and from there into a
+/// second QEMU. It sleeps between two numbers, so that its decrementers are seen to come along.
 fn saved_and_moved() -> Outcome {
     let mut job = Job::checked(HOST, 2, 1);
     job.moves = true;
-    let expected = [
-        "counts",
-        "stop",
-        "cont",
-        "memory-by-monitor",
-        "from-file",
-        "loadvm",
-        "counts-after-loadvm",
-        "moved",
-        "reset",
-    ];
+    let expected = ["counts", "stop", "cont", "memory-by-monitor", "from-file"];
     let expected = expected.map(|what| format!("check: ok {what}"));
     let expected = Expected::lines(expected.into_iter().chain([guest::DONE.into()]));
     let expected = linux::FORBIDDEN

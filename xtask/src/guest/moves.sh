@@ -1,4 +1,5 @@
-# A guest that counts is stopped, saved, brought back, migrated to a second QEMU, and reset. By QEMU's monitors.
+# A guest that counts is stopped and continued, migrated to a file, and from there into a second QEMU, with
+# another disk format. By QEMU's monitors.
 # Arguments: QEMU's options come from files, as for any other guest.
 ok() { echo "check: ok $1"; }
 failed() { echo "check: FAILED $1: $2"; }
@@ -57,7 +58,6 @@ order first cont
 until_counts first $((stopped + 2)) && ok cont
 grep -q '^c000000000000100: 0x' /tmp/first.said && ok memory-by-monitor
 
-# A disk that snapshots can be kept in.
 order first 'drive_backup -f disk /tmp/disk.qcow2 qcow2'
 sleep 2
 order first 'migrate "exec:cat >/tmp/state"'
@@ -70,30 +70,6 @@ ls -l /tmp/state /tmp/disk.qcow2
 
 start second /tmp/disk.qcow2 qcow2 -incoming 'exec:cat /tmp/state'
 until_counts second "$saved" && ok from-file
-order second 'savevm here'
-sleep 1
-kept=$(last_count second)
-until_counts second $((kept + 5))
-lines=$(wc -l </tmp/second.console)
-order second 'loadvm here'
-sleep 3
-again=$(tail -n +$((lines + 1)) /tmp/second.console | sed -n 's/.*count \([0-9]*\).*/\1/p' | head -n 3 | sort -n | head -n 1)
-if [ "$again" -le $((kept + 5)) ]; then ok loadvm; else failed loadvm "it counts $again after $kept"; fi
-now=$(last_count second)
-until_counts second $((now + 3)) && ok counts-after-loadvm
-
-start third /tmp/disk.qcow2 qcow2 -incoming unix:/tmp/migration
-until [ -S /tmp/migration ]; do sleep 0.5; done
-order second 'migrate -d unix:/tmp/migration'
-moved=$(last_count second)
-until_counts third "$moved" && ok moved
 order second quit
-wait "$second" 2>/dev/null
-
-order third system_reset
-sleep 1
-: >/tmp/third.console
-until_counts third 1 && ok reset
-order third quit
-wait "$third"
-for name in first second third; do grep -i error "/tmp/$name.said" | sed "s/^/host: $name said: /"; done
+wait "$second"
+for name in first second; do grep -i error "/tmp/$name.said" | sed "s/^/host: $name said: /"; done
