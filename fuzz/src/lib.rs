@@ -13,8 +13,8 @@ pub use pci::pci;
 use std::sync::OnceLock;
 
 use firmware::args::{self, Answer, Args};
-use firmware::smt::{calls, memory_calls};
 use firmware::smt::fake_machine::{self, FakeMachine};
+use firmware::smt::{calls, memory_calls};
 use hcalls::Status;
 use platform::memory::MemoryMap;
 use platform::memory::region::Region;

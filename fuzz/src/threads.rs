@@ -6,7 +6,7 @@ use asm::sim::presenter::ICPS;
 use asm::spr;
 use firmware::smt::cores::{self, Core};
 use firmware::smt::fake_machine::THREADS;
-use firmware::smt::run::{enter, faults, hypercalls, table_hypercalls, leave, run, system_reset};
+use firmware::smt::run::{enter, faults, hypercalls, leave, run, system_reset, table_hypercalls};
 use hcalls::Status;
 use platform::cpu::thread::{self, Entries, Thread};
 
