@@ -21,6 +21,7 @@ pub mod plugged;
 const INIT: &str = include_str!("linux/init.sh");
 const CHECK: &str = include_str!("linux/check.sh");
 const LOAD: &str = include_str!("linux/load.sh");
+const RATES: &str = include_str!("linux/rates.sh");
 
 /// The program among the images that tries KVM.
 const KVM: &str = "linux-kvm";
@@ -219,6 +220,7 @@ fn pack(
         ("dev/console", Content::Device(5, 1)),
         ("init", Content::Program(INIT.as_bytes())),
         ("check.sh", Content::File(CHECK.as_bytes())),
+        ("rates.sh", Content::File(RATES.as_bytes())),
         ("bin/load-module", Content::Program(LOAD.as_bytes())),
         ("bin/linux-kvm", Content::Program(&kvm)),
         ("bin/busybox", Content::Program(&busybox)),

@@ -22,6 +22,7 @@ pub mod opal;
 pub mod page;
 pub mod parts;
 pub mod profile;
+pub mod rates;
 pub mod report;
 pub mod rounds;
 pub mod stretch;
@@ -49,6 +50,9 @@ pub enum Which {
     Ipi,
     /// Debian from a flash image, beside the firmware that comes with QEMU, in time: only if it is asked for
     Flash,
+    /// How fast Linux's disk and network are, beside the firmware that comes with QEMU: only if it is asked for,
+    /// since it depends on the build host
+    Pci,
 }
 
 #[derive(Args, Default)]
@@ -76,8 +80,8 @@ pub struct BenchOptions {
 impl BenchOptions {
     /// The firmware that has to be there before minutes of building.
     fn peer(&self) -> Result<Option<PathBuf>> {
-        let flash = self.which.contains(&Which::Flash);
-        if !self.wants(Which::Opal) && !self.wants(Which::Boot) && !flash {
+        let with_peer = [Which::Opal, Which::Boot, Which::Pci, Which::Flash];
+        if !with_peer.into_iter().any(|which| self.wants(which)) {
             return Ok(None);
         }
         let peer = match &self.peer {
@@ -89,7 +93,8 @@ impl BenchOptions {
     }
 
     fn wants(&self, which: Which) -> bool {
-        self.which.is_empty() || self.which.contains(&which)
+        let by_default = !matches!(which, Which::Flash | Which::Pci);
+        self.which.is_empty() && by_default || self.which.contains(&which)
     }
 }
 
@@ -153,12 +158,15 @@ fn count(options: &BenchOptions, peer: Option<&Path>, files: &Files) -> Result<V
     if let Some(peer) = peer.filter(|_| options.wants(Which::Opal)) {
         tables.push(opal::table(files, peer)?);
     }
-    if let Some(peer) = peer.filter(|_| options.which.contains(&Which::Flash)) {
+    if let Some(peer) = peer.filter(|_| options.wants(Which::Flash)) {
         let images = Images {
             dir: files.folder.clone(),
             guests: Vec::new(),
         };
         tables.push(flash::table(&images, peer)?);
+    }
+    if let Some(peer) = peer.filter(|_| options.wants(Which::Pci)) {
+        tables.push(rates::table(files, peer)?);
     }
     Ok(tables)
 }

@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The first program of a Linux host on catnap: sets up what every host has, then a shell; or, with a word in
-# the command line, the checks (`catnap.check`) or a virtual machine (`catnap.kvm`).
+# the command line, the checks (`catnap.check`), a virtual machine (`catnap.kvm`) or how fast its devices are
+# (`catnap.rates`).
 export PATH=/bin:/sbin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -11,6 +12,8 @@ load-module $(cat /modules/order 2>/dev/null)
 grep -qsv '^0x0604' /sys/bus/pci/devices/*/class && load-module $(cat /modules/pci-order 2>/dev/null)
 if grep -qw catnap.check /proc/cmdline; then
     sh /check.sh
+elif grep -qw catnap.rates /proc/cmdline; then
+    sh /rates.sh
 elif grep -qw catnap.kvm /proc/cmdline; then
     load-module kvm kvm-hv
     linux-kvm 1
