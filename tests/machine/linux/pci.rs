@@ -174,15 +174,15 @@ fn lists_as_skiboot() -> Outcome {
     }
 }
 
-/// A disk, a switch with a device behind each port, a legacy bridge with one: what Linux lists on a firmware. (For
-/// an empty port of a switch the other firmware keeps four numbers of buses more.)
+/// A disk, a switch with an empty port and three with a device, a legacy bridge with two: what Linux lists on a
+/// firmware.
 fn listed(name: &str, firmware: Option<&Path>) -> Result<Vec<String>, String> {
     let mut plugged = Plugged::new(name).nvme(0).switch(1);
     plugged.device("ahci,bus=down0");
-    plugged.network("virtio-net-pci,bus=down1,romfile=");
-    plugged.network("e1000e,bus=down2,romfile=");
-    plugged.device("qemu-xhci,bus=down3");
+    plugged.network("virtio-net-pci,bus=down2,romfile=");
+    plugged.network("e1000e,bus=down3,romfile=");
     plugged.other("pcie-pci-bridge,bus=rp2,id=legacy");
+    plugged.device("qemu-xhci,bus=legacy,addr=3");
     let plugged = plugged.disk("virtio-blk-pci,bus=legacy,addr=2");
     let mut boot = plugged.boot(Release::V6_12, Boot::new(1, 2), "check.list", "PCI-MSI");
     boot.limit = Duration::from_secs(300);

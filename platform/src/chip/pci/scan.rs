@@ -16,6 +16,9 @@ pub const MAX_FUNCTIONS: usize = 512;
 const MAX_LINES: u32 = 8;
 
 const LAST_BUS: u8 = 0xff;
+/// Numbers that an empty slot of a switch keeps beside its own: something with bridges may be plugged in.
+/// As many as hosts find on other firmware.
+const SPARE_BUSES: u8 = 4;
 const DEVICES: u8 = 32;
 const FUNCTIONS: u8 = 8;
 
@@ -186,6 +189,10 @@ impl Scan<'_> {
         }
         // An empty slot of the host bridge keeps all buses: something may come.
         let is_empty = self.found.len() == place + 1;
+        if is_empty && bridge.is_link && parent.is_some() {
+            let spare = |next: u8| next.checked_add(SPARE_BUSES);
+            self.next_bus = self.next_bus.and_then(spare);
+        }
         let last = self.next_bus.map_or(LAST_BUS, |next| next - 1);
         let subordinate = if is_empty && parent.is_none() {
             LAST_BUS

@@ -61,7 +61,7 @@ fn a_device_is_found_and_described() {
 }
 
 #[test]
-fn a_switch_has_a_bus_for_each_port() {
+fn a_switch_has_a_bus_for_each_port_and_more_for_an_empty_one() {
     let mut devices = vec![root_port()];
     devices.push(SimDevice::new(Some(0), 0, BRIDGE).express(UPSTREAM));
     for port in 0..3 {
@@ -74,7 +74,7 @@ fn a_switch_has_a_bus_for_each_port() {
     let found = places(&functions);
     assert_eq!(found[1..3], [(1, 0, 0, Some(0)), (2, 0, 0, Some(1))]);
     assert_eq!(found[3..5], [(3, 0, 0, Some(2)), (2, 1, 0, Some(1))]);
-    assert_eq!(found[5..], [(2, 2, 0, Some(1)), (5, 0, 0, Some(5))]);
+    assert_eq!(found[5..], [(2, 2, 0, Some(1)), (9, 0, 0, Some(5))]);
     let buses: Vec<_> = functions
         .iter()
         .filter(|function| function.bridge.is_some())
@@ -82,7 +82,7 @@ fn a_switch_has_a_bus_for_each_port() {
         .collect();
     assert_eq!(
         buses,
-        [(0, 1, 5), (1, 2, 5), (2, 3, 3), (2, 4, 4), (2, 5, 5)]
+        [(0, 1, 9), (1, 2, 9), (2, 3, 3), (2, 4, 8), (2, 9, 9)]
     );
 }
 
