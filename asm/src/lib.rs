@@ -12,6 +12,8 @@ pub mod spr;
 pub mod spr_numbers;
 
 #[cfg(target_arch = "powerpc64")]
+pub mod copy;
+#[cfg(target_arch = "powerpc64")]
 pub mod guest;
 #[cfg(target_arch = "powerpc64")]
 pub mod nap;

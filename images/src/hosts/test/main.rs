@@ -11,6 +11,7 @@ mod check;
 mod addresses;
 mod arguments;
 mod bench;
+mod copies;
 mod core_wide;
 mod cores;
 mod counting;
@@ -68,6 +69,7 @@ const TESTS: &[Test] = &[
     // Before guests have run.
     ("handed_over", handed_over::handed_over),
     ("left_behind", left_behind::left_behind),
+    ("copies", copies::copies),
     ("query", query::query),
     ("mitigations", query::mitigations),
     ("check_token", query::check_token),

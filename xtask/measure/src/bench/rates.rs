@@ -70,7 +70,7 @@ fn rates(files: &Files, firmware: &Path, kernel: &Path, initrd: &Path) -> Result
         bootargs: &words,
         interactive: false,
     });
-    qemu.args(devices(&files.folder)?);
+    qemu.args(devices(&files.folder.with_file_name("rates"))?);
     let limits = Limits {
         run: Duration::from_secs(300),
         switch_off: Duration::from_secs(20),
@@ -89,14 +89,15 @@ fn rates(files: &Files, firmware: &Path, kernel: &Path, initrd: &Path) -> Result
 
 /// A disk, and a network whose server at 10.0.2.100 sends a stream.
 fn devices(folder: &Path) -> Result<Vec<String>> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let sized = |name: &str, len_bytes: u64| {
         let path = folder.join(name);
         let made = File::create(&path).and_then(|file| file.set_len(len_bytes));
         made.with_context(|| format!("making {}", path.display()))?;
         fs::canonicalize(&path).with_context(|| format!("finding {}", path.display()))
     };
-    let disk = sized("rates.disk", DISK_BYTES)?;
-    let stream = sized("rates.stream", STREAM_KIB << 10)?;
+    let disk = sized("disk", DISK_BYTES)?;
+    let stream = sized("stream", STREAM_KIB << 10)?;
     let mut options = Vec::new();
     let mut add = |option: &str, value: String| options.extend([option.to_string(), value]);
     for index in 0..2 {
