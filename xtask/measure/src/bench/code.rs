@@ -8,7 +8,7 @@ use object::{File, Object, ObjectSection, ObjectSymbol, SymbolKind};
 /// Where the image is linked, which is where it runs; its first page is reached at 0, too.
 pub const BASE: u64 = 0x3000_0000;
 /// Vectors and what they go on to without leaving the addresses at which interrupts are taken.
-pub const VECTOR_PAGE_BYTES: u64 = 0x2100;
+pub const VECTOR_PAGE_BYTES: u64 = 0x3000;
 /// Code is linked at effective addresses that leave HRMOR out.
 const LINKED: u64 = 1 << 63;
 
