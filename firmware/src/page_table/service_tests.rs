@@ -4,7 +4,7 @@ extern crate std;
 use super::*;
 use crate::page_table::entry::{IDENTITY, LARGE};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use hcalls::memory::{CHUNK_WORDS, PAGE_CHANGED, PAGE_READ, PAGE_WRITE};
+use hcalls::memory::{CHUNK_BYTES, CHUNK_WORDS, PAGE_CHANGED, PAGE_READ, PAGE_WRITE};
 use std::boxed::Box;
 use std::vec::Vec;
 
@@ -38,6 +38,7 @@ fn is_host(address: u64, len_bytes: u64) -> bool {
 
 struct Setup {
     guest: Guest,
+    root: &'static [AtomicU64],
     chunk: &'static Chunk,
     seed: u64,
     /// What the guest has entered: both doublewords, without what the hardware notes.
@@ -66,6 +67,7 @@ impl Setup {
         };
         Self {
             guest,
+            root,
             chunk,
             seed,
             model: [None; ENTRIES as usize],
@@ -176,21 +178,18 @@ impl Setup {
         let there = self.model.get(index as usize).copied().flatten();
         let wanted = there.map_or(0, |[first, _]| first & AVPN) ^ (self.below(4) / 3) << 7;
         let flags = [0, H_AVPN, H_ANDCOND][self.below(3) as usize];
+        let fits = there.is_some_and(|[first, _]| match flags {
+            H_AVPN => first & AVPN == wanted,
+            H_ANDCOND => first & wanted == 0,
+            _ => true,
+        });
         let changed = self.is_changed(index);
         let (status, out) = self.call(Guest::remove, [flags, index, wanted, 0, 0, 0, 0, 0]);
         match status {
             Some(H_PARAMETER) => assert!(index >= ENTRIES),
-            Some(H_NOT_FOUND) => {
-                let [first, _] = there.unwrap_or_default();
-                let fits = first != 0
-                    && match flags {
-                        H_AVPN => first & AVPN == wanted,
-                        H_ANDCOND => first & wanted == 0,
-                        _ => true,
-                    };
-                assert!(!fits);
-            }
+            Some(H_NOT_FOUND) => assert!(!fits),
             Some(H_SUCCESS) => {
+                assert!(fits);
                 self.is_told(index, [out[0], out[1]]);
                 if let Some(page) = changed {
                     assert_ne!(out[1] & CHANGED, 0);
@@ -403,6 +402,25 @@ fn pages_larger_than_the_hosts_need_one_piece_of_memory() {
         setup.set_page(page, (HOST + ((page + 1) << 12)) | PAGE_READ | PAGE_WRITE);
     }
     assert_eq!(enter(&setup, 1, 0), None);
+}
+
+/// The host's words say where chunks are, and are believed no more than its pages: nobody looks there.
+#[test]
+fn a_chunk_that_is_not_the_hosts_is_no_memory() {
+    let setup = Setup::new(1, true);
+    setup.set_page(0, HOST | PAGE_READ | PAGE_WRITE);
+    let good = setup.root[0].load(Relaxed);
+    assert!(matches!(
+        setup.guest.map.backing(0, SHIFT),
+        Backing::Memory { .. }
+    ));
+    let outside = HOST - CHUNK_BYTES;
+    for chunk in [0, outside, HOST + HOST_BYTES, u64::from_be(good) + 8] {
+        setup.root[0].store(chunk.to_be(), Relaxed);
+        assert_eq!(setup.guest.map.backing(0, SHIFT), Backing::Hole);
+        setup.guest.map.note_changed(0, SHIFT);
+    }
+    assert_eq!(setup.word(0) & PAGE_CHANGED, 0);
 }
 
 #[test]

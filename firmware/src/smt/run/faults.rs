@@ -73,7 +73,8 @@ fn answer(seat: Seat, vcpu: &mut VcpuPage, vector: u64) -> u64 {
     match table.find(sought) {
         Found::Absent => return LEAVE,
         // Whoever changes it is done soon, if it is a guest's thread here: the guest tries again.
-        Found::Locked => return u64::from(seat.vcore.rules.memory.is_served()),
+        Found::Locked if seat.vcore.rules.memory.is_served() => return GO_ON,
+        Found::Locked => return LEAVE,
         // Another thread has just put it in: the guest tries again.
         Found::Valid => return GO_ON,
         Found::None => {}
