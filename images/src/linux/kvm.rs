@@ -5,10 +5,12 @@
 //! median; and in the end how many were good. It exits with 0 if all were.
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 
+mod machine;
 mod output;
 mod system;
 
 use core::fmt::Write;
+use machine::Order;
 use output::Output;
 use system::{Errno, File};
 
@@ -16,24 +18,12 @@ use system::{Errno, File};
 const ROUNDS: usize = 1000;
 /// Of the time base.
 const TICKS_PER_US: u64 = 512;
-/// KVM's requests (Linux's include/uapi/linux/kvm.h, in POWER's numbers).
-const CREATE_VM: u64 = 0x2000_ae01;
+/// KVM's request for how much it shares of a vcpu (Linux's include/uapi/linux/kvm.h, in POWER's numbers).
 const GET_RUN_BYTES: u64 = 0x2000_ae04;
-const CREATE_VCPU: u64 = 0x2000_ae41;
-const SET_MEMORY: u64 = 0x8020_ae46;
-const RUN: u64 = 0x2000_ae80;
-const GET_REGISTERS: u64 = 0x4188_ae81;
-const SET_REGISTERS: u64 = 0x8188_ae82;
-const ENABLE: u64 = 0x8068_aea3;
-/// A virtual machine of the hypervisor mode's, which doesn't fall back to one that needs none.
-const HYPERVISOR: u64 = 1;
-/// The hypercalls of PAPR.
-const PAPR: u32 = 68;
 const EXIT_HYPERCALL: u32 = 19;
 const INTERRUPTED: u64 = 4;
 
 const MEMORY_BYTES: u64 = 16 << 20;
-const START: usize = 0x100;
 /// No hypercall of PAPR's, so that it gets here.
 const NUMBER: u64 = 0x3fc;
 /// r4 counts from 1.
@@ -43,36 +33,6 @@ const GUEST: [u32; 4] = [
     0x4400_0022,                 // sc 1
     0x4bff_fff4,                 // b to the first
 ];
-/// MSR\[SF\] and MSR\[LE\].
-const SIXTY_FOUR: u64 = 1 << 63;
-const LITTLE_ENDIAN: u64 = 1;
-
-#[repr(C)]
-struct Region {
-    slot: u32,
-    flags: u32,
-    guest_address: u64,
-    len_bytes: u64,
-    address: u64,
-}
-
-#[repr(C)]
-struct Enable {
-    what: u32,
-    flags: u32,
-    args: [u64; 4],
-    unused: [u64; 8],
-}
-
-#[repr(C)]
-struct Registers {
-    pc: u64,
-    cr_ctr_lr_xer: [u64; 4],
-    msr: u64,
-    others: [u64; 11],
-    gpr: [u64; 32],
-}
-
 /// What KVM and this program share of a vcpu, as far as it's used.
 #[repr(C)]
 struct Shared {
@@ -93,40 +53,16 @@ enum Fault {
 }
 
 /// A virtual machine until it has told its last count; how many ticks of the time base each round took.
-fn machine(little_endian: bool) -> Result<[u64; ROUNDS], Fault> {
+fn machine(order: Order) -> Result<[u64; ROUNDS], Fault> {
     let refused = |what| move |errno| Fault::Refused(what, errno);
-    let kvm = system::open(c"/dev/kvm").map_err(refused("/dev/kvm"))?;
-    let vm = kvm.opened(CREATE_VM, HYPERVISOR).map_err(refused("a VM"))?;
-    let mut region = program(little_endian).map_err(refused("memory"))?;
-    vm.exchange(SET_MEMORY, &mut region)
-        .map_err(refused("its memory"))?;
-    let vcpu = vm.opened(CREATE_VCPU, 0).map_err(refused("a vcpu"))?;
-    set_up(vcpu, little_endian).map_err(refused("its registers"))?;
+    let kvm = machine::kvm().map_err(refused("/dev/kvm"))?;
+    let vm = machine::new(kvm).map_err(refused("a VM"))?;
+    machine::set_memory(vm, MEMORY_BYTES, &GUEST, order).map_err(refused("its memory"))?;
+    let vcpu = machine::vcpu(vm, 0, order).map_err(refused("a vcpu"))?;
     let run_bytes = kvm.request(GET_RUN_BYTES, 0);
     let shared = run_bytes.and_then(|bytes| vcpu.memory(bytes));
     let shared = shared.map_err(refused("its exits"))?.cast::<Shared>();
     rounds(vcpu, shared)
-}
-
-/// Memory with the guest in it.
-fn program(little_endian: bool) -> Result<Region, Errno> {
-    let memory = system::memory(MEMORY_BYTES)?;
-    for (index, instruction) in GUEST.into_iter().enumerate() {
-        let bytes = match little_endian {
-            true => instruction.to_le_bytes(),
-            false => instruction.to_be_bytes(),
-        };
-        let offset = START + size_of_val(&bytes) * index;
-        // SAFETY: within the memory that has just been made.
-        unsafe { memory.add(offset).cast::<[u8; 4]>().write(bytes) };
-    }
-    Ok(Region {
-        slot: 0,
-        flags: 0,
-        guest_address: 0,
-        len_bytes: MEMORY_BYTES,
-        address: memory.expose_provenance() as u64,
-    })
 }
 
 fn rounds(vcpu: File, shared: *mut Shared) -> Result<[u64; ROUNDS], Fault> {
@@ -141,32 +77,10 @@ fn rounds(vcpu: File, shared: *mut Shared) -> Result<[u64; ROUNDS], Fault> {
     Ok(taken_tb)
 }
 
-fn set_up(vcpu: File, little_endian: bool) -> Result<(), Errno> {
-    let mut papr = Enable {
-        what: PAPR,
-        flags: 0,
-        args: [0; 4],
-        unused: [0; 8],
-    };
-    vcpu.exchange(ENABLE, &mut papr)?;
-    let mut registers = Registers {
-        pc: 0,
-        cr_ctr_lr_xer: [0; 4],
-        msr: 0,
-        others: [0; 11],
-        gpr: [0; 32],
-    };
-    vcpu.exchange(GET_REGISTERS, &mut registers)?;
-    registers.pc = START as u64;
-    registers.msr = SIXTY_FOUR | if little_endian { LITTLE_ENDIAN } else { 0 };
-    registers.gpr[4] = 0;
-    vcpu.exchange(SET_REGISTERS, &mut registers)
-}
-
 /// Into the guest, and out by its hypercall.
 fn count(vcpu: File, shared: *mut Shared, round: u64) -> Result<(), Fault> {
     loop {
-        match vcpu.request(RUN, 0) {
+        match machine::run(vcpu) {
             Ok(_) => break,
             Err(Errno(INTERRUPTED)) => {}
             Err(errno) => return Err(Fault::Refused("a run", errno)),
@@ -186,7 +100,8 @@ fn count(vcpu: File, shared: *mut Shared, round: u64) -> Result<(), Fault> {
 /// In a process of its own.
 fn child(index: u64) -> ! {
     let mut output = Output::new();
-    let done = machine(index % 2 == 1);
+    let orders = [Order::Big, Order::Little];
+    let done = machine(orders[index as usize % 2]);
     let is_good = done.is_ok();
     // Who can't be heard has its exit status.
     let _ = match done {
@@ -245,6 +160,4 @@ fn main() {
     panic!("{main:p} runs in Linux on catnap only");
 }
 
-const _: () = assert!(size_of::<Registers>() == 392);
-const _: () = assert!(core::mem::offset_of!(Registers, gpr) == 136);
 const _: () = assert!(core::mem::offset_of!(Shared, number) == 32);

@@ -5,55 +5,36 @@
 //! Argument: how many programs, one after the other.
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 
+mod chance;
+mod machine;
 mod system;
 
+use chance::Chance;
+use machine::{
+    CREATE_VCPU, CREATE_VM, ENABLE, GET_REGISTER, GET_REGISTERS, HYPERVISOR, PAPR, RUN, SET_MEMORY,
+    SET_REGISTER, SET_REGISTERS,
+};
 use system::{Errno, File};
 
 /// What each program asks for.
 const ASKS: u64 = 400;
 /// How long it may take for them.
 const LIMIT_US: u64 = 100_000;
-const CREATE_VM: u64 = 0x2000_ae01;
-const CREATE_VCPU: u64 = 0x2000_ae41;
-const SET_MEMORY: u64 = 0x8020_ae46;
-const RUN: u64 = 0x2000_ae80;
-const GET_REGISTERS: u64 = 0x4188_ae81;
-const SET_REGISTERS: u64 = 0x8188_ae82;
 const GET_SPECIALS: u64 = 0x44c8_ae83;
 const SET_SPECIALS: u64 = 0x84c8_ae84;
 const INTERRUPT: u64 = 0x8004_ae86;
 const GET_DIRTY: u64 = 0x8010_ae42;
-const ENABLE: u64 = 0x8068_aea3;
 const MMU_INFO: u64 = 0x4250_aea6;
 const PAGE_TABLE: u64 = 0xc004_aea7;
 const TABLE_FILE: u64 = 0x8010_aeaa;
-const GET_REGISTER: u64 = 0x8010_aeab;
-const SET_REGISTER: u64 = 0x8010_aeac;
 /// Requests of KVM's have this in their middle; the rest is drawn.
 const ANY: u64 = 0xae00;
-const PAPR: u64 = 68;
 const SMT: u64 = 64;
 const MEMORY_BYTES: u64 = 16 << 20;
 /// The register's number says how many bytes it has.
 const REGISTER_OF_4: u64 = 0x1020_0000_0000_0000;
 const REGISTER_OF_8: u64 = 0x1030_0000_0000_0000;
 const REGISTER_OF_16: u64 = 0x1040_0000_0000_0000;
-
-/// Numbers by chance, the same for the same seed.
-struct Chance(u64);
-
-impl Chance {
-    fn draw(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        (self.draw() >> 16) % limit
-    }
-}
 
 /// What one program has.
 struct Program {
@@ -67,12 +48,12 @@ struct Program {
 
 impl Program {
     fn new(seed: u64) -> Result<Self, Errno> {
-        let kvm = system::open(c"/dev/kvm")?;
+        let kvm = machine::kvm()?;
         let memory = system::memory(MEMORY_BYTES)?;
         Ok(Self {
             chance: Chance(seed | 1),
             memory: memory.expose_provenance() as u64,
-            vm: kvm.opened(CREATE_VM, 1)?,
+            vm: kvm.opened(CREATE_VM, HYPERVISOR)?,
             vcpu: None,
             room: [0; 1024],
         })
@@ -121,7 +102,7 @@ impl Program {
         let id = self.chance.below(12);
         let vcpu = self.vm.opened(CREATE_VCPU, id).ok()?;
         self.room[..13].fill(0);
-        self.room[0] = PAPR;
+        self.room[0] = PAPR.into();
         self.ask(vcpu, ENABLE);
         Some(vcpu)
     }

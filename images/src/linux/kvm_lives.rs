@@ -5,10 +5,12 @@
 //! argument: none lives, since there is a limit on memory that is locked.
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 
+mod chance;
 mod machine;
 mod output;
 mod system;
 
+use chance::Chance;
 use core::fmt::Write;
 use machine::{FOR_EVER, Order};
 use output::Output;
@@ -48,14 +50,12 @@ fn child(after_us: u64) -> ! {
 }
 
 fn lives(count: u64) -> u64 {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     let mut killed = 0;
     for _ in 0..count {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
+        let after_us = 1 + chance.below(LONGEST_US);
         match system::fork() {
-            Ok(0) => child(1 + (state >> 16) % LONGEST_US),
+            Ok(0) => child(after_us),
             Ok(_) => {
                 while let Ok(end) = system::wait_for() {
                     killed += u64::from(end == system::End::Killed);

@@ -4,22 +4,22 @@
 use super::system::{self, Errno, File};
 
 /// KVM's requests (Linux's include/uapi/linux/kvm.h, in POWER's numbers).
-const CREATE_VM: u64 = 0x2000_ae01;
-const CREATE_VCPU: u64 = 0x2000_ae41;
-const SET_MEMORY: u64 = 0x8020_ae46;
-const RUN: u64 = 0x2000_ae80;
-const GET_REGISTERS: u64 = 0x4188_ae81;
-const SET_REGISTERS: u64 = 0x8188_ae82;
-const GET_REGISTER: u64 = 0x8010_aeab;
-const SET_REGISTER: u64 = 0x8010_aeac;
+pub const CREATE_VM: u64 = 0x2000_ae01;
+pub const CREATE_VCPU: u64 = 0x2000_ae41;
+pub const SET_MEMORY: u64 = 0x8020_ae46;
+pub const RUN: u64 = 0x2000_ae80;
+pub const GET_REGISTERS: u64 = 0x4188_ae81;
+pub const SET_REGISTERS: u64 = 0x8188_ae82;
+pub const GET_REGISTER: u64 = 0x8010_aeab;
+pub const SET_REGISTER: u64 = 0x8010_aeac;
 const SET_DEBUG: u64 = 0x8108_ae9b;
 const DEBUGGED: u32 = 1;
 const SINGLE_STEPS: u32 = 2;
-const ENABLE: u64 = 0x8068_aea3;
-/// Of the hypervisor mode's.
-const HYPERVISOR: u64 = 1;
+pub const ENABLE: u64 = 0x8068_aea3;
+/// A virtual machine of the hypervisor mode's, which doesn't fall back to one that needs none.
+pub const HYPERVISOR: u64 = 1;
 /// The hypercalls of PAPR.
-const PAPR: u32 = 68;
+pub const PAPR: u32 = 68;
 
 pub const START: usize = 0x100;
 /// Goes round for ever: `b .`.
@@ -168,3 +168,4 @@ pub fn register(vcpu: File, id: u64, writes: bool, bytes: &mut [u8; 16]) -> Resu
 }
 
 const _: () = assert!(size_of::<Registers>() == 392);
+const _: () = assert!(core::mem::offset_of!(Registers, gpr) == 136);
