@@ -62,6 +62,41 @@ impl Partition {
         Ok(corrected)
     }
 
+    /// How many of the first `counted_bytes` are written, if nothing is written behind them. Tools can count the
+    /// whole partition as in use, and what they leave erased has no code that holds. Without a code nobody can
+    /// tell: then it is all of them.
+    ///
+    /// # Errors
+    /// The flash can't be read.
+    pub fn written_bytes(
+        &self,
+        counted_bytes: u64,
+        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), FlashError>,
+    ) -> Result<u64, DataError> {
+        let mut is_blank = |word: u64| {
+            let word = self.read(word * DATA_BYTES as u64, &mut [0; DATA_BYTES], &mut read);
+            match word {
+                Err(DataError::Blank(..)) => Ok(true),
+                Ok(_) | Err(DataError::Lost(..)) => Ok(false),
+                Err(why) => Err(why),
+            }
+        };
+        let words = counted_bytes.div_ceil(DATA_BYTES as u64);
+        if !self.has_ecc || words == 0 || !is_blank(words - 1)? {
+            return Ok(counted_bytes);
+        }
+        // The end is between a word that is written and a blank one; who reads all of them sees a gap.
+        let (mut written, mut blank) = (0, words - 1);
+        while written < blank {
+            let middle = written.midpoint(blank);
+            match is_blank(middle)? {
+                true => blank = middle,
+                false => written = middle + 1,
+            }
+        }
+        Ok(written * DATA_BYTES as u64)
+    }
+
     /// Writes data from `at_bytes` on, both multiples of eight, by `write`, which puts bytes into a place of the
     /// flash.
     ///
@@ -223,6 +258,36 @@ mod tests {
         assert_eq!(read(true, &flash, 0, DATA), Err(lost));
         let blank = DataError::Blank(Name::new(b"TEST"), DATA as u64);
         assert_eq!(read(true, &flash, 4992, 16), Err(blank));
+    }
+
+    #[test]
+    fn the_end_of_what_is_written_is_found() {
+        let written = |has_ecc, flash: &[u8], counted_bytes| {
+            partition(has_ecc).written_bytes(counted_bytes, |at, to| {
+                let part = flash
+                    .get(at as usize..)
+                    .and_then(|rest| rest.get(..to.len()));
+                to.copy_from_slice(part.ok_or(FlashError::NoBus)?);
+                Ok(())
+            })
+        };
+        let mut coded = flash(true);
+        for counted_bytes in [0, 1, 7, 8, 9, DATA as u64 - 1, DATA as u64] {
+            assert_eq!(written(true, &coded, counted_bytes), Ok(counted_bytes));
+        }
+        for counted_bytes in DATA as u64 + 1..7281 {
+            assert_eq!(written(true, &coded, counted_bytes), Ok(DATA as u64));
+        }
+        // Words that can't be read have been written, nevertheless.
+        coded[4096 + 624 * 9] ^= 3;
+        assert_eq!(written(true, &coded, 7280), Ok(DATA as u64));
+        assert_eq!(written(true, &[0xff; 12288], 7280), Ok(0));
+        assert_eq!(written(false, &flash(false), 8192), Ok(8192));
+        assert_eq!(written(true, &[], 8), Err(FlashError::NoBus.into()));
+        assert_eq!(
+            written(true, &coded, 7281),
+            Err(DataError::Beyond(Name::new(b"TEST"), 7288))
+        );
     }
 
     #[test]

@@ -60,15 +60,26 @@ impl Image {
         let mut container = None;
         if room_bytes > container::HEADER_BYTES as u64 {
             let mut header = Box::new([0; container::HEADER_BYTES]);
-            partition.read(0, &mut header[..], &read)?;
             let behind_bytes = room_bytes - container::HEADER_BYTES as u64;
-            container = Container::parse(header, name, behind_bytes)?;
+            container = match partition.read(0, &mut header[..], &read) {
+                // What ends that soon is no container.
+                Err(DataError::Blank(..)) => None,
+                read => {
+                    read?;
+                    Container::parse(header, name, behind_bytes)?
+                }
+            };
         }
         let (at_bytes, len_bytes) = match &container {
             Some(container) => (container::HEADER_BYTES as u64, container.payload_bytes),
-            // In use may count the code, too.
-            None if partition.used_bytes > 0 => (0, partition.used_bytes.min(room_bytes)),
-            None => (0, room_bytes),
+            None => {
+                // In use may count the code, too.
+                let counted_bytes = match partition.used_bytes {
+                    0 => room_bytes,
+                    used_bytes => used_bytes.min(room_bytes),
+                };
+                (0, partition.written_bytes(counted_bytes, &read)?)
+            }
         };
         let mut first = [0; XZ_MAGIC.len()];
         if len_bytes < first.len() as u64 {

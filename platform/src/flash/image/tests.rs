@@ -124,6 +124,26 @@ fn an_image_is_found_with_and_without_container() {
     assert_eq!(bytes.len(), 8192);
 }
 
+/// Tools count the whole partition as in use, and leave erased what they don't write.
+#[test]
+fn an_image_in_coded_flash_ends_where_nothing_is_written_any_more() {
+    for used_bytes in [8192, 0] {
+        let mut flash = flash(&PACKED, true, used_bytes);
+        let end = 4096 + PACKED.len() / 8 * 9;
+        flash.1[end..].fill(0xff);
+        let (found, bytes, _) = image(&flash).unwrap();
+        assert!(found.is_packed);
+        assert_eq!(bytes, PACKED);
+        // Words between that were never written are no end.
+        flash.1[4096 + 9..4096 + 18].fill(0xff);
+        let gap = DataError::Blank(Name::new(b"BOOTKERNEL"), 8);
+        assert_eq!(image(&flash).unwrap_err(), gap.into());
+        flash.1[4096..].fill(0xff);
+        let name = Name::new(b"BOOTKERNEL");
+        assert_eq!(image(&flash).unwrap_err(), ImageError::Empty(name));
+    }
+}
+
 #[test]
 fn an_image_that_is_not_its_containers_is_refused() {
     let name = Name::new(b"BOOTKERNEL");
