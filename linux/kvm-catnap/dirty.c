@@ -22,7 +22,9 @@ static bool take_change(struct kvm *kvm, unsigned long index, const struct kvm_m
 		/* No store is under way by it while its bit is taken. */
 		kvmppc_invalidate_hpte(kvm, hpte, index);
 		changed = true;
-		rev->guest_rpte |= HPTE_R_C;
+		/* What has been told of the entry (hpt_file.c) may have been told without it. */
+		if (!(rev->guest_rpte & HPTE_R_C))
+			rev->guest_rpte |= HPTE_R_C | HPTE_GR_MODIFIED;
 		hpte[1] &= ~cpu_to_be64(HPTE_R_C);
 		eieio();
 	}

@@ -175,6 +175,9 @@ int kcn_hpt_map_vrma(struct kcn_vm *vm)
 					   v | ((address >> 16) & ~0x7fUL), r | address,
 					   kvm->mm->pgd, false, &index_out);
 		preempt_enable();
+		/* An entry that is there already: of memory that came back, or of a guest that came by a file. */
+		if (status == H_PTEG_FULL)
+			status = H_SUCCESS;
 	}
 	srcu_read_unlock(&kvm->srcu, index);
 	if (!npages || status) {

@@ -27,6 +27,17 @@ struct seen {
 	bool is_told;
 };
 
+/* By the guest, or by the hardware: R and C that haven't been told. */
+static bool has_changed(const __be64 *hpte, const struct revmap_entry *rev)
+{
+	u64 told = READ_ONCE(rev->guest_rpte);
+
+	if (told & HPTE_GR_MODIFIED)
+		return true;
+	return be64_to_cpu(READ_ONCE(hpte[0])) & HPTE_V_VALID &&
+	       be64_to_cpu(READ_ONCE(hpte[1])) & ~told & (HPTE_R_R | HPTE_R_C);
+}
+
 static struct seen look(struct table_file *file, unsigned long index)
 {
 	struct kvm_hpt_info *hpt = &file->kvm->arch.hpt;
@@ -34,15 +45,17 @@ static struct seen look(struct table_file *file, unsigned long index)
 	struct revmap_entry *rev = &hpt->rev[index];
 	struct seen seen = {};
 
-	seen.is_told = file->tells_all || READ_ONCE(rev->guest_rpte) & HPTE_GR_MODIFIED;
+	seen.is_told = file->tells_all || has_changed(hpte, rev);
 	if (!seen.is_told || (!READ_ONCE(hpte[0]) && !(rev->guest_rpte & HPTE_GR_MODIFIED)))
 		return seen;
 	preempt_disable();
 	while (!try_lock_hpte(hpte, HPTE_V_HVLOCK))
 		cpu_relax();
 	seen.v = be64_to_cpu(hpte[0]);
-	seen.r = rev->guest_rpte | (be64_to_cpu(hpte[1]) & (HPTE_R_R | HPTE_R_C));
+	if (seen.v & HPTE_V_VALID)
+		rev->guest_rpte |= be64_to_cpu(hpte[1]) & (HPTE_R_R | HPTE_R_C);
 	rev->guest_rpte &= ~HPTE_GR_MODIFIED;
+	seen.r = rev->guest_rpte;
 	unlock_hpte(hpte, seen.v & ~HPTE_V_HVLOCK);
 	preempt_enable();
 	if (!(seen.v & (HPTE_V_VALID | HPTE_V_ABSENT)) ||

@@ -115,11 +115,22 @@ fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
 }
 
 /// A guest that counts goes on where it was: stopped and continued, migrated to a file and from there into a
-/// second QEMU. It sleeps between two numbers, so that its decrementers are seen to come along.
+/// second QEMU, saved and loaded there, and migrated by a socket into a third; its memory is as it was. It sleeps
+/// between two numbers, so that its decrementers are seen to come along.
 fn saved_and_moved() -> Outcome {
     let mut job = Job::checked(HOST, 2, 1);
     job.moves = true;
-    let expected = ["counts", "stop", "cont", "memory-by-monitor", "from-file"];
+    let expected = [
+        "counts",
+        "stop",
+        "cont",
+        "memory-by-monitor",
+        "from-file",
+        "savevm",
+        "loadvm",
+        "reset",
+        "from-socket",
+    ];
     let expected = expected.map(|what| format!("check: ok {what}"));
     let expected = Expected::lines(expected.into_iter().chain([guest::DONE.into()]));
     let expected = linux::FORBIDDEN

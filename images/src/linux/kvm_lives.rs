@@ -79,7 +79,7 @@ fn beyond_the_limit() -> Result<(), Errno> {
     machine::set_memory(vm, MEMORY_BYTES / 4, &FOR_EVER, Order::Big)?;
     let vm = machine::new(kvm)?;
     match machine::set_memory(vm, MEMORY_BYTES, &FOR_EVER, Order::Big) {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(Errno(errno)) => {
             let _ = writeln!(Output::new(), "lives: beyond the limit: errno {errno}");
             Ok(())

@@ -62,12 +62,36 @@ fn set_up() -> Result<File, Errno> {
     machine::vcpu(vm, 0, Order::Big)
 }
 
+/// Entries of the SLB that POWER8 has.
+const SLB_ENTRIES: usize = 32;
+const SLB_VALID: u64 = 1 << 27;
+const INVALID_ARGUMENT: u64 = 22;
+
+/// Whether all segments are as they were written; and no other processor can be.
+fn keeps_segments(vcpu: File) -> Result<bool, Errno> {
+    let mut written = machine::segments(vcpu)?;
+    for (index, entry) in (0_u64..).zip(&mut written.slb[..SLB_ENTRIES]) {
+        *entry = [(index + 1) << 28 | SLB_VALID | index, (index + 7) << 12];
+    }
+    machine::set_segments(vcpu, written)?;
+    let keeps = machine::segments(vcpu)? == written;
+    written.pvr ^= 0x100;
+    let refused = machine::set_segments(vcpu, written);
+    Ok(keeps && matches!(refused, Err(Errno(INVALID_ARGUMENT))))
+}
+
 fn registers() -> Result<(), Errno> {
     let mut output = Output::new();
     let mut input = [0; INPUT_BYTES];
     let len = system::read_all(&mut input)?;
     let text = core::str::from_utf8(&input[..len]).unwrap_or_default();
     let vcpu = set_up()?;
+    let told = if keeps_segments(vcpu)? {
+        "ok"
+    } else {
+        "differ"
+    };
+    let _ = writeln!(output, "registers: segments {told}");
     for line in text.lines() {
         let Some((name, id)) = line.split_once(' ') else {
             continue;

@@ -15,6 +15,10 @@ pub const SET_REGISTER: u64 = 0x8010_aeac;
 const SET_DEBUG: u64 = 0x8108_ae9b;
 const DEBUGGED: u32 = 1;
 const SINGLE_STEPS: u32 = 2;
+const GET_SEGMENTS: u64 = 0x44d0_ae83;
+const SET_SEGMENTS: u64 = 0x84d0_ae84;
+/// More than POWER8 has.
+const SLB_PLACES: usize = 64;
 pub const ENABLE: u64 = 0x8068_aea3;
 /// A virtual machine of the hypervisor mode's, which doesn't fall back to one that needs none.
 pub const HYPERVISOR: u64 = 1;
@@ -27,6 +31,8 @@ pub const FOR_EVER: [u32; 1] = [0x4800_0000];
 /// MSR\[SF\] and MSR\[LE\].
 const SIXTY_FOUR: u64 = 1 << 63;
 const LITTLE_ENDIAN: u64 = 1;
+/// MSR\[DR\].
+const DATA_TRANSLATION: u64 = 0x10;
 
 /// In which order a guest has bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +41,12 @@ pub enum Order {
     Little,
 }
 
+/// Of memory: KVM notes what is written there.
+pub const NOTES_CHANGES: u32 = 1;
+
+/// Memory as KVM has been given it.
 #[repr(C)]
-struct Region {
+pub struct Region {
     slot: u32,
     flags: u32,
     guest_address: u64,
@@ -59,6 +69,18 @@ struct Registers {
     msr: u64,
     others: [u64; 11],
     gpr: [u64; 32],
+}
+
+/// What there is of a vcpu's segments, and which processor it is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    pub pvr: u32,
+    unused: u32,
+    sdr1: u64,
+    /// As `slbmte` has them: RB, with the entry's number, and RS.
+    pub slb: [[u64; 2]; SLB_PLACES],
+    of_32_bits: [u64; 24],
 }
 
 #[repr(C)]
@@ -85,7 +107,12 @@ pub fn new(kvm: File) -> Result<File, Errno> {
 }
 
 /// Gives it so much, with a program at its start, which has room there.
-pub fn set_memory(vm: File, len_bytes: u64, program: &[u32], order: Order) -> Result<(), Errno> {
+pub fn set_memory(
+    vm: File,
+    len_bytes: u64,
+    program: &[u32],
+    order: Order,
+) -> Result<Region, Errno> {
     let memory = system::memory(len_bytes)?;
     for (index, instruction) in program.iter().enumerate() {
         let bytes = match order {
@@ -103,7 +130,16 @@ pub fn set_memory(vm: File, len_bytes: u64, program: &[u32], order: Order) -> Re
         len_bytes,
         address: memory.expose_provenance() as u64,
     };
-    vm.exchange(SET_MEMORY, &mut region)
+    vm.exchange(SET_MEMORY, &mut region)?;
+    Ok(region)
+}
+
+impl Region {
+    /// Has KVM treat it in another way.
+    pub fn set_flags(&mut self, vm: File, flags: u32) -> Result<(), Errno> {
+        self.flags = flags;
+        vm.exchange(SET_MEMORY, self)
+    }
 }
 
 /// A vcpu that is about to begin with the program.
@@ -138,6 +174,13 @@ fn registers(vcpu: File) -> Result<Registers, Errno> {
     Ok(registers)
 }
 
+/// Its loads and stores go by the page table from now on, its fetches don't.
+pub fn translate_data(vcpu: File) -> Result<(), Errno> {
+    let mut registers = registers(vcpu)?;
+    registers.msr |= DATA_TRANSLATION;
+    vcpu.exchange(SET_REGISTERS, &mut registers)
+}
+
 /// Where it is.
 pub fn pc(vcpu: File) -> Result<u64, Errno> {
     registers(vcpu).map(|registers| registers.pc)
@@ -151,6 +194,22 @@ pub fn step(vcpu: File) -> Result<(), Errno> {
         breakpoints: [0; 32],
     };
     vcpu.exchange(SET_DEBUG, &mut debug)
+}
+
+pub fn segments(vcpu: File) -> Result<Segments, Errno> {
+    let mut segments = Segments {
+        pvr: 0,
+        unused: 0,
+        sdr1: 0,
+        slb: [[0; 2]; SLB_PLACES],
+        of_32_bits: [0; 24],
+    };
+    vcpu.exchange(GET_SEGMENTS, &mut segments)?;
+    Ok(segments)
+}
+
+pub fn set_segments(vcpu: File, mut segments: Segments) -> Result<(), Errno> {
+    vcpu.exchange(SET_SEGMENTS, &mut segments)
 }
 
 pub fn run(vcpu: File) -> Result<u64, Errno> {

@@ -34,10 +34,8 @@ pub fn open(name: &core::ffi::CStr) -> Result<File, Errno> {
 
 /// To the standard output.
 pub fn print(text: &[u8]) {
-    let address = text.as_ptr().expose_provenance() as u64;
-    let args = [STANDARD_OUTPUT, address, text.len() as u64, 0, 0, 0];
-    // SAFETY: the kernel reads so many bytes. Who can't be heard can't say so either.
-    let _ = unsafe { machine::call(WRITE, args) };
+    // Who can't be heard can't say so either.
+    let _ = File(STANDARD_OUTPUT).write(text);
 }
 
 /// Goes on twice; the child's number, or 0 in the child.
@@ -78,13 +76,9 @@ pub fn wait_for() -> Result<End, Errno> {
 pub fn read_all(room: &mut [u8]) -> Result<usize, Errno> {
     let mut len = 0;
     while len < room.len() {
-        let rest = &mut room[len..];
-        let address = rest.as_mut_ptr().expose_provenance() as u64;
-        let args = [STANDARD_INPUT, address, rest.len() as u64, 0, 0, 0];
-        // SAFETY: the kernel writes no more bytes there than there is room for.
-        match unsafe { machine::call(READ, args)? } {
+        match File(STANDARD_INPUT).read(&mut room[len..])? {
             0 => break,
-            more => len += more as usize,
+            more => len += more,
         }
     }
     Ok(len)
@@ -136,10 +130,31 @@ impl File {
         map(self.0, len_bytes, SHARED)
     }
 
+    /// How many bytes were there; 0: none, at its end.
+    pub fn read(self, room: &mut [u8]) -> Result<usize, Errno> {
+        let address = room.as_mut_ptr().expose_provenance() as u64;
+        let args = [self.0, address, room.len() as u64, 0, 0, 0];
+        // SAFETY: the kernel writes no more bytes there than there is room for.
+        unsafe { machine::call(READ, args) }.map(|len| len as usize)
+    }
+
+    /// How many bytes were taken.
+    pub fn write(self, bytes: &[u8]) -> Result<usize, Errno> {
+        let address = bytes.as_ptr().expose_provenance() as u64;
+        let args = [self.0, address, bytes.len() as u64, 0, 0, 0];
+        // SAFETY: the kernel reads so many bytes.
+        unsafe { machine::call(WRITE, args) }.map(|len| len as usize)
+    }
+
     /// A request with a number.
     pub fn request(self, what: u64, number: u64) -> Result<u64, Errno> {
         // SAFETY: a request of this kind takes no address.
         unsafe { machine::call(IOCTL, [self.0, what, number, 0, 0, 0]) }
+    }
+
+    /// A request that opens a file, about a structure.
+    pub fn opened_by<Structure>(self, what: u64, about: &mut Structure) -> Result<File, Errno> {
+        self.answered(what, about).map(File)
     }
 
     /// A request that opens a file.
@@ -157,11 +172,15 @@ impl File {
 
     /// A request about a structure, whose size its number tells.
     pub fn exchange<Structure>(self, what: u64, about: &mut Structure) -> Result<(), Errno> {
+        self.answered(what, about).map(drop)
+    }
+
+    fn answered<Structure>(self, what: u64, about: &mut Structure) -> Result<u64, Errno> {
         let len_bytes = what >> 16 & 0x1fff;
         assert_eq!(len_bytes, size_of::<Structure>() as u64);
         let address = core::ptr::from_mut(about).expose_provenance() as u64;
         // SAFETY: the kernel reads or writes so many bytes there.
-        unsafe { machine::call(IOCTL, [self.0, what, address, 0, 0, 0]) }.map(drop)
+        unsafe { machine::call(IOCTL, [self.0, what, address, 0, 0, 0]) }
     }
 }
 

@@ -10,11 +10,12 @@ use crate::setup::debian::{Files, Release};
 
 const INIT: &str = include_str!("module.sh");
 const LOAD: &str = include_str!("../linux/load.sh");
-const PROGRAMS: [&str; 4] = [
+const PROGRAMS: [&str; 5] = [
     "linux-kvm",
     "linux-kvm-registers",
     "linux-kvm-lives",
     "linux-kvm-steps",
+    "linux-kvm-table",
 ];
 /// Word of the host's command line: how long a hypercall of a small machine takes to its program and back, by
 /// kvm-hv and then by the module.
