@@ -1,14 +1,25 @@
 extern crate std;
 use super::*;
 use dtoolkit::fdt::FdtNode;
+use dtoolkit::model::{DeviceTreeNode, DeviceTreeProperty};
+use dtoolkit::{Node, Property, ToPropertyValue};
 use platform::flash::table::{Name, Partition};
 use platform::tree;
 use proptest::prelude::*;
-use skiboot_compat::tree::{fw_features, smt};
+use skiboot_compat::tree::{fw_features, node, smt};
+use std::string::ToString;
 
 const ONE_THREAD: &[u8] = include_bytes!("../../platform/tests/trees/one-thread.dtb");
 const TWO_CORES: &[u8] = include_bytes!("../../platform/tests/trees/two-cores.dtb");
 const TWO_CHIPS: &[u8] = include_bytes!("../../platform/tests/trees/two-chips.dtb");
+
+/// What the library makes of the same.
+#[path = "host_tree/model_tests.rs"]
+mod model;
+
+fn set(node: &mut DeviceTreeNode, name: &str, value: impl ToPropertyValue) {
+    node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+}
 
 fn region(start: u64, len: u64) -> Region {
     Region::new(start, len).unwrap()

@@ -3,10 +3,11 @@
 //! The tree is not trusted: whatever is in it, reading it ends with a [`Machine`] that holds
 //! together or with the reason why not.
 mod cells;
-mod depth;
 mod error;
+pub mod flat;
 mod lpc;
 mod nodes;
+pub mod outline;
 mod pci;
 mod secure;
 
@@ -17,7 +18,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
+use flat::MAGIC;
 use nodes::Found;
+use outline::Outline;
 
 /// Largest tree that is looked at, in bytes. QEMU's own limit.
 pub const MAX_TREE_LEN: u32 = 1 << 20;
@@ -172,7 +175,6 @@ pub unsafe fn bytes_at(real: u64) -> Result<&'static [u8], TreeError> {
     Ok(unsafe { core::slice::from_raw_parts(start, len as usize) })
 }
 
-const MAGIC: u32 = 0xd00d_feed;
 /// A header is this long.
 const MIN_TREE_LEN: u32 = 40;
 
@@ -183,7 +185,8 @@ const MIN_TREE_LEN: u32 = 40;
 pub fn read(tree: &[u8]) -> Result<Machine, TreeError> {
     check_header(tree)?;
     let fdt = Fdt::new(tree).map_err(TreeError::Structure)?;
-    if depth::depth(tree).is_none_or(|depth| depth > MAX_DEPTH) {
+    // The library has seen all else that an outline asks for.
+    if Outline::of(tree).is_none() {
         return Err(TreeError::Depth { limit: MAX_DEPTH });
     }
     let mut found = Found::default();

@@ -15,7 +15,7 @@ use crate::{Outcome, behaviours, trial};
 
 /// From reset to the payload's first instruction: threads of the one core, and the budget of all
 /// together.
-const BOOTS: [(u32, u64); 2] = [(1, 1_500_000), (8, 1_600_000)];
+const BOOTS: [(u32, u64); 2] = [(1, 640_000), (8, 650_000)];
 
 /// What one of the test host's rows may cost, in instructions of the firmware.
 type Budget = (&'static str, Count, u64);

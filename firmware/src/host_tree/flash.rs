@@ -1,7 +1,7 @@
 //! The node of the flash, by which Linux's driver makes an MTD device of it.
-use super::{new_node, range, set, set_cells};
+use super::writer::Writer;
+use super::{range, set_cells};
 use alloc::{format, vec};
-use dtoolkit::model::DeviceTreeNode;
 use platform::flash::container::HASH_BYTES;
 use platform::flash::table::{Name, Partition};
 use platform::memory::region::Region;
@@ -18,16 +18,24 @@ pub struct FlashParams<'a> {
     pub partitions: &'a [Partition],
 }
 
-pub fn node(params: &FlashParams) -> DeviceTreeNode {
-    let mut partitions = new_node(name::PARTITIONS);
-    set(
-        &mut partitions,
-        property::COMPATIBLE,
-        compatible::PARTITIONS,
-    );
-    set_cells(&mut partitions, 2, 2);
+pub fn add(tree: &mut Writer, params: &FlashParams) {
+    tree.node(name::FLASH, |flash| {
+        flash.set(property::COMPATIBLE, compatible::FLASH);
+        flash.set(property::OPAL_ID, 0_u32);
+        flash.set("reg", params.len_bytes);
+        flash.set(property::FLASH_BLOCK_BYTES, params.block_bytes);
+        flash.set(property::NO_ERASE, [0_u8; 0]);
+        flash.node(name::PARTITIONS, |partitions| {
+            partitions.set(property::COMPATIBLE, compatible::PARTITIONS);
+            set_cells(partitions, 2, 2);
+            add_partitions(partitions, params);
+        });
+    });
+}
+
+fn add_partitions(tree: &mut Writer, params: &FlashParams) {
     // Linux makes no device of the whole when it makes some of parts; programs look for this one.
-    partitions.add_child(partition(WHOLE, 0, params.len_bytes));
+    partition(tree, WHOLE, 0, params.len_bytes, false);
     let mut taken = vec![0];
     for part in params.partitions.iter().filter(|part| part.len_bytes > 0) {
         // A node's name is its place.
@@ -36,29 +44,26 @@ pub fn node(params: &FlashParams) -> DeviceTreeNode {
         }
         taken.push(part.offset_bytes);
         let label = format!("{}", part.name);
-        let mut node = partition(&label, part.offset_bytes, part.len_bytes);
-        if part.is_read_only {
-            set(&mut node, property::READ_ONLY, [0_u8; 0]);
-        }
-        partitions.add_child(node);
+        partition(
+            tree,
+            &label,
+            part.offset_bytes,
+            part.len_bytes,
+            part.is_read_only,
+        );
     }
-    let mut flash = new_node(name::FLASH);
-    set(&mut flash, property::COMPATIBLE, compatible::FLASH);
-    set(&mut flash, property::OPAL_ID, 0_u32);
-    set(&mut flash, "reg", params.len_bytes);
-    set(&mut flash, property::FLASH_BLOCK_BYTES, params.block_bytes);
-    set(&mut flash, property::NO_ERASE, [0_u8; 0]);
-    flash.add_child(partitions);
-    flash
 }
 
-fn partition(label: &str, at_bytes: u64, len_bytes: u64) -> DeviceTreeNode {
-    let mut node = new_node(&format!("partition@{at_bytes:x}"));
-    set(&mut node, property::LABEL, label);
-    if let Some(place) = Region::new(at_bytes, len_bytes) {
-        set(&mut node, "reg", range(&place));
-    }
-    node
+fn partition(tree: &mut Writer, label: &str, at_bytes: u64, len_bytes: u64, is_read_only: bool) {
+    tree.node(format!("partition@{at_bytes:x}"), |node| {
+        node.set(property::LABEL, label);
+        if let Some(place) = Region::new(at_bytes, len_bytes) {
+            node.set("reg", range(&place));
+        }
+        if is_read_only {
+            node.set(property::READ_ONLY, [0_u8; 0]);
+        }
+    });
 }
 
 /// What was read from flash to be booted.
@@ -73,19 +78,19 @@ pub struct Measured {
 }
 
 /// The node that tells what is running.
-pub fn measured(images: &[Measured]) -> DeviceTreeNode {
-    let mut all = new_node(name::MEASURED);
-    for image in images {
-        let mut node = new_node(&format!("{}", image.name));
-        set(&mut node, property::HASH_ALGORITHM, "sha512");
-        set(&mut node, property::HASH, image.sha512);
-        if image.has_container {
-            set(&mut node, property::CONTAINED, [0_u8; 0]);
+pub fn add_measured(tree: &mut Writer, images: &[Measured]) {
+    tree.node(name::MEASURED, |all| {
+        for image in images {
+            all.node(format!("{}", image.name), |node| {
+                node.set(property::HASH_ALGORITHM, "sha512");
+                node.set(property::HASH, image.sha512);
+                if image.has_container {
+                    node.set(property::CONTAINED, [0_u8; 0]);
+                }
+                if image.is_signed {
+                    node.set(property::SIGNED, [0_u8; 0]);
+                }
+            });
         }
-        if image.is_signed {
-            set(&mut node, property::SIGNED, [0_u8; 0]);
-        }
-        all.add_child(node);
-    }
-    all
+    });
 }

@@ -1,8 +1,8 @@
 //! `/ibm,opal`: what the firmware offers. Each node and property has its reason beside it.
-use super::{Handles, HostTreeParams, SmtParams, new_node, range, set, set_cells};
+use super::writer::Writer;
+use super::{Handles, HostTreeParams, SmtParams, range, set_cells};
 use alloc::format;
 use alloc::vec::Vec;
-use dtoolkit::model::DeviceTreeNode;
 use platform::chip::psi;
 use platform::tree::Machine;
 use skiboot_compat::ipmi::INTERFACE;
@@ -24,52 +24,52 @@ const EVENT_CONSOLE_INPUT: u32 = skiboot_compat::console::EVENT_CONSOLE_INPUT.tr
 const NAP_LATENCY_NS: u32 = 4_000;
 const NAP_RESIDENCY_NS: u32 = 100_000;
 
-pub fn node(machine: &Machine, params: &HostTreeParams, handles: &Handles) -> DeviceTreeNode {
-    let mut opal = new_node(name::OPAL);
-    set_cells(&mut opal, 0, 0);
-    set(&mut opal, property::COMPATIBLE, compatible::OPAL);
-    set(&mut opal, property::OPAL_BASE, params.opal_base);
-    set(&mut opal, property::OPAL_ENTRY, params.opal_entry);
-    set(
-        &mut opal,
-        property::OPAL_RUNTIME_SIZE,
-        params.opal_runtime_len,
-    );
-    set(&mut opal, property::MEMCONS, params.memcons);
-    set(&mut opal, property::HEARTBEAT_MS, HEARTBEAT_MS);
-    set(&mut opal, property::REFERENCE_POINTS, REFERENCE_POINTS);
-    set(&mut opal, property::MSG_SIZE, MESSAGE_LEN as u32);
-    set(&mut opal, property::MSG_ASYNC_NUM, ASYNC_CALLS);
-    if machine.lpc.is_some_and(|lpc| lpc.psi_pcba.is_some()) {
-        interrupts(&mut opal, handles);
-    }
-    opal.add_child(consoles(handles));
-    opal.add_child(event(handles));
-    opal.add_child(firmware(params));
-    opal.add_child(power_management());
-    if machine.lpc.is_some_and(|lpc| lpc.rtc_port.is_some()) {
-        opal.add_child(rtc());
-    }
-    if machine.has_bmc() {
-        opal.add_child(ipmi(params, handles));
-    }
-    if machine.is_qemu {
-        opal.add_child(qemus_features());
-    }
-    opal.add_child(nvram(params));
-    if let Some(flash) = &params.flash {
-        opal.add_child(super::flash::node(flash));
-    }
-    if !params.chosen.measured.is_empty() {
-        opal.add_child(super::flash::measured(&params.chosen.measured));
-    }
-    opal.add_child(sensors(machine));
-    opal.add_child(smt_node(&params.smt));
-    opal
+pub fn add(tree: &mut Writer, machine: &Machine, params: &HostTreeParams, handles: &Handles) {
+    tree.node(name::OPAL, |opal| {
+        describe(opal, params);
+        if machine.lpc.is_some_and(|lpc| lpc.psi_pcba.is_some()) {
+            interrupts(opal, handles);
+        }
+        consoles(opal, handles);
+        event(opal, handles);
+        firmware(opal, params);
+        power_management(opal);
+        if machine.lpc.is_some_and(|lpc| lpc.rtc_port.is_some()) {
+            rtc(opal);
+        }
+        if machine.has_bmc() {
+            ipmi(opal, params, handles);
+        }
+        if machine.is_qemu {
+            qemus_features(opal);
+        }
+        nvram(opal, params);
+        if let Some(flash) = &params.flash {
+            super::flash::add(opal, flash);
+        }
+        if !params.chosen.measured.is_empty() {
+            super::flash::add_measured(opal, &params.chosen.measured);
+        }
+        sensors(opal, machine);
+        smt_node(opal, &params.smt);
+    });
+}
+
+fn describe(opal: &mut Writer, params: &HostTreeParams) {
+    set_cells(opal, 0, 0);
+    opal.set(property::COMPATIBLE, compatible::OPAL);
+    opal.set(property::OPAL_BASE, params.opal_base);
+    opal.set(property::OPAL_ENTRY, params.opal_entry);
+    opal.set(property::OPAL_RUNTIME_SIZE, params.opal_runtime_len);
+    opal.set(property::MEMCONS, params.memcons);
+    opal.set(property::HEARTBEAT_MS, HEARTBEAT_MS);
+    opal.set(property::REFERENCE_POINTS, REFERENCE_POINTS);
+    opal.set(property::MSG_SIZE, MESSAGE_LEN as u32);
+    opal.set(property::MSG_ASYNC_NUM, ASYNC_CALLS);
 }
 
 /// Interrupts whose cause the firmware looks for, so that the host passes them on.
-fn interrupts(opal: &mut DeviceTreeNode, handles: &Handles) {
+fn interrupts(opal: &mut Writer, handles: &Handles) {
     let isns = psi::FIRST_ISN..psi::FIRST_ISN + psi::SOURCES as u32;
     let cells: Vec<u32> = isns
         .clone()
@@ -77,138 +77,136 @@ fn interrupts(opal: &mut DeviceTreeNode, handles: &Handles) {
         .collect();
     let names = psi::SOURCE_NAMES.map(|name| format!("psi:{name}"));
     let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-    set(opal, property::INTERRUPT_PARENT, handles.xics);
-    set(opal, property::INTERRUPTS, cells);
-    set(opal, property::INTERRUPT_NAMES, names.clone());
-    set(opal, property::OPAL_INTERRUPTS, isns.collect::<Vec<u32>>());
-    set(opal, property::OPAL_INTERRUPT_NAMES, names);
+    opal.set(property::INTERRUPT_PARENT, handles.xics);
+    opal.set(property::INTERRUPTS, cells);
+    opal.set(property::INTERRUPT_NAMES, names.as_slice());
+    opal.set(property::OPAL_INTERRUPTS, isns.collect::<Vec<u32>>());
+    opal.set(property::OPAL_INTERRUPT_NAMES, names.as_slice());
 }
 
 /// Events as interrupts: Linux's drivers ask for them by this node.
-fn event(handles: &Handles) -> DeviceTreeNode {
-    let mut event = new_node(name::EVENT);
-    set(&mut event, property::COMPATIBLE, compatible::EVENT);
-    set(&mut event, property::INTERRUPT_CONTROLLER, [0_u8; 0]);
-    set(&mut event, property::INTERRUPT_CELLS, 1_u32);
-    set(&mut event, property::PHANDLE, handles.event);
-    event
+fn event(tree: &mut Writer, handles: &Handles) {
+    tree.node(name::EVENT, |event| {
+        event.set(property::COMPATIBLE, compatible::EVENT);
+        event.set(property::INTERRUPT_CONTROLLER, [0_u8; 0]);
+        event.set(property::INTERRUPT_CELLS, 1_u32);
+        event.set(property::PHANDLE, handles.event);
+    });
 }
 
 /// The terminal, which tells of input by an event.
-fn consoles(handles: &Handles) -> DeviceTreeNode {
-    let mut serial = new_node(name::SERIAL);
-    set(&mut serial, property::COMPATIBLE, compatible::CONSOLE);
-    set(&mut serial, property::DEVICE_TYPE, "serial");
-    set(&mut serial, "reg", 0_u32);
-    set(&mut serial, property::WRITE_BUFFER_SIZE, WRITE_BUFFER_LEN);
-    set(&mut serial, property::INTERRUPT_PARENT, handles.event);
-    set(&mut serial, property::INTERRUPTS, EVENT_CONSOLE_INPUT);
-    let mut consoles = new_node(name::CONSOLES);
-    set_cells(&mut consoles, 1, 0);
-    consoles.add_child(serial);
-    consoles
+fn consoles(tree: &mut Writer, handles: &Handles) {
+    tree.node(name::CONSOLES, |consoles| {
+        set_cells(consoles, 1, 0);
+        consoles.node(name::SERIAL, |serial| {
+            serial.set(property::COMPATIBLE, compatible::CONSOLE);
+            serial.set(property::DEVICE_TYPE, "serial");
+            serial.set("reg", 0_u32);
+            serial.set(property::WRITE_BUFFER_SIZE, WRITE_BUFFER_LEN);
+            serial.set(property::INTERRUPT_PARENT, handles.event);
+            serial.set(property::INTERRUPTS, EVENT_CONSOLE_INPUT);
+        });
+    });
 }
 
 /// Linux shows the version at boot, and the symbols and `exports` as files.
-fn firmware(params: &HostTreeParams) -> DeviceTreeNode {
-    let mut exports = new_node(name::EXPORTS);
-    for (name, region) in params.exports {
-        set(&mut exports, name, range(region));
-    }
-    let mut firmware = new_node(name::FIRMWARE);
-    set(&mut firmware, property::COMPATIBLE, compatible::FIRMWARE);
-    set(&mut firmware, property::VERSION, params.version);
-    if let Some(symbols) = &params.symbol_map {
-        set(&mut firmware, property::SYMBOL_MAP, range(symbols));
-    }
-    firmware.add_child(exports);
-    firmware
+fn firmware(tree: &mut Writer, params: &HostTreeParams) {
+    tree.node(name::FIRMWARE, |firmware| {
+        firmware.set(property::COMPATIBLE, compatible::FIRMWARE);
+        firmware.set(property::VERSION, params.version);
+        if let Some(symbols) = &params.symbol_map {
+            firmware.set(property::SYMBOL_MAP, range(symbols));
+        }
+        firmware.node(name::EXPORTS, |exports| {
+            for (name, region) in params.exports {
+                exports.set(name, range(region));
+            }
+        });
+    });
 }
 
 /// Linux naps when it has nothing to do if this says so, and spins otherwise.
-fn power_management() -> DeviceTreeNode {
-    let mut node = new_node(name::POWER_MGT);
+fn power_management(tree: &mut Writer) {
     let flags = power_mgt::FLAG_NAP | power_mgt::FLAG_LOSES_USER_CONTEXT;
-    set(&mut node, power_mgt::NAMES, "nap");
-    set(&mut node, power_mgt::FLAGS, flags);
-    set(&mut node, power_mgt::LATENCIES_NS, NAP_LATENCY_NS);
-    set(&mut node, power_mgt::RESIDENCIES_NS, NAP_RESIDENCY_NS);
-    node
+    tree.node(name::POWER_MGT, |node| {
+        node.set(power_mgt::NAMES, "nap");
+        node.set(power_mgt::FLAGS, flags);
+        node.set(power_mgt::LATENCIES_NS, NAP_LATENCY_NS);
+        node.set(power_mgt::RESIDENCIES_NS, NAP_RESIDENCY_NS);
+    });
 }
 
 /// Linux's clock driver binds to this.
-fn rtc() -> DeviceTreeNode {
-    let mut rtc = new_node(name::RTC);
-    set(&mut rtc, property::COMPATIBLE, compatible::RTC);
-    rtc
+fn rtc(tree: &mut Writer) {
+    tree.node(name::RTC, |rtc| {
+        rtc.set(property::COMPATIBLE, compatible::RTC)
+    });
 }
 
 /// Linux's driver for the BMC binds to this.
-fn ipmi(params: &HostTreeParams, handles: &Handles) -> DeviceTreeNode {
-    let mut ipmi = new_node(name::IPMI);
-    set(&mut ipmi, property::COMPATIBLE, compatible::IPMI);
-    set(&mut ipmi, property::IPMI_INTERFACE, INTERFACE as u32);
-    set(&mut ipmi, property::INTERRUPT_PARENT, handles.event);
-    set(&mut ipmi, property::INTERRUPTS, params.ipmi_event);
-    ipmi
+fn ipmi(tree: &mut Writer, params: &HostTreeParams, handles: &Handles) {
+    tree.node(name::IPMI, |ipmi| {
+        ipmi.set(property::COMPATIBLE, compatible::IPMI);
+        ipmi.set(property::IPMI_INTERFACE, INTERFACE as u32);
+        ipmi.set(property::INTERRUPT_PARENT, handles.event);
+        ipmi.set(property::INTERRUPTS, params.ipmi_event);
+    });
 }
 
 /// What is so of the processors that QEMU makes: they execute one instruction after the other, and have neither
 /// caches nor anything else that would tell of what wasn't executed. Of other machines nothing is said, and
 /// hosts take the worst for granted.
-fn qemus_features() -> DeviceTreeNode {
+fn qemus_features(tree: &mut Writer) {
     let needless = [
         fw_features::NEEDS_FLUSH_FOR_USER,
         fw_features::NEEDS_FLUSH_FOR_GUEST,
         fw_features::NEEDS_BARRIER,
     ];
-    let mut features = new_node(fw_features::NAME);
-    for (names, state) in [
-        (&needless[..], fw_features::DISABLED),
-        (&[fw_features::COUNT_CACHE_FLUSH], fw_features::ENABLED),
-    ] {
-        for name in names {
-            let mut feature = new_node(name);
-            set(&mut feature, state, [0_u8; 0]);
-            features.add_child(feature);
+    tree.node(fw_features::NAME, |features| {
+        for (names, state) in [
+            (&needless[..], fw_features::DISABLED),
+            (&[fw_features::COUNT_CACHE_FLUSH], fw_features::ENABLED),
+        ] {
+            for name in names {
+                features.node(name, |feature| feature.set(state, [0_u8; 0]));
+            }
         }
-    }
-    features
+    });
 }
 
 /// Settings of the host's, and of the firmware's for hosts to change.
-fn nvram(params: &HostTreeParams) -> DeviceTreeNode {
-    let mut nvram = new_node(name::NVRAM);
-    set(&mut nvram, property::COMPATIBLE, compatible::NVRAM);
-    set(&mut nvram, property::NVRAM_BYTES, params.nvram_bytes);
-    nvram
+fn nvram(tree: &mut Writer, params: &HostTreeParams) {
+    tree.node(name::NVRAM, |nvram| {
+        nvram.set(property::COMPATIBLE, compatible::NVRAM);
+        nvram.set(property::NVRAM_BYTES, params.nvram_bytes);
+    });
 }
 
 /// The temperature of each core, which Linux shows in /sys/class/hwmon.
-fn sensors(machine: &Machine) -> DeviceTreeNode {
-    let mut sensors = new_node(name::SENSORS);
-    set(&mut sensors, property::COMPATIBLE, compatible::SENSOR);
-    set_cells(&mut sensors, 1, 0);
-    for core in &machine.cores {
-        let mut sensor = new_node(&format!("core-temp@{:x}", core.pir));
-        set(&mut sensor, property::COMPATIBLE, compatible::SENSOR);
-        set(&mut sensor, "reg", core.pir);
-        set(&mut sensor, property::SENSOR_DATA, core.pir);
-        set(&mut sensor, property::SENSOR_TYPE, "temp");
-        set(&mut sensor, property::LABEL, "Core");
-        set(&mut sensor, property::PIR, core.pir);
-        sensors.add_child(sensor);
-    }
-    sensors
+fn sensors(tree: &mut Writer, machine: &Machine) {
+    tree.node(name::SENSORS, |sensors| {
+        sensors.set(property::COMPATIBLE, compatible::SENSOR);
+        set_cells(sensors, 1, 0);
+        for core in &machine.cores {
+            sensors.node(format!("core-temp@{:x}", core.pir), |sensor| {
+                sensor.set(property::COMPATIBLE, compatible::SENSOR);
+                sensor.set("reg", core.pir);
+                sensor.set(property::SENSOR_DATA, core.pir);
+                sensor.set(property::SENSOR_TYPE, "temp");
+                sensor.set(property::LABEL, "Core");
+                sensor.set(property::PIR, core.pir);
+            });
+        }
+    });
 }
 
-fn smt_node(params: &SmtParams) -> DeviceTreeNode {
-    let mut node = new_node(smt::NAME);
-    set(&mut node, property::COMPATIBLE, smt::COMPATIBLE);
-    set(&mut node, smt::VERSIONS, params.versions);
-    set(&mut node, smt::TOKENS, params.tokens);
-    set(&mut node, smt::WIDTHS, params.widths);
-    set(&mut node, smt::PAGE_BYTES, params.page_bytes);
-    set(&mut node, smt::FEATURES, params.features);
-    node
+fn smt_node(tree: &mut Writer, params: &SmtParams) {
+    tree.node(smt::NAME, |node| {
+        node.set(property::COMPATIBLE, smt::COMPATIBLE);
+        node.set(smt::VERSIONS, params.versions);
+        node.set(smt::TOKENS, params.tokens);
+        node.set(smt::WIDTHS, params.widths);
+        node.set(smt::PAGE_BYTES, params.page_bytes);
+        node.set(smt::FEATURES, params.features);
+    });
 }

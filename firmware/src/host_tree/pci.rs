@@ -1,8 +1,9 @@
 //! PCI host bridges and what is plugged in: Linux sees the functions that have a node, and no others.
-use super::{new_node, set, set_cells};
+use super::set_cells;
+use super::writer::Writer;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
-use dtoolkit::model::DeviceTreeNode;
 use platform::chip::pci::bridge::{M32_PCI_START, PES, RESERVED_PE};
 use platform::chip::pci::{Function, HostBridge};
 use skiboot_compat::pci::DIAG_LEN;
@@ -25,42 +26,37 @@ pub struct PciHost<'a> {
     pub functions: &'a [Function],
 }
 
+pub fn name(host: &PciHost) -> String {
+    format!("pciex@{:x}", host.bridge.registers)
+}
+
 /// `xics`: the handle of the interrupt sources.
-pub fn node(host: &PciHost, xics: u32) -> DeviceTreeNode {
-    let bridge = &host.bridge;
-    let mut node = new_node(&format!("pciex@{:x}", bridge.registers));
-    set(&mut node, property::COMPATIBLE, compatible::PHB3);
-    set(&mut node, property::DEVICE_TYPE, pci::DEVICE_TYPE);
-    set(
-        &mut node,
-        "reg",
-        cells([bridge.registers, pci::REGISTERS_LEN]),
-    );
-    set(&mut node, property::CHIP_ID, bridge.chip);
-    set(
-        &mut node,
-        property::ASSOCIATIVITY,
-        [4, 0, 0, 0, bridge.chip],
-    );
-    set(&mut node, "bus-range", [0_u32, 0xff]);
-    set(&mut node, "ranges", ranges(bridge));
-    set(&mut node, pci::PHB_ID, u64::from(bridge.id()));
-    set(&mut node, pci::PHB_INDEX, bridge.index);
+pub fn add(tree: &mut Writer, host: &PciHost, xics: u32) {
+    tree.node(name(host), |node| {
+        describe(node, &host.bridge);
+        node.set(property::INTERRUPT_PARENT, xics);
+        add_bus(node, host, None, xics);
+    });
+}
+
+fn describe(node: &mut Writer, bridge: &HostBridge) {
+    node.set(property::COMPATIBLE, compatible::PHB3);
+    node.set(property::DEVICE_TYPE, pci::DEVICE_TYPE);
+    node.set("reg", cells([bridge.registers, pci::REGISTERS_LEN]));
+    node.set(property::CHIP_ID, bridge.chip);
+    node.set(property::ASSOCIATIVITY, [4, 0, 0, 0, bridge.chip]);
+    node.set("bus-range", [0_u32, 0xff]);
+    node.set("ranges", ranges(bridge));
+    node.set(pci::PHB_ID, u64::from(bridge.id()));
+    node.set(pci::PHB_INDEX, bridge.index);
     let m64 = &bridge.m64;
     let window = [m64.start(), m64.start(), m64.len_bytes()];
-    set(&mut node, pci::M64_WINDOW, cells(window));
-    set(&mut node, pci::PES, PES as u32);
-    set(&mut node, pci::RESERVED_PE, u32::from(RESERVED_PE));
-    set(
-        &mut node,
-        pci::MSI_RANGES,
-        [bridge.first_isn(), bridge.msis()],
-    );
-    set(&mut node, pci::TCE_SIZES, TCE_SIZES);
-    set(&mut node, pci::DIAG_BYTES, DIAG_LEN as u32);
-    set(&mut node, property::INTERRUPT_PARENT, xics);
-    add_bus(&mut node, host, None, xics);
-    node
+    node.set(pci::M64_WINDOW, cells(window));
+    node.set(pci::PES, PES as u32);
+    node.set(pci::RESERVED_PE, u32::from(RESERVED_PE));
+    node.set(pci::MSI_RANGES, [bridge.first_isn(), bridge.msis()]);
+    node.set(pci::TCE_SIZES, TCE_SIZES);
+    node.set(pci::DIAG_BYTES, DIAG_LEN as u32);
 }
 
 /// Two for each number.
@@ -80,9 +76,9 @@ fn ranges(bridge: &HostBridge) -> Vec<u32> {
 
 /// What a node needs that has a bus, and the functions on it: behind the bridge at a place in the list, or
 /// on the root bus.
-fn add_bus(node: &mut DeviceTreeNode, host: &PciHost, behind: Option<usize>, xics: u32) {
+fn add_bus(node: &mut Writer, host: &PciHost, behind: Option<usize>, xics: u32) {
     set_cells(node, 3, 2);
-    set(node, property::INTERRUPT_CELLS, 1_u32);
+    node.set(property::INTERRUPT_CELLS, 1_u32);
     let bridge = behind.and_then(|place| host.functions[place].bridge);
     // On the root bus and on a link there is device 0 alone.
     let devices = if bridge.is_none_or(|bridge| bridge.is_link) {
@@ -91,7 +87,7 @@ fn add_bus(node: &mut DeviceTreeNode, host: &PciHost, behind: Option<usize>, xic
         PINS
     };
     let mask = if devices == 1 { 0 } else { DEVICE_MASK };
-    set(node, pci::INTERRUPT_MAP_MASK, [mask, 0, 0, PIN_MASK]);
+    node.set(pci::INTERRUPT_MAP_MASK, [mask, 0, 0, PIN_MASK]);
     let mut map: Vec<u32> = Vec::new();
     for device in 0..devices {
         for pin in 0..PINS {
@@ -110,10 +106,10 @@ fn add_bus(node: &mut DeviceTreeNode, host: &PciHost, behind: Option<usize>, xic
             map.extend(entry);
         }
     }
-    set(node, pci::INTERRUPT_MAP, map);
+    node.set(pci::INTERRUPT_MAP, map);
     for (place, function) in host.functions.iter().enumerate() {
         if function.parent == behind {
-            node.add_child(function_node(function, place, host, xics));
+            add_function(node, function, place, host, xics);
         }
     }
 }
@@ -127,7 +123,7 @@ fn root_pin(functions: &[Function], mut behind: Option<usize>, mut pin: u32) -> 
     pin % PINS
 }
 
-fn function_node(function: &Function, place: usize, host: &PciHost, xics: u32) -> DeviceTreeNode {
+fn add_function(tree: &mut Writer, function: &Function, place: usize, host: &PciHost, xics: u32) {
     let at = function.address;
     let unit = match at.function() {
         0 => format!("{:x}", at.device()),
@@ -137,30 +133,30 @@ fn function_node(function: &Function, place: usize, host: &PciHost, xics: u32) -
         Some(_) => format!("pci@{unit}"),
         None => format!("pci{:x},{:x}@{unit}", function.vendor, function.device),
     };
-    let mut node = new_node(&name);
     let id =
         u32::from(at.bus()) << 16 | u32::from(at.device()) << 11 | u32::from(at.function()) << 8;
-    set(&mut node, "reg", [id, 0, 0, 0, 0]);
-    set(&mut node, pci::VENDOR_ID, u32::from(function.vendor));
-    set(&mut node, pci::DEVICE_ID, u32::from(function.device));
-    set(&mut node, pci::REVISION_ID, u32::from(function.revision));
-    set(&mut node, pci::CLASS_CODE, function.class);
-    set(&mut node, pci::CONFIG_SPACE, u32::from(function.is_express));
-    if function.pin > 0 {
-        set(&mut node, property::INTERRUPTS, u32::from(function.pin));
-    }
-    if function.bridge.is_some() {
-        let kind = if function.is_express {
-            pci::DEVICE_TYPE
-        } else {
-            "pci"
-        };
-        set(&mut node, property::DEVICE_TYPE, kind);
-        // Addresses behind a bridge are those in front of it.
-        set(&mut node, "ranges", [0_u8; 0]);
-        add_bus(&mut node, host, Some(place), xics);
-    }
-    node
+    tree.node(name, |node| {
+        node.set("reg", [id, 0, 0, 0, 0]);
+        node.set(pci::VENDOR_ID, u32::from(function.vendor));
+        node.set(pci::DEVICE_ID, u32::from(function.device));
+        node.set(pci::REVISION_ID, u32::from(function.revision));
+        node.set(pci::CLASS_CODE, function.class);
+        node.set(pci::CONFIG_SPACE, u32::from(function.is_express));
+        if function.pin > 0 {
+            node.set(property::INTERRUPTS, u32::from(function.pin));
+        }
+        if function.bridge.is_some() {
+            let kind = if function.is_express {
+                pci::DEVICE_TYPE
+            } else {
+                "pci"
+            };
+            node.set(property::DEVICE_TYPE, kind);
+            // Addresses behind a bridge are those in front of it.
+            node.set("ranges", [0_u8; 0]);
+            add_bus(node, host, Some(place), xics);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 extern crate std;
 use super::*;
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode};
 use dtoolkit::{Node, Property};
 use pci_types::PciAddress;
 use platform::chip::pci::scan::Bridge;
 use platform::memory::region::Region;
+use platform::tree::outline::Outline;
 use std::string::ToString;
 use std::vec;
 
@@ -58,7 +61,10 @@ fn tree(functions: &[Function]) -> DeviceTreeNode {
         bridge: bridge(),
         functions,
     };
-    node(&host, XICS)
+    let empty = DeviceTree::new().to_dtb();
+    let mut tree = Writer::copying(&Outline::of(&empty).unwrap());
+    add(&mut tree, &host, XICS);
+    DeviceTree::from_fdt(&Fdt::new_unchecked(&tree.finish(&[], 0))).root
 }
 
 fn names(node: &DeviceTreeNode) -> Vec<std::string::String> {

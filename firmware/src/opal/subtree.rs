@@ -1,18 +1,7 @@
 //! What is below a node of a flattened device tree (Devicetree Specification 0.4, 5), in the same form: several
 //! nodes, or none, at the top, where a whole tree has its root.
-
-const MAGIC: u32 = 0xd00d_feed;
-const VERSION: u32 = 17;
-/// The oldest version that a reader of this one must know.
-const COMPATIBLE: u32 = 16;
-const HEADER_BYTES: usize = 40;
-/// An entry of zeros ends the list of reserved memory, and there is no other.
-const RESERVED_BYTES: usize = 16;
-
-const BEGIN: u32 = 1;
-const END: u32 = 2;
-const PROPERTY: u32 = 3;
-const NOP: u32 = 4;
+use core::ops::Range;
+use platform::tree::flat::{Header, RESERVATION_BYTES, Token, Tokens};
 
 const NAME: &[u8] = b"phandle\0";
 
@@ -26,41 +15,38 @@ pub struct Subtree<'a> {
 impl<'a> Subtree<'a> {
     /// Of the node with a handle.
     pub fn find(tree: &'a [u8], handle: u32) -> Option<Self> {
-        let part = |offset: usize, len: usize| {
-            let (from, len) = (cell(tree, offset)? as usize, cell(tree, len)? as usize);
-            tree.get(from..from.checked_add(len)?)
-        };
-        let (structure, strings) = (part(8, 36)?, part(12, 32)?);
-        let nodes = below(structure, strings, handle)?;
+        let header = Header::of(tree)?;
+        let (words, _) = tree.as_chunks();
+        let strings = tree.get(header.strings_at..)?;
+        let strings = strings.get(..header.strings_bytes)?;
+        let tokens = Tokens::new(words, header.structure_at / 4);
+        let nodes = words.get(below(tokens, strings, handle)?)?.as_flattened();
         Some(Self { nodes, strings })
     }
 
+    fn header(&self) -> Header {
+        Header::in_order(
+            RESERVATION_BYTES,
+            self.nodes.len() + 4,
+            self.strings.len(),
+            0,
+        )
+    }
+
     /// Length of the tree that [`Self::write`] makes.
-    pub const fn len_bytes(&self) -> usize {
-        HEADER_BYTES + RESERVED_BYTES + self.nodes.len() + 4 + self.strings.len()
+    pub fn len_bytes(&self) -> usize {
+        self.header().tree_bytes()
     }
 
     /// Makes the tree: as much as there is room for.
     pub fn write(&self, out: &mut [u8]) {
-        let nodes_at = HEADER_BYTES + RESERVED_BYTES;
-        let strings_at = nodes_at + self.nodes.len() + 4;
-        let header = [
-            MAGIC,
-            self.len_bytes() as u32,
-            nodes_at as u32,
-            strings_at as u32,
-            HEADER_BYTES as u32,
-            VERSION,
-            COMPATIBLE,
-            0,
-            self.strings.len() as u32,
-            self.nodes.len() as u32 + 4,
-        ];
-        let header = header.iter().flat_map(|cell| cell.to_be_bytes());
-        let bytes = header
-            .chain([0; RESERVED_BYTES])
+        let bytes = self
+            .header()
+            .to_bytes()
+            .into_iter()
+            .chain([0; RESERVATION_BYTES])
             .chain(self.nodes.iter().copied())
-            .chain([0, 0, 0, 9])
+            .chain(Token::Finish.to_bytes())
             .chain(self.strings.iter().copied());
         for (to, from) in out.iter_mut().zip(bytes) {
             *to = from;
@@ -68,46 +54,34 @@ impl<'a> Subtree<'a> {
     }
 }
 
-fn cell(bytes: &[u8], at: usize) -> Option<u32> {
-    let bytes = bytes.get(at..at.checked_add(4)?)?;
-    Some(u32::from_be_bytes(bytes.try_into().ok()?))
-}
-
-/// From the begin of the first node below the one that is sought to the end of the last.
-fn below<'a>(structure: &'a [u8], strings: &[u8], handle: u32) -> Option<&'a [u8]> {
-    let (mut depth, mut at) = (0_usize, 0);
+/// From the begin of the first node below the one that is sought to the end of the last, in words.
+fn below(mut tokens: Tokens, strings: &[u8], handle: u32) -> Option<Range<usize>> {
+    let mut depth = 0_usize;
     // How deep the node lies, once it is found; where the first one below it begins.
     let (mut found, mut first) = (None, None);
     loop {
-        let token = cell(structure, at)?;
-        let next = at + 4;
-        at = match token {
-            BEGIN => {
+        let at = tokens.at();
+        match tokens.next()? {
+            Token::Begin { .. } => {
                 if found == Some(depth) {
                     first = first.or(Some(at));
                 }
                 depth += 1;
-                let name = structure.get(next..)?.iter().position(|byte| *byte == 0)?;
-                (next + name + 1).next_multiple_of(4)
             }
-            END => {
+            Token::End => {
                 if found == Some(depth) {
-                    return structure.get(first.unwrap_or(at)..at);
+                    return Some(first.unwrap_or(at)..at);
                 }
                 depth = depth.checked_sub(1)?;
-                next
             }
-            PROPERTY => {
-                let (len, name) = (cell(structure, next)? as usize, cell(structure, next + 4)?);
-                let is_handle = strings.get(name as usize..)?.starts_with(NAME);
-                if is_handle && len == 4 && cell(structure, next + 8) == Some(handle) {
+            Token::Property { name_at, value } => {
+                let is_handle = strings.get(name_at as usize..)?.starts_with(NAME);
+                if is_handle && value == handle.to_be_bytes() {
                     found = found.or(Some(depth));
                 }
-                next.checked_add(8)?.checked_add(len)?.next_multiple_of(4)
             }
-            NOP => next,
-            _ => return None,
-        };
+            Token::Finish => return None,
+        }
     }
 }
 
@@ -125,6 +99,11 @@ mod tests {
         node
     }
 
+    fn cell(bytes: &[u8], at: usize) -> Option<u32> {
+        let bytes = bytes.get(at..at.checked_add(4)?)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    }
+
     fn tree() -> Vec<u8> {
         let leaf = node_with("leaf", 3, vec![]);
         let inner = node_with("inner@1", 2, vec![leaf]);
@@ -138,7 +117,7 @@ mod tests {
         let mut out = vec![0; part.len_bytes()];
         part.write(&mut out);
         let total = cell(&out, 4).unwrap() as usize;
-        assert_eq!((cell(&out, 0), total), (Some(MAGIC), out.len()));
+        assert_eq!((cell(&out, 0), total), (Some(0xd00d_feed), out.len()));
         let strings = cell(&out, 12).unwrap() as usize;
         assert_eq!(&out[strings..], part.strings);
         assert_eq!(cell(&out, strings - 4), Some(9));

@@ -5,6 +5,7 @@ use std::format;
 use std::string::ToString;
 
 mod mutations;
+mod outlines;
 mod secure;
 
 // QEMU's own trees, taken from its memory.
@@ -369,12 +370,6 @@ fn a_deep_tree_is_refused() {
     assert!(read(&tree_with_chain(MAX_DEPTH - 1)).is_ok());
     let error = TreeError::Depth { limit: MAX_DEPTH };
     assert_eq!(read(&tree_with_chain(MAX_DEPTH)), Err(error));
-}
-
-#[test]
-fn depth_counts_the_root() {
-    assert_eq!(depth::depth(ONE_THREAD), Some(4));
-    assert_eq!(depth::depth(&tree_with_chain(100)), Some(101));
 }
 
 #[test]

@@ -23,12 +23,12 @@ fn assert_sound(machine: &Machine) {
     assert!(machine.ram.iter().all(|ram| ram.end() <= MAX_REAL));
 }
 
-fn real_tree() -> impl Strategy<Value = Vec<u8>> {
+pub fn real_tree() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![Just(ONE_THREAD), Just(TWO_CORES), Just(TWO_CHIPS)].prop_map(<[u8]>::to_vec)
 }
 
 /// A change of one word, of one byte, or a piece copied elsewhere.
-fn mutation() -> impl Strategy<Value = (u8, prop::sample::Index, prop::sample::Index, u32)> {
+pub fn mutation() -> impl Strategy<Value = (u8, prop::sample::Index, prop::sample::Index, u32)> {
     let word = prop_oneof![0_u32..16, Just(u32::MAX), Just(1 << 31), any::<u32>()];
     (
         0_u8..3,
@@ -38,7 +38,7 @@ fn mutation() -> impl Strategy<Value = (u8, prop::sample::Index, prop::sample::I
     )
 }
 
-fn apply(
+pub fn apply(
     tree: &mut [u8],
     (kind, at, from, word): (u8, prop::sample::Index, prop::sample::Index, u32),
 ) {
