@@ -19,6 +19,10 @@ pub const WRONG_STATE: i16 = -14;
 /// registers that every call keeps, and those that a run loses.
 pub const CALL_FRAME_BYTES: u64 = FRAME as u64;
 const FRAME: usize = 320;
+/// Where the arguments are in it. Each second one, from the second on, is at a multiple of 16: `stq` and `lq`
+/// move two registers at once.
+const ARGS: usize = 40;
+const _: () = assert!((ARGS + 8) % 16 == 0 && FRAME % 16 == 0);
 
 unsafe extern "C" {
     /// Where hosts call (its real address is published, see [`entry_real`]).
@@ -86,20 +90,17 @@ global_asm!(
     "    ld 2, {TOC}(13)",
     "    li 11, 0",
     "    std 11, 0(1)",
-    "    std 3, 32(1)",
-    "    std 4, 40(1)",
-    "    std 5, 48(1)",
-    "    std 6, 56(1)",
-    "    std 7, 64(1)",
-    "    addi 3, 1, 32",
+    "    std 3, {ARGS}(1)",
+    "    stq 4, {ARGS}+8(1)",
+    "    stq 6, {ARGS}+24(1)",
+    "    addi 3, 1, {ARGS}",
     ".endm",
     // The function for all calls but the run, with the rest of the arguments.
     ".macro call_function",
     "    ld 12, {OPAL}(13)",
     "    mtctr 12",
-    "    std 8, 72(1)",
-    "    std 9, 80(1)",
-    "    std 10, 88(1)",
+    "    stq 8, {ARGS}+40(1)",
+    "    std 10, {ARGS}+56(1)",
     "    mr 4, 0",
     "    bctrl",
     ".endm",
@@ -126,12 +127,9 @@ global_asm!(
     "    call_function",
     "    li 0, 0",
     "    std 0, {IN_CALL}(13)",
-    "2:  ld 4, 40(1)",
-    "    ld 5, 48(1)",
-    "    ld 6, 56(1)",
-    "    ld 7, 64(1)",
-    "    ld 8, 72(1)",
-    "    ld 9, 80(1)",
+    "2:  lq 4, {ARGS}+8(1)",
+    "    lq 6, {ARGS}+24(1)",
+    "    lq 8, {ARGS}+40(1)",
     "    ld 0, {FRAME}-32(1)",
     "    ld 13, {FRAME}-24(1)",
     "    ld 2, {FRAME}-16(1)",
@@ -171,8 +169,8 @@ global_asm!(
     // A run: what guests on this thread would lose of the host's is kept in this frame.
     "1:  mfcr 0",
     "    stw 0, 8(1)",
-    ".irp n, 14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
-    "    std \\n, 8*\\n(1)",
+    ".irp n, 14,16,18,20,22,24,26,28,30",
+    "    stq \\n, 8*\\n(1)",
     ".endr",
     "    ld 12, {RUN}(13)",
     "    mtctr 12",
@@ -185,8 +183,8 @@ global_asm!(
     "    addi 1, 1, -{FRAME}",
     "    lwz 0, 8(1)",
     "    mtcrf 0x38, 0",
-    ".irp n, 14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
-    "    ld \\n, 8*\\n(1)",
+    ".irp n, 14,16,18,20,22,24,26,28,30",
+    "    lq \\n, 8*\\n(1)",
     ".endr",
     "    b 2b",
     ".size opal_entry, . - opal_entry",
@@ -238,6 +236,7 @@ global_asm!(
     REBOOT2 = const ENDING_TOKENS[2],
     INTERNAL_ERROR = const INTERNAL_ERROR,
     FRAME = const FRAME,
+    ARGS = const ARGS,
     SPR_HRMOR = const spr::HRMOR,
     SPR_HSRR0 = const spr::HSRR0,
     SPR_HSRR1 = const spr::HSRR1,

@@ -1,6 +1,6 @@
 //! The vector page: at real 0 of the image, that is at HRMOR while the firmware has the core.
 //!
-//! Vectors run at low effective addresses. A stub gets the thread area from HSPRG0, saves r11 to r13 and
+//! Vectors run at low effective addresses. A stub gets the thread area from HSPRG0, saves r10 to r13 and
 //! goes on with the vector's number in r11 and the page that registers are saved to in r12.
 use crate::area::offset as a;
 use crate::spr;
@@ -17,7 +17,7 @@ global_asm!(
     "    mfspr 13, {SPR_HSPRG0}",
     "    std 12, {SAVE_R12}(13)",
     "    ld 12, {PAGE}(13)",
-    "    std 11, {GPR}+88(12)",
+    "    stq 10, {GPR}+80(12)",
     ".endm",
     ".macro stub vector, save",
     "    begin_stub \\vector",
@@ -49,7 +49,7 @@ global_asm!(
     "    mfspr 13, {SPR_HSPRG0}",
     "    std 12, {MC_R12}(13)",
     "    ld 12, {PAGE}(13)",
-    "    std 11, {GPR}+88(12)",
+    "    stq 10, {GPR}+80(12)",
     "    mfspr 11, {SPR_HSPRG1}",
     "    std 11, {GPR}+104(12)",
     "    b took_machine_check",
@@ -85,7 +85,7 @@ global_asm!(
     "stub 0x1800, took_hsrr",
     ".org image_start + 0x1900",
     //
-    // r11 = vector, r12 = page, r13 = area; r11 to r13 are saved. Saves all that a call may change, and
+    // r11 = vector, r12 = page, r13 = area; r10 to r13 are saved. Saves all that a call may change, and
     // goes to guest_left or, when the interrupt struck in the hypervisor, to firmware_fault.
     //
     // Up to `safe` a system reset takes away what is in SRR0/1 or HSPRG1.
@@ -134,21 +134,15 @@ global_asm!(
     "took_rest:",
     "    std 0, {GPR}+96(12)",
     "    std 1, {GPR}+8(12)",
-    "    std 2, {GPR}+16(12)",
-    "    std 3, {GPR}+24(12)",
-    "    std 4, {GPR}+32(12)",
-    "    std 5, {GPR}+40(12)",
-    "    std 6, {GPR}+48(12)",
-    "    std 7, {GPR}+56(12)",
-    "    std 8, {GPR}+64(12)",
-    "    std 9, {GPR}+72(12)",
-    "    std 10, {GPR}+80(12)",
+    "    stq 2, {GPR}+16(12)",
+    "    stq 4, {GPR}+32(12)",
+    "    stq 6, {GPR}+48(12)",
+    "    stq 8, {GPR}+64(12)",
     "    mflr 0",
     "    std 0, {LR}(12)",
-    "    mfctr 0",
-    "    std 0, {CTR}(12)",
-    "    mfspr 0, {SPR_XER}",
-    "    std 0, {XER}(12)",
+    "    mfctr 4",
+    "    mfspr 5, {SPR_XER}",
+    "    stq 4, {CTR}(12)",
     "    ld 2, {TOC}(13)",
     "    bne firmware_fault",
     "    std 13, {PAGE}(13)",
@@ -186,6 +180,7 @@ global_asm!(
     "    std 0, {PC}(12)",
     "    mfspr 0, {SPR_SRR1}",
     "take_reset_at:",
+    "    std 10, {GPR}+80(12)",
     "    std 0, {MSR}(12)",
     "    rldicl. 11, 0, 4, 63",
     "    mfspr 0, {SPR_HSPRG1}",

@@ -3,7 +3,8 @@
 //! A resident hypervisor that has found out everything beforehand, and keeps no record, still has to
 //! move these registers: those of the host that a guest on the same thread would change, those of
 //! the guest that the host or the firmware changes, and, at the exit, each one that a guest can
-//! write without asking. Registers are moved by one instruction and stored or loaded by another.
+//! write without asking. Registers are moved by one instruction and stored or loaded by another; general
+//! ones that lie beside each other go two at a time (`lq`, `stq`).
 //! Nothing is counted for deciding who runs, for waiting, and for telling the host of times.
 use super::parts::Part::{self, EntryWord, General, HostCall, Ipis, Others, World};
 
@@ -37,15 +38,15 @@ const INTERRUPTED: Line = line(
 /// The general registers, and what belongs to them.
 const GENERAL_IN: Line = line(
     General,
-    45,
-    "guest's pc, MSR, LR, CTR, XER, CR loaded, moved; r0-r31 loaded; hrfid",
+    26,
+    "guest's pc, MSR, LR, CTR, XER, CR loaded by two, moved; r0-r31 loaded by two; hrfid",
 );
 const GENERAL_OUT: [Line; 2] = [
-    line(General, 32, "guest's r0-r31 stored"),
+    line(General, 16, "guest's r0-r31 stored by two"),
     line(
         General,
-        12,
-        "guest's CR, LR, CTR, XER, pc, MSR moved, stored",
+        9,
+        "guest's CR, LR, CTR, XER, pc, MSR moved, stored by two",
     ),
 ];
 const PAGE: Line = line(General, 1, "the page's address loaded");
@@ -74,7 +75,7 @@ const SPRS_OUT: [Line; 2] = [
 
 /// Thread 0, from the host's call into its guest.
 pub const RUNNER_IN: [Line; 13] = [
-    line(HostCall, 21, "host's r1, r2, r13-r31 stored"),
+    line(HostCall, 12, "host's r1, r2, r13 stored; r14-r31 by two"),
     line(HostCall, 4, "host's LR, CR moved, stored"),
     line(
         World,
@@ -125,8 +126,8 @@ pub const RUNNER_OUT: [Line; 14] = [
     line(World, 1, "slbia"),
     line(
         HostCall,
-        32,
-        "host's r1, r2, r13-r31, LR, CR and the results r3-r9 loaded, moved",
+        20,
+        "host's r1, r2, r13, LR, CR and the result r3 loaded, moved; r14-r31 and r4-r9 by two",
     ),
     line(HostCall, 1, "blr"),
 ];

@@ -76,12 +76,13 @@ pub fn decode(word: u32) -> Op {
         18 => Op::Branch,
         19 => control(word),
         31 => extended(word),
-        // lwz to lmw, and those of floating point.
-        32..=35 | 40..=43 | 46 | 48..=51 => Op::OtherLoad,
+        // lwz to lmw, those of floating point, and lq.
+        32..=35 | 40..=43 | 46 | 48..=51 | 56 => Op::OtherLoad,
         // stw to stmw, and those of floating point.
         36..=39 | 44 | 45 | 47 | 52..=55 => Op::OtherStore,
         58 if field(word, 30, 31) == 0 => Op::Load(place(word)),
         62 if field(word, 30, 31) == 0 => Op::Store(place(word)),
+        // stdu and stq.
         62 => Op::OtherStore,
         _ => Op::Other,
     }
@@ -171,6 +172,8 @@ mod tests {
             (0xf821_ff41, Op::OtherStore),
             (0x9001_0008, Op::OtherStore),
             (0x80a6_0000, Op::OtherLoad),
+            (0xe083_0010, Op::OtherLoad),
+            (0xf883_0012, Op::OtherStore),
             (0x7ca0_3028, Op::Reserve),
             (0x7c60_20a8, Op::Reserve),
             (0x7ce0_312d, Op::Conditional),
