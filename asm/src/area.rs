@@ -21,6 +21,11 @@ pub struct Frame {
     pub reserved: u64,
 }
 
+/// Hypercalls on the guest's page table have numbers up to this one, but for one that has its function behind
+/// the others'.
+pub const LAST_TABLE_HYPERCALL: u64 = 0x18;
+pub const TABLE_HYPERCALLS: usize = LAST_TABLE_HYPERCALL as usize + 2;
+
 /// One hardware thread's area: 1 KiB, aligned.
 #[derive(Debug)]
 #[repr(C, align(1024))]
@@ -86,8 +91,8 @@ pub struct ThreadArea {
     pub in_nested_call: u64,
     /// `extern "C" fn(vector, page) -> u64` for page faults of guests (0xe00, 0xe20): as `hypercall`.
     pub storage: u64,
-    /// `extern "C" fn(page) -> u64` for hypercalls on the guest's page table: as `hypercall`.
-    pub table_hypercall: u64,
+    /// Functions for hypercalls on the guest's page table, as `hypercall`: by number, then H_BULK_REMOVE's.
+    pub table_hypercalls: u64,
     pub frame: Frame,
 }
 
@@ -119,13 +124,14 @@ offsets! {
     OPAL = opal;
     LEFT = left;
     STORAGE = storage;
-    TABLE_HYPERCALL = table_hypercall;
+    TABLE_HYPERCALLS = table_hypercalls;
     RUN = run;
     GUEST_MSR = guest_msr;
     IN_CALL = in_call;
     IN_NESTED_CALL = in_nested_call;
     LOCKS = locks;
     HOLDS = holds;
+    THREAD = thread;
     RENAP = renap;
     STRUCK = struck;
     GPR = frame.gpr;

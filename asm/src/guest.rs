@@ -2,15 +2,14 @@
 //!
 //! Everything else of the guest's (SPRs, SLB, floating point) is loaded and stored around this by
 //! `platform::cpu::guest`.
-use crate::area::offset as a;
+use crate::area::{LAST_TABLE_HYPERCALL, offset as a};
 use crate::spr;
 use core::arch::global_asm;
 
 /// Hypercalls that may be served without leaving the guest have numbers from here to there.
 pub const FIRST_HYPERCALL: u64 = 0xe0;
 pub const LAST_HYPERCALL: u64 = 0xe8;
-/// So may those on the guest's page table: up to this, and one by itself.
-pub const LAST_TABLE_HYPERCALL: u64 = 0x18;
+/// So may those on the guest's page table; of these one has its number here.
 pub const BULK_HYPERCALL: u64 = 0x124;
 /// The vectors of a guest's page faults, which may be served so, too (Power ISA 2.07 Book III-S 6.5).
 pub const DATA_STORAGE: u64 = 0xe00;
@@ -43,7 +42,7 @@ global_asm!(
     ".endr",
     //
     // r3 = page; r14–r31 are the guest's already. `mitigations` may change the first instruction
-    // here and at guest_left.
+    // here, at guest_called and at guest_left.
     ".globl guest_resume",
     "guest_resume:",
     "    std 3, {PAGE}(13)",
@@ -73,38 +72,46 @@ global_asm!(
     "    lq 2, {GPR}+16(3)",
     "    hrfid",
     //
-    // From the vectors: r1 = GUEST_SP, r2 = TOC, r3 = the guest's, r11 =
-    // vector, r12 = page, r13 = area; all but r14–r31 is saved.
-    ".globl guest_left",
-    "guest_left:",
-    "    cmpldi 11, 0xc00",
-    "    blt 1f",
-    "    bgt 2f",
-    "    cmpldi 3, {FIRST_HYPERCALL}",
+    // From the vectors, a hypercall: r1 = GUEST_SP, r2 = TOC, r3 = the guest's, r12 = page, r13 = area; all but
+    // r14–r31 is saved.
+    ".globl guest_called",
+    "guest_called:",
+    "    cmpldi 3, {LAST_TABLE_HYPERCALL}",
+    "    bgt 1f",
+    "    sldi 4, 3, 3",
+    "    ld 5, {TABLE_HYPERCALLS}(13)",
+    "    std 12, 32(1)",
+    "    mr 3, 12",
+    "    ldx 12, 5, 4",
+    "2:  mtctr 12",
+    "    bctrl",
+    "    cmpldi 3, 0",
+    "    ld 3, 32(1)",
+    "    bne guest_resume",
+    "    mr 12, 3",
+    "    b 4f",
+    "1:  cmpldi 3, {FIRST_HYPERCALL}",
     "    blt 4f",
     "    cmpldi 3, {LAST_HYPERCALL}",
-    "    bgt 5f",
+    "    bgt 3f",
     "    std 12, 32(1)",
     "    mr 3, 12",
     "    ld 12, {HYPERCALL}(13)",
-    "7:  mtctr 12",
-    "    bctrl",
-    "    ld 12, 32(1)",
-    "    li 11, 0xc00",
-    "    cmpldi 3, 0",
+    "    b 2b",
+    "3:  cmpldi 3, {BULK_HYPERCALL}",
+    "    bne 4f",
+    "    ld 5, {TABLE_HYPERCALLS}(13)",
+    "    std 12, 32(1)",
     "    mr 3, 12",
-    "    bne guest_resume",
+    "    ld 12, 8*({LAST_TABLE_HYPERCALL}+1)(5)",
+    "    b 2b",
+    "4:  li 11, 0xc00",
     "    b 1f",
-    "5:  cmpldi 3, {BULK_HYPERCALL}",
-    "    bne 1f",
-    "    b 6f",
-    "4:  cmpldi 3, {LAST_TABLE_HYPERCALL}",
-    "    bgt 1f",
-    "6:  std 12, 32(1)",
-    "    mr 3, 12",
-    "    ld 12, {TABLE_HYPERCALL}(13)",
-    "    b 7b",
-    "2:  cmpldi 11, {DATA_STORAGE}",
+    //
+    // Any other interrupt, its vector in r11, the rest alike.
+    ".globl guest_left",
+    "guest_left:",
+    "    cmpldi 11, {DATA_STORAGE}",
     "    beq 3f",
     "    cmpldi 11, {INSTRUCTION_STORAGE}",
     "    bne 1f",
@@ -134,7 +141,7 @@ global_asm!(
     LAST_HYPERCALL = const LAST_HYPERCALL,
     LAST_TABLE_HYPERCALL = const LAST_TABLE_HYPERCALL,
     BULK_HYPERCALL = const BULK_HYPERCALL,
-    TABLE_HYPERCALL = const a::TABLE_HYPERCALL,
+    TABLE_HYPERCALLS = const a::TABLE_HYPERCALLS,
     DATA_STORAGE = const DATA_STORAGE,
     INSTRUCTION_STORAGE = const INSTRUCTION_STORAGE,
     STORAGE = const a::STORAGE,

@@ -15,7 +15,8 @@ pub fn branch(from: u64, to: u64) -> Option<u32> {
 
 #[cfg(target_arch = "powerpc64")]
 mod code {
-    use crate::area::offset as a;
+    use crate::area::{LAST_TABLE_HYPERCALL, offset as a};
+    use crate::guest;
     use core::arch::{asm, global_asm};
 
     /// Twice the L1 data cache of a core, of 64 KiB (POWER8 User's Manual, "L1 data cache").
@@ -48,22 +49,32 @@ mod code {
         ".rept 32",
         "    bl .+4",
         ".endr",
-        "    cmpldi 11, 0xc00",
+        "    cmpldi 11, {DATA_STORAGE}",
         "    b guest_left + 4",
+        "guest_called_flushed:",
+        ".rept 32",
+        "    bl .+4",
+        ".endr",
+        "    cmpldi 3, {LAST_TABLE_HYPERCALL}",
+        "    b guest_called + 4",
         PAGE = const a::PAGE,
         FLUSH_LINES = const FLUSH_LINES,
         LINE_BYTES = const LINE_BYTES,
         BASE = const crate::BASE,
+        DATA_STORAGE = const guest::DATA_STORAGE,
+        LAST_TABLE_HYPERCALL = const LAST_TABLE_HYPERCALL,
     );
 
     unsafe extern "C" {
         safe static guest_resume: u32;
         safe static guest_resume_flushed: u32;
+        safe static guest_called: u32;
+        safe static guest_called_flushed: u32;
         safe static guest_left: u32;
         safe static guest_left_flushed: u32;
     }
 
-    /// Switches both on, for good.
+    /// Switches all on, for good.
     ///
     /// # Panics
     /// The image is larger than a branch can reach.
@@ -73,6 +84,7 @@ mod code {
     pub unsafe fn switch_on() {
         let ways = [
             (&raw const guest_resume, &raw const guest_resume_flushed),
+            (&raw const guest_called, &raw const guest_called_flushed),
             (&raw const guest_left, &raw const guest_left_flushed),
         ];
         for (from, to) in ways {

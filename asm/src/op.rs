@@ -1,6 +1,7 @@
 //! Single instructions: barriers, hints, the time base, the thread's own area.
-use crate::area::ThreadArea;
+use crate::area::{ThreadArea, offset};
 use core::arch::asm;
+use core::sync::atomic::AtomicU64;
 
 macro_rules! instruction {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
@@ -45,6 +46,19 @@ pub fn area() -> *mut ThreadArea {
     // SAFETY: reads a register that every entry point has set.
     unsafe { asm!("mr {}, 13", out(reg) area, options(nomem, nostack, preserves_flags)) };
     area
+}
+
+/// Its record of this thread.
+#[inline(always)]
+#[must_use]
+pub fn area_thread() -> u64 {
+    let thread;
+    // SAFETY: reads the area, which every entry point has set.
+    unsafe {
+        asm!("ld {}, {THREAD}(13)", out(reg) thread, THREAD = const offset::THREAD,
+            options(nostack, readonly, preserves_flags))
+    };
+    thread
 }
 
 /// Makes `area` this thread's area, for itself (r13) and for its interrupts (HSPRG0).
@@ -102,6 +116,29 @@ pub fn tlbiel(rb: u64) {
     // SAFETY: what is forgotten is translated anew; written as a number since newer processors have
     // further operands.
     unsafe { asm!(".long 0x7c004a24", in("r9") rb, options(nostack)) };
+}
+
+/// A doubleword of somebody who is little-endian.
+#[inline(always)]
+#[must_use]
+pub fn load_little(word: &AtomicU64) -> u64 {
+    let value;
+    // SAFETY: a load, which is one access as an atomic one's is.
+    unsafe {
+        asm!("ldbrx {}, 0, {}", out(reg) value, in(reg_nonzero) word.as_ptr(),
+            options(nostack, readonly, preserves_flags))
+    };
+    value
+}
+
+/// As [`load_little`], written.
+#[inline(always)]
+pub fn store_little(word: &AtomicU64, value: u64) {
+    // SAFETY: a store, which is one access as an atomic one's is.
+    unsafe {
+        asm!("stdbrx {}, 0, {}", in(reg) value, in(reg_nonzero) word.as_ptr(),
+            options(nostack, preserves_flags))
+    };
 }
 
 /// Forgets a translation of partition `lpid` on all cores, as `rb` says, and waits until nobody uses it any

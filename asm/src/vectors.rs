@@ -65,7 +65,14 @@ global_asm!(
     "stub 0x980, took_hsrr",
     "stub 0xa00, took_srr",
     "stub 0xb00, took_srr",
-    "stub 0xc00, took_srr",
+    // Hypercalls have a way of their own, the shortest.
+    "begin_stub 0xc00",
+    "    mfspr 11, {SPR_HSPRG1}",
+    "    std 11, {GPR}+104(12)",
+    "    mfspr 10, {SPR_SRR0}",
+    "    mfspr 11, {SPR_SRR1}",
+    "    stq 10, {PC}(12)",
+    "    b took_hypercall",
     "stub 0xd00, took_srr",
     "short_stub 0xe00, took_hsrr_short",
     "short_stub 0xe20, took_hsrr_short",
@@ -86,7 +93,8 @@ global_asm!(
     ".org image_start + 0x1900",
     //
     // r11 = vector, r12 = page, r13 = area; r10 to r13 are saved. Saves all that a call may change, and
-    // goes to guest_left or, when the interrupt struck in the hypervisor, to firmware_fault.
+    // goes to guest_left or, when the interrupt struck in the hypervisor, to firmware_fault. Hypercalls go to
+    // guest_called.
     //
     // Up to `safe` a system reset takes away what is in SRR0/1 or HSPRG1.
     "took_srr_short:",
@@ -148,6 +156,27 @@ global_asm!(
     "    std 13, {PAGE}(13)",
     "    ld 1, {GUEST_SP}(13)",
     "    b guest_left",
+    "took_hypercall:",
+    "    stq 0, {GPR}+0(12)",
+    "    mfcr 0",
+    "    mflr 1",
+    "    stq 0, {CR}(12)",
+    "    rldicl. 11, 11, 4, 63",
+    "    ld 0, {SAVE_R12}(13)",
+    "    std 0, {GPR}+96(12)",
+    "    stq 2, {GPR}+16(12)",
+    "    stq 4, {GPR}+32(12)",
+    "    stq 6, {GPR}+48(12)",
+    "    stq 8, {GPR}+64(12)",
+    "    mfctr 4",
+    "    mfspr 5, {SPR_XER}",
+    "    stq 4, {CTR}(12)",
+    "    ld 2, {TOC}(13)",
+    "    bne 1f",
+    "    std 13, {PAGE}(13)",
+    "    ld 1, {GUEST_SP}(13)",
+    "    b guest_called",
+    "1:  li 11, 0xc00",
     //
     // An interrupt in the firmware itself: the rest of the registers, then the epitaph.
     "firmware_fault:",

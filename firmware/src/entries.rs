@@ -21,7 +21,7 @@ const _: () = {
     assert!(guest::DATA_STORAGE == faults::DATA_STORAGE);
     assert!(guest::INSTRUCTION_STORAGE == faults::INSTRUCTION_STORAGE);
     let served = [papr::H_CEDE, papr::H_CONFER, papr::H_PROD];
-    assert!(papr::H_PROTECT == guest::LAST_TABLE_HYPERCALL);
+    assert!(papr::H_PROTECT == asm::area::LAST_TABLE_HYPERCALL);
     assert!(papr::H_BULK_REMOVE == guest::BULK_HYPERCALL);
     let mut at = 0;
     while at < served.len() {
@@ -36,7 +36,7 @@ pub static FIRST: Entries = Entries {
     fault: epitaph::fault,
     struck: system_reset::struck,
     hypercall: hypercalls::serve,
-    table_hypercall: table_hypercalls::serve,
+    table_hypercalls: &table_hypercalls::SERVED,
     storage: faults::serve,
     left: leave::left,
     opal: opal::call,

@@ -121,19 +121,12 @@ impl MemoryMap {
         }
     }
 
-    /// The largest piece of RAM that is the host's.
+    /// What hosts may name, the largest piece first.
     #[must_use]
-    pub fn largest_host_span(&self) -> Option<Region> {
-        let mut pieces = Vec::new();
-        for ram in &self.ram {
-            let mut from = ram.start();
-            for reserved in self.firmware().filter(|it| it.region.overlaps(ram)) {
-                pieces.extend(Region::between(from, reserved.region.start()));
-                from = from.max(reserved.region.end());
-            }
-            pieces.extend(Region::between(from, ram.end()));
-        }
-        pieces.into_iter().max_by_key(Region::len_bytes)
+    pub fn host_spans(&self) -> Vec<Region> {
+        let mut spans = self.hosts.clone();
+        spans.sort_by_key(|span| core::cmp::Reverse(span.len_bytes()));
+        spans
     }
 
     /// The reservation that `region` would meet.

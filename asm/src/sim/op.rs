@@ -2,7 +2,8 @@
 extern crate std;
 use super::{NOBODY, changed, hart, is_machine, point};
 use crate::area::ThreadArea;
-use core::sync::atomic::{Ordering::SeqCst, fence};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicU64, fence};
 use std::boxed::Box;
 
 macro_rules! fences {
@@ -15,6 +16,17 @@ macro_rules! fences {
     };
 }
 fences!(sync, ptesync, lwsync, isync);
+
+/// As the machine's.
+#[must_use]
+pub fn load_little(word: &AtomicU64) -> u64 {
+    u64::from_le(word.load(Relaxed))
+}
+
+/// As the machine's.
+pub fn store_little(word: &AtomicU64, value: u64) {
+    word.store(value.to_le(), Relaxed);
+}
 
 /// Nothing is predicted here.
 pub fn clear_branch_history() {}
@@ -55,6 +67,13 @@ pub fn area() -> *mut ThreadArea {
         }
         core::ptr::with_exposed_provenance_mut(*area)
     })
+}
+
+/// Its record of this thread.
+#[must_use]
+pub fn area_thread() -> u64 {
+    // SAFETY: this thread's area.
+    unsafe { (*area()).thread }
 }
 
 /// Makes `area` this thread's.

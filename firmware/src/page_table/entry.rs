@@ -55,6 +55,11 @@ pub const fn is_writable(second: u64) -> bool {
     )
 }
 
+#[inline(always)]
+const fn is_free(first: u64) -> bool {
+    first & (VALID | ABSENT | LOCKED) == 0
+}
+
 /// How often a lock is tried before the host is asked to do what the firmware can't.
 const PATIENCE: u32 = 1 << 18;
 
@@ -76,18 +81,24 @@ impl Entry {
 
     /// Takes the lock if the first doubleword is still this one.
     #[inline(always)]
-    fn lock_as(&self, first: u64) -> bool {
+    pub(super) fn lock_as(&self, first: u64) -> bool {
         let [old, new] = [first.to_be(), (first | LOCKED).to_be()];
         self.0[0]
             .compare_exchange(old, new, Acquire, Relaxed)
             .is_ok()
     }
 
+    /// Nobody has it, nor is about to.
+    #[inline(always)]
+    pub fn is_free(&self) -> bool {
+        is_free(self.first())
+    }
+
     /// The lock of an entry that nobody has; others are left.
     #[inline(always)]
     pub fn lock_free(&self) -> bool {
         let first = self.first();
-        first & (VALID | ABSENT | LOCKED) == 0 && self.lock_as(first)
+        is_free(first) && self.lock_as(first)
     }
 
     /// Takes the lock; answers the first doubleword without it. None: somebody has it for too long.

@@ -33,6 +33,8 @@ pub struct Map {
     pub page_shift: u32,
     /// Whether memory is the host's, all of it.
     pub is_host: fn(address: u64, len_bytes: u64) -> bool,
+    /// The same, of the part that most of the host's memory is in: what is said quickly. No for all else.
+    pub is_plainly_host: fn(address: u64, len_bytes: u64) -> bool,
 }
 
 impl Map {
@@ -45,11 +47,16 @@ impl Map {
     /// The word for the page at `guest`, which is below `len_bytes`.
     #[inline(always)]
     fn word(&self, guest: u64) -> Option<&'static AtomicU64> {
+        self.word_if(guest, self.is_host)
+    }
+
+    #[inline(always)]
+    fn word_if(&self, guest: u64, is_host: fn(u64, u64) -> bool) -> Option<&'static AtomicU64> {
         let page = guest >> self.page_shift;
         let at = self.root + page / CHUNK_WORDS * 8;
         // SAFETY: the first level was the host's memory when the map was set, and as long as it says.
         let chunk = u64::from_be(unsafe { &*real::ptr(at).cast::<AtomicU64>() }.load(Relaxed));
-        if chunk == 0 || chunk % CHUNK_BYTES != 0 || !(self.is_host)(chunk, CHUNK_BYTES) {
+        if chunk == 0 || chunk % CHUNK_BYTES != 0 || !is_host(chunk, CHUNK_BYTES) {
             return None;
         }
         let at = chunk + page % CHUNK_WORDS * 8;
@@ -60,19 +67,45 @@ impl Map {
     #[inline(always)]
     fn page(&self, guest: u64) -> Backing {
         let word = self.word(guest).map_or(0, |word| word.load(Relaxed));
-        let word = u64::from_be(word);
+        self.named(u64::from_be(word), self.is_host)
+    }
+
+    /// What a word says.
+    #[inline(always)]
+    fn named(&self, word: u64, is_host: fn(u64, u64) -> bool) -> Backing {
         if word & PAGE_READ == 0 {
             return Backing::Hole;
         }
         let page_bytes = 1 << self.page_shift;
         let real = word & !(PAGE_READ | PAGE_WRITE | PAGE_CHANGED);
-        if !real.is_multiple_of(page_bytes) || !(self.is_host)(real, page_bytes) {
+        if real & (page_bytes - 1) != 0 || !is_host(real, page_bytes) {
             return Backing::Odd;
         }
         Backing::Memory {
             real,
             may_write: word & PAGE_WRITE != 0,
             changed: word & PAGE_CHANGED != 0,
+        }
+    }
+
+    /// As [`Self::backing`], of pages no larger than the host's. None: what can't be said quickly.
+    #[inline(always)]
+    pub(super) fn plain_backing(&self, guest: u64) -> Option<Backing> {
+        if guest >= self.len_bytes {
+            return None;
+        }
+        let word = self.word_if(guest, self.is_plainly_host)?.load(Relaxed);
+        match self.named(u64::from_be(word), self.is_plainly_host) {
+            Backing::Memory {
+                real,
+                may_write,
+                changed,
+            } => Some(Backing::Memory {
+                real: real | guest & ((1 << self.page_shift) - 1),
+                may_write,
+                changed,
+            }),
+            _ => None,
         }
     }
 
@@ -143,18 +176,31 @@ impl Map {
         }
     }
 
+    /// As [`Self::note_changed`], of pages no larger than the host's. No: it can't be done quickly.
+    #[inline(always)]
+    pub(super) fn note_plain_change(&self, guest: u64, shift: u32) -> bool {
+        if guest >= self.len_bytes || shift > self.page_shift {
+            return false;
+        }
+        let word = self.word_if(guest, self.is_plainly_host);
+        word.map(note).is_some()
+    }
+
     /// Notes for the host that a page of the guest's has been written.
     #[inline(always)]
     pub fn note_changed(&self, guest: u64, shift: u32) {
         let page_bytes = 1 << self.page_shift;
         let mut at = guest;
         while at < self.len_bytes && at < guest + (1 << shift) {
-            if let Some(word) = self.word(at)
-                && u64::from_be(word.load(Relaxed)) & PAGE_CHANGED == 0
-            {
-                word.fetch_or(PAGE_CHANGED.to_be(), Relaxed);
-            }
+            self.word(at).map(note);
             at += page_bytes;
         }
+    }
+}
+
+#[inline(always)]
+fn note(word: &AtomicU64) {
+    if u64::from_be(word.load(Relaxed)) & PAGE_CHANGED == 0 {
+        word.fetch_or(PAGE_CHANGED.to_be(), Relaxed);
     }
 }

@@ -21,11 +21,17 @@ pub type Registers = [U64; 8];
 /// Entries of a group.
 const GROUP: u64 = 8;
 
-/// A guest's table, with what says what its entries may be.
+/// A guest's table, and beside it what the guest has written there.
 #[derive(Clone, Copy, Debug)]
-pub struct Guest {
+pub struct Entries {
     pub table: Table,
     pub shadow: Shadow,
+}
+
+/// A guest's entries, with what says what they may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest {
+    pub entries: Entries,
     pub map: Map,
     pub lpid: u64,
 }
@@ -72,7 +78,7 @@ impl Held<'_> {
     /// change, the host hears of it.
     #[inline(always)]
     fn gather(&self, second: u64, shift: u32) -> u64 {
-        let told = self.guest.shadow.get(self.index);
+        let told = self.guest.entries.shadow.get(self.index);
         if second & CHANGED != 0 {
             let page = told & REAL_PAGE & !((1 << shift) - 1);
             self.guest.map.note_changed(page, shift);
@@ -84,10 +90,10 @@ impl Held<'_> {
     #[inline(always)]
     fn remove(self, shift: u32) -> [u64; 2] {
         let told = match self.first & VALID {
-            0 => self.guest.shadow.get(self.index),
+            0 => self.guest.entries.shadow.get(self.index),
             _ => self.gather(self.invalidate(shift), shift),
         };
-        self.guest.shadow.set(self.index, told | MODIFIED);
+        self.guest.entries.shadow.set(self.index, told | MODIFIED);
         self.entry.unlock(0);
         [seen(self.first), told & !MODIFIED]
     }
@@ -122,7 +128,7 @@ impl Guest {
         if flags & (H_ZERO_PAGE | H_COPY_PAGE) != 0 {
             return None;
         }
-        if index >= self.table.entries() {
+        if index >= self.entries.table.entries() {
             return Some(H_PARAMETER);
         }
         let Some((index, entry)) = self.place(flags, index)? else {
@@ -134,7 +140,7 @@ impl Guest {
             entry.unlock(0);
             return None;
         };
-        self.shadow.begin(index, second | MODIFIED);
+        self.entries.shadow.begin(index, second | MODIFIED);
         entry.set_second(real);
         entry.unlock(first & !(LOCKED | ABSENT | VALID) | state);
         op::ptesync();
@@ -147,11 +153,11 @@ impl Guest {
     fn place(&self, flags: u64, index: u64) -> Option<Option<(u64, &'static Entry)>> {
         if flags & H_EXACT == 0 {
             let first = index & !(GROUP - 1);
-            let group = self.table.group(first)?;
+            let group = self.entries.table.group(first)?;
             let free = group.iter().position(Entry::lock_free);
             return Some(free.map(|at| (first + at as u64, &group[at])));
         }
-        let held = self.hold(index, self.table.entry(index)?)?;
+        let held = self.hold(index, self.entries.table.entry(index)?)?;
         if held.exists() {
             held.give_back();
             return Some(None);
@@ -189,7 +195,7 @@ impl Guest {
     #[inline(always)]
     pub fn remove(&self, registers: &mut Registers) -> Option<u64> {
         let [flags, index, wanted] = core::array::from_fn(|at| registers[at].get());
-        let Some(entry) = self.table.entry(index) else {
+        let Some(entry) = self.entries.table.entry(index) else {
             return Some(H_PARAMETER);
         };
         let held = self.hold(index, entry)?;
@@ -211,7 +217,7 @@ impl Guest {
     #[inline(always)]
     pub fn read(&self, registers: &mut Registers) -> Option<u64> {
         let [flags, index] = core::array::from_fn(|at| registers[at].get());
-        if index >= self.table.entries() {
+        if index >= self.entries.table.entries() {
             return Some(H_PARAMETER);
         }
         if flags & H_READ_4 != 0 {
@@ -233,44 +239,31 @@ impl Guest {
         Some(H_SUCCESS)
     }
 
-    /// An entry as it is at one time: nobody holds it, before and after.
     #[inline(always)]
     fn read_one(&self, index: u64) -> Option<[u64; 2]> {
-        let entry = self.table.entry(index)?;
-        let first = entry.first();
-        if first & LOCKED == 0 {
-            op::lwsync();
-            let second = self.read_second(entry, index, first);
-            op::lwsync();
-            if entry.first() == first {
-                return Some([seen(first), second]);
-            }
+        let entry = self.entries.table.entry(index)?;
+        match self.entries.read_unlocked(index, entry) {
+            None => self.read_locked(entry, index),
+            pair => pair,
         }
-        self.read_locked(entry, index)
     }
 
     #[inline(never)]
     fn read_locked(&self, entry: &'static Entry, index: u64) -> Option<[u64; 2]> {
         let held = self.hold(index, entry)?;
-        let pair = [seen(held.first), self.read_second(entry, index, held.first)];
+        let pair = [
+            seen(held.first),
+            self.entries.read_second(entry, index, held.first),
+        ];
         held.give_back();
         Some(pair)
-    }
-
-    #[inline(always)]
-    fn read_second(&self, entry: &Entry, index: u64, first: u64) -> u64 {
-        let second = entry.second();
-        match first & (VALID | ABSENT) {
-            0 => second,
-            _ => (self.shadow.get(index) | second & (REFERENCED | CHANGED)) & !MODIFIED,
-        }
     }
 
     /// H_PROTECT: flags, index, AVPN.
     #[inline(always)]
     pub fn protect(&self, registers: &mut Registers) -> Option<u64> {
         let [flags, index, wanted] = core::array::from_fn(|at| registers[at].get());
-        let Some(entry) = self.table.entry(index) else {
+        let Some(entry) = self.entries.table.entry(index) else {
             return Some(H_PARAMETER);
         };
         let held = self.hold(index, entry)?;
@@ -281,9 +274,9 @@ impl Guest {
         let allowed = flags << 55 & PP0
             | flags << 48 & KEY & !0xfff
             | flags & (PP | super::entry::NO_EXECUTE | KEY & 0xfff);
-        let told = self.shadow.get(index) & !PROTECTION | allowed;
+        let told = self.entries.shadow.get(index) & !PROTECTION | allowed;
         if held.first & VALID == 0 {
-            self.shadow.set(index, told | MODIFIED);
+            self.entries.shadow.set(index, told | MODIFIED);
             held.give_back();
             op::ptesync();
             return Some(H_SUCCESS);
@@ -307,7 +300,7 @@ impl Guest {
             let noted = last & (REFERENCED | CHANGED);
             held.entry.set_second(wanted | noted);
         }
-        self.shadow.set(held.index, told | MODIFIED);
+        self.entries.shadow.set(held.index, told | MODIFIED);
         Some(H_SUCCESS)
     }
 
@@ -327,7 +320,7 @@ impl Guest {
     #[inline(always)]
     fn clear(&self, registers: &mut Registers, bit: u64) -> Option<u64> {
         let index = registers[1].get();
-        let Some(entry) = self.table.entry(index) else {
+        let Some(entry) = self.entries.table.entry(index) else {
             return Some(H_PARAMETER);
         };
         let held = self.hold(index, entry)?;
@@ -339,7 +332,7 @@ impl Guest {
             held.give_back();
             return None;
         };
-        let mut told = self.shadow.get(index);
+        let mut told = self.entries.shadow.get(index);
         // The hardware may note more until it can't use the entry: only then is the bit taken.
         if held.first & VALID != 0 && entry.second() & bit != 0 {
             let last = held.invalidate(shift);
@@ -348,7 +341,7 @@ impl Guest {
         } else if held.first & VALID != 0 {
             told |= entry.second() & (REFERENCED | CHANGED);
         }
-        self.shadow.set(index, told & !bit | MODIFIED);
+        self.entries.shadow.set(index, told & !bit | MODIFIED);
         held.give_back();
         op::ptesync();
         registers[0].set(told & !MODIFIED);
@@ -371,6 +364,7 @@ fn is_wanted(held: &Held, flags: u64, wanted: u64) -> bool {
 }
 
 mod bulk;
+mod plain;
 mod unmap;
 
 pub use unmap::Unmapped;

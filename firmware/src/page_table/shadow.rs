@@ -1,5 +1,6 @@
 //! The second doublewords as the guest has written them: where the entry leads in the guest's memory, and
 //! what it allows. Beside each, words of the host's own.
+use asm::op;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use platform::memory::real;
@@ -25,10 +26,10 @@ impl Shadow {
     }
 
     #[inline(always)]
-    fn ordered(&self, word: u64) -> u64 {
+    fn load(&self, word: &AtomicU64) -> u64 {
         match self.is_little {
-            true => u64::from_le(word),
-            false => u64::from_be(word),
+            true => op::load_little(word),
+            false => u64::from_be(word.load(Relaxed)),
         }
     }
 
@@ -37,14 +38,18 @@ impl Shadow {
     #[must_use]
     pub fn get(&self, index: u64) -> u64 {
         let entry = self.entries.get(index as usize);
-        entry.map_or(0, |entry| self.ordered(entry[0].load(Relaxed)))
+        entry.map_or(0, |entry| self.load(&entry[0]))
     }
 
     /// The entry's lock is held.
     #[inline(always)]
     pub fn set(&self, index: u64, second: u64) {
-        if let Some(entry) = self.entries.get(index as usize) {
-            entry[0].store(self.ordered(second), Relaxed);
+        let Some([told, _]) = self.entries.get(index as usize) else {
+            return;
+        };
+        match self.is_little {
+            true => op::store_little(told, second),
+            false => told.store(second.to_be(), Relaxed),
         }
     }
 
@@ -52,10 +57,16 @@ impl Shadow {
     /// one that is in no list.
     #[inline(always)]
     pub fn begin(&self, index: u64, second: u64) {
-        if let Some(entry) = self.entries.get(index as usize) {
-            entry[0].store(self.ordered(second), Relaxed);
-            let itself = index & 0xffff_ffff | index << 32;
-            entry[1].store(self.ordered(itself), Relaxed);
+        let Some([told, hosts]) = self.entries.get(index as usize) else {
+            return;
+        };
+        let itself = index & 0xffff_ffff | index << 32;
+        if self.is_little {
+            op::store_little(told, second);
+            op::store_little(hosts, itself);
+        } else {
+            told.store(second.to_be(), Relaxed);
+            hosts.store(itself.to_be(), Relaxed);
         }
     }
 }

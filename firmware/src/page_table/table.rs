@@ -20,6 +20,13 @@ pub const fn len_bytes(sdr1: u64) -> u64 {
     1 << (SMALLEST_SHIFT + sdr1 % (HTABSIZE + 1))
 }
 
+/// Entries of that table.
+#[inline(always)]
+#[must_use]
+pub const fn entries(sdr1: u64) -> u64 {
+    len_bytes(sdr1) / size_of::<Entry>() as u64
+}
+
 /// What a look for an entry comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -36,7 +43,7 @@ pub enum Found {
 /// A page table.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
-    groups: &'static [[Entry; GROUP]],
+    entries: &'static [Entry],
 }
 
 impl Table {
@@ -47,42 +54,52 @@ impl Table {
     #[inline(always)]
     #[must_use]
     pub unsafe fn of_sdr1(sdr1: u64) -> Self {
-        let count = len_bytes(sdr1) as usize / size_of::<[Entry; GROUP]>();
-        let first = real::ptr(sdr1 & HTABORG).cast();
+        // SAFETY: the caller's promise.
+        unsafe { Self::at(sdr1 & HTABORG, entries(sdr1) as usize) }
+    }
+
+    /// A table of that many entries, a whole number of groups.
+    ///
+    /// # Safety
+    /// It is in RAM, and stays a page table while this is used.
+    #[inline(always)]
+    #[must_use]
+    pub unsafe fn at(address: u64, entries: usize) -> Self {
+        let first = real::ptr(address).cast();
         // SAFETY: the caller's promise; all accesses to a table that many use are atomic.
-        let groups = unsafe { core::slice::from_raw_parts(first, count) };
-        Self { groups }
+        let entries = unsafe { core::slice::from_raw_parts(first, entries) };
+        Self { entries }
     }
 
     /// A table in these doublewords.
     #[cfg(test)]
     pub fn of_words(words: &'static [core::sync::atomic::AtomicU64]) -> Self {
-        let count = words.len() / (2 * GROUP);
+        let count = words.len() / 2;
         // SAFETY: an entry is two doublewords.
-        let groups = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), count) };
-        Self { groups }
+        let entries = unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), count) };
+        Self { entries }
     }
 
     /// How many entries there are.
     #[inline(always)]
     #[must_use]
     pub fn entries(&self) -> u64 {
-        (self.groups.len() * GROUP) as u64
+        self.entries.len() as u64
     }
 
     /// The group of an entry.
     #[inline(always)]
     #[must_use]
     pub fn group(&self, index: u64) -> Option<&'static [Entry; GROUP]> {
-        self.groups.get((index / GROUP as u64) as usize)
+        let first = index as usize & !(GROUP - 1);
+        self.entries.get(first..)?.first_chunk()
     }
 
     /// An entry by its index.
     #[inline(always)]
     #[must_use]
     pub fn entry(&self, index: u64) -> Option<&'static Entry> {
-        let group = self.group(index)?;
-        Some(&group[index as usize % GROUP])
+        self.entries.get(index as usize)
     }
 
     /// Looks in both groups of the entry.
@@ -97,7 +114,8 @@ impl Table {
 
     #[inline(always)]
     fn find_in(&self, hash: u64, identity: u64) -> Found {
-        let Some(group) = self.groups.get(hash as usize & (self.groups.len() - 1)) else {
+        let last = (self.entries.len() / GROUP).wrapping_sub(1);
+        let Some(group) = self.group((hash & last as u64) * GROUP as u64) else {
             return Found::None;
         };
         for entry in group {

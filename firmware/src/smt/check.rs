@@ -15,8 +15,8 @@ use zerocopy::FromBytes;
 /// The machine as far as arguments are checked against it.
 static RAM: Once<MemoryMap> = Once::new();
 static THREADS_PER_CORE: AtomicU32 = AtomicU32::new(1);
-/// The largest piece of RAM without anything of the firmware's in it: its start, and its length.
-static SPAN: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// The largest pieces of the host's RAM, each by its start and its length.
+static SPANS: [[AtomicU64; 2]; 4] = [const { [const { AtomicU64::new(0) }; 2] }; 4];
 /// Only even values of LPCR\[RMLS\] work: QEMU takes the field's lowest bit for POWER10's HAIL and
 /// sends a guest's interrupts to 0xc000_0000_0000_4000.
 static EVEN_RMLS: AtomicBool = AtomicBool::new(false);
@@ -31,9 +31,9 @@ const KERNEL_BITS: u64 = 0xc << 60;
 
 /// Notes the machine's memory, the threads of its cores, and whether it is QEMU.
 pub fn set_machine(ram: MemoryMap, threads_per_core: usize, is_qemu: bool) {
-    if let Some(span) = ram.largest_host_span() {
-        SPAN[0].store(span.start(), Relaxed);
-        SPAN[1].store(span.len_bytes(), Relaxed);
+    for (place, span) in SPANS.iter().zip(ram.host_spans()) {
+        place[0].store(span.start(), Relaxed);
+        place[1].store(span.len_bytes(), Relaxed);
     }
     RAM.call_once(|| ram);
     EVEN_RMLS.store(is_qemu, Relaxed);
@@ -60,9 +60,17 @@ pub fn host_ram(address: u64, len_bytes: u64, align: u64) -> Option<u64> {
 /// Whether real memory is the host's, for places that ask often. A length of 0 isn't asked for.
 #[inline(always)]
 pub fn is_host_ram(real: u64, len_bytes: u64) -> bool {
-    let before = real.wrapping_sub(SPAN[0].load(Relaxed));
-    let span_bytes = SPAN[1].load(Relaxed);
-    before < span_bytes && len_bytes <= span_bytes - before || is_other_host_ram(real, len_bytes)
+    is_in_span(real, len_bytes) || is_other_host_ram(real, len_bytes)
+}
+
+/// Whether it is in one of the pieces that most of the host's memory is in.
+#[inline(always)]
+pub fn is_in_span(real: u64, len_bytes: u64) -> bool {
+    SPANS.iter().any(|[start, span_bytes]| {
+        let before = real.wrapping_sub(start.load(Relaxed));
+        let span_bytes = span_bytes.load(Relaxed);
+        before < span_bytes && len_bytes <= span_bytes - before
+    })
 }
 
 #[inline(never)]

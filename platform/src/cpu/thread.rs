@@ -15,6 +15,9 @@ const FAULT_STACK_BYTES: usize = 16 * 1024;
 /// LPCR of a thread that naps until it is called: externals wake it, nothing else.
 const IDLE_LPCR: u64 = spr::lpcr::PECE_EXTERNAL;
 
+/// What assembly calls for a hypercall.
+pub type Hypercall = extern "C-unwind" fn(page: *mut hcalls::VcpuPage) -> u64;
+
 /// The functions that assembly calls.
 #[derive(Clone, Copy)]
 pub struct Entries {
@@ -26,9 +29,9 @@ pub struct Entries {
     /// neither takes a lock nor waits.
     pub struck: extern "C" fn(),
     /// A hypercall 0xe0–0xe8: not 0 to go on in the guest, 0 to leave it.
-    pub hypercall: extern "C-unwind" fn(page: *mut hcalls::VcpuPage) -> u64,
-    /// A hypercall on the guest's page table, the same.
-    pub table_hypercall: extern "C-unwind" fn(page: *mut hcalls::VcpuPage) -> u64,
+    pub hypercall: Hypercall,
+    /// Hypercalls on the guest's page table, by number and then H_BULK_REMOVE; the same.
+    pub table_hypercalls: &'static [Hypercall; asm::area::TABLE_HYPERCALLS],
     /// A guest's page fault, by its vector: not 0 to go on in the guest, 0 to leave it.
     pub storage: extern "C-unwind" fn(vector: u64, page: *mut hcalls::VcpuPage) -> u64,
     /// A guest has left: vector and vcpu page.
@@ -94,7 +97,7 @@ impl Thread {
             (*area).fault = entries.fault as *const () as u64;
             (*area).struck = entries.struck as *const () as u64;
             (*area).hypercall = entries.hypercall as *const () as u64;
-            (*area).table_hypercall = entries.table_hypercall as *const () as u64;
+            (*area).table_hypercalls = core::ptr::from_ref(entries.table_hypercalls) as u64;
             (*area).storage = entries.storage as *const () as u64;
             (*area).left = entries.left as *const () as u64;
             (*area).run = entries.run as *const () as u64;
@@ -205,7 +208,7 @@ pub fn pir() -> u32 {
 #[must_use]
 pub fn try_current() -> Option<&'static Thread> {
     // SAFETY: r13 holds this thread's area, whose `thread` is 0 or was set by `create` for good.
-    unsafe { ((*op::area()).thread as *const Thread).as_ref() }
+    unsafe { (op::area_thread() as *const Thread).as_ref() }
 }
 
 /// The running thread.

@@ -39,7 +39,7 @@ impl Guest {
             if kind == END {
                 break;
             }
-            let entry = self.table.entry(index);
+            let entry = self.entries.table.entry(index);
             let (REQUEST, 0..=PAGE, Some(entry)) = (kind, condition, entry) else {
                 request.set((PARAMETER | condition) << CODE_SHIFT | index);
                 return Some(H_PARAMETER);
@@ -59,7 +59,7 @@ impl Guest {
 
     /// A page of a size that the host has to see to.
     fn is_odd(&self, request: u64) -> bool {
-        let entry = self.table.entry(request & INDEX);
+        let entry = self.entries.table.entry(request & INDEX);
         request >> KIND_SHIFT == REQUEST
             && entry.is_some_and(|entry| {
                 let [first, second] = [entry.first(), entry.second()];

@@ -17,10 +17,10 @@ impl Guest {
     /// Makes absent, out of `count` entries from `first` on, those that lead to the guest's real addresses
     /// from `start` to before `end`. The map says already that there is nothing.
     pub fn unmap(&self, first: u64, count: u64, start: u64, end: u64) -> Unmapped {
-        let entries = self.table.entries();
+        let entries = self.entries.table.entries();
         let stop = first.saturating_add(count).min(entries);
         for index in first..stop {
-            let Some(entry) = self.table.entry(index) else {
+            let Some(entry) = self.entries.table.entry(index) else {
                 break;
             };
             // One that is being made is locked: it may have seen the old map.
@@ -41,7 +41,7 @@ impl Guest {
     }
 
     fn unmap_one(&self, mut held: Held, start: u64, end: u64) -> bool {
-        let told = self.shadow.get(held.index);
+        let told = self.entries.shadow.get(held.index);
         let shift = size::shift(held.first, held.entry.second());
         if held.first & VALID == 0 {
             held.give_back();
@@ -55,7 +55,7 @@ impl Guest {
         if page < end && start < page + (1 << shift) {
             let last = held.invalidate(shift);
             let noted = held.gather(last, shift);
-            self.shadow.set(held.index, noted | MODIFIED);
+            self.entries.shadow.set(held.index, noted | MODIFIED);
             held.entry.set_second(noted & !MODIFIED & !KEY);
             held.first = held.first & !VALID | ABSENT;
         }

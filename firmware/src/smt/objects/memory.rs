@@ -1,8 +1,8 @@
 //! A partition's memory, as PARTITION_MEMORY has told of it.
 use super::{Partitions, Refusal, Rules, Settings};
-use crate::page_table::service::Unmapped;
-use crate::page_table::{Guest, Map, Shadow, Table};
-use crate::smt::check::is_host_ram;
+use crate::page_table::service::{Entries, Unmapped};
+use crate::page_table::{Guest, Map, Shadow, Table, table};
+use crate::smt::check::{is_host_ram, is_in_span};
 use crate::vcore::sync::{AtomicBool, AtomicU64};
 use asm::op;
 use core::sync::atomic::Ordering::Relaxed;
@@ -21,6 +21,9 @@ pub struct Memory {
 #[derive(Debug, Default)]
 pub struct MemoryRules {
     root: AtomicU64,
+    table: AtomicU64,
+    /// Of the table; 0 if it isn't served.
+    entries: AtomicU64,
     len_bytes: AtomicU64,
     page_shift: AtomicU64,
     shadow: AtomicU64,
@@ -31,6 +34,8 @@ impl MemoryRules {
     pub const fn new() -> Self {
         Self {
             root: AtomicU64::new(0),
+            table: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
             len_bytes: AtomicU64::new(0),
             page_shift: AtomicU64::new(0),
             shadow: AtomicU64::new(0),
@@ -44,62 +49,80 @@ impl MemoryRules {
         self.root.load(Relaxed) != 0
     }
 
-    pub(super) fn copy_from(&self, from: &Memory) {
+    pub(super) fn copy_from(&self, from: &Memory, sdr1: u64) {
         self.root.store(from.root, Relaxed);
+        let entries = match from.root {
+            0 => 0,
+            _ => table::entries(sdr1),
+        };
+        self.table.store(sdr1 & table::HTABORG, Relaxed);
+        self.entries.store(entries, Relaxed);
         self.len_bytes.store(from.len_bytes, Relaxed);
         self.page_shift.store(from.page_shift.into(), Relaxed);
         self.shadow.store(from.shadow, Relaxed);
         self.is_little.store(from.is_little, Relaxed);
     }
+}
 
-    #[inline(always)]
-    fn get(&self) -> Memory {
-        Memory {
-            root: self.root.load(Relaxed),
-            len_bytes: self.len_bytes.load(Relaxed),
-            page_shift: self.page_shift.load(Relaxed) as u32,
-            shadow: self.shadow.load(Relaxed),
-            is_little: self.is_little.load(Relaxed),
+/// A guest's page table, at `table`, with its shadow.
+///
+/// # Safety
+/// Both have been checked, and stay what they are while this is used.
+#[inline(always)]
+unsafe fn entries(table: u64, entries: u64, shadow: u64, is_little: bool) -> Entries {
+    let entries = entries as usize;
+    // SAFETY: the caller's promise; the shadow was checked to be as long as the table asks for.
+    unsafe {
+        Entries {
+            table: Table::at(table, entries),
+            shadow: Shadow::at(shadow, entries, is_little),
         }
     }
 }
 
-/// A guest's page table with its memory.
-///
-/// # Safety
-/// SDR1 and the memory have been checked, and stay what they are while this is used.
+/// What stands behind what they say.
 #[inline(always)]
-unsafe fn guest(sdr1: u64, lpid: u64, memory: &Memory) -> Guest {
-    // SAFETY: the caller's promise; the shadow was checked to be as long as the table asks for.
-    let (table, shadow) = unsafe {
-        let table = Table::of_sdr1(sdr1);
-        let entries = table.entries() as usize;
-        (table, Shadow::at(memory.shadow, entries, memory.is_little))
-    };
+fn guest(entries: Entries, lpid: u64, root: u64, len_bytes: u64, page_shift: u32) -> Guest {
     let map = Map {
-        root: memory.root,
-        len_bytes: memory.len_bytes,
-        page_shift: memory.page_shift,
+        root,
+        len_bytes,
+        page_shift,
         is_host: is_host_ram,
+        is_plainly_host: is_in_span,
     };
-    Guest {
-        table,
-        shadow,
-        map,
-        lpid,
-    }
+    Guest { entries, map, lpid }
 }
 
 impl Rules {
-    /// The page table of guests that run by these rules.
+    /// The page table of guests that run by these rules; without entries if it isn't served.
     ///
     /// # Safety
-    /// The memory is served, and a run is under way, which keeps the rules as they are.
+    /// A run is under way, which keeps the rules as they are.
+    #[inline(always)]
+    pub unsafe fn entries(&self) -> Entries {
+        let of = &self.memory;
+        let (table, count) = (of.table.load(Relaxed), of.entries.load(Relaxed));
+        let (shadow, is_little) = (of.shadow.load(Relaxed), of.is_little.load(Relaxed));
+        // SAFETY: the caller's promise.
+        unsafe { entries(table, count, shadow, is_little) }
+    }
+
+    /// The same with the memory behind it.
+    ///
+    /// # Safety
+    /// As [`Self::entries`].
     #[inline(always)]
     pub unsafe fn guest(&self) -> Guest {
-        let memory = self.memory.get();
+        let of = &self.memory;
         // SAFETY: the caller's promise.
-        unsafe { guest(self.sdr1.load(Relaxed), self.lpid.load(Relaxed), &memory) }
+        let entries = unsafe { self.entries() };
+        guest(
+            entries,
+            self.lpid.load(Relaxed),
+            of.root.load(Relaxed),
+            of.len_bytes.load(Relaxed),
+            of.page_shift.load(Relaxed) as u32,
+        )
     }
 }
 
@@ -127,8 +150,18 @@ impl Partitions {
         if settings.memory.root == 0 {
             return Err(Refusal::NoSuch);
         }
+        let (sdr1, memory) = (settings.sdr1, settings.memory);
+        let (table, count) = (sdr1 & table::HTABORG, table::entries(sdr1));
         // SAFETY: the partition stays as it is while this, the one lock of changes, is held.
-        let guest = unsafe { guest(settings.sdr1, settings.lpid.into(), &settings.memory) };
+        let entries = unsafe { entries(table, count, memory.shadow, memory.is_little) };
+        let lpid = settings.lpid.into();
+        let guest = guest(
+            entries,
+            lpid,
+            memory.root,
+            memory.len_bytes,
+            memory.page_shift,
+        );
         // What the host has written to the map comes before what is read in the table.
         op::sync();
         Ok(guest.unmap(portion.0, portion.1, range.0, range.1))

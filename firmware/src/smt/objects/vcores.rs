@@ -157,7 +157,7 @@ impl Rules {
         let shares = from.aligned || from.tb_offset != 0;
         self.shares.store(shares, Relaxed);
         self.eager.store(from.eager, Relaxed);
-        self.memory.copy_from(&from.memory);
+        self.memory.copy_from(&from.memory, from.sdr1);
     }
 }
 
