@@ -105,7 +105,8 @@ pub fn linux(options: &LinuxOptions) -> Result<ExitCode> {
     let bootargs = options.bootargs();
     let interactive = !options.check;
     let mut machine = options.machine.clone();
-    machine.extra.extend(options.plugged(&files)?);
+    // First, so that what the user adds finds its slots.
+    machine.extra = [options.plugged(&files)?, machine.extra].concat();
     let mut qemu = match options.flash {
         true => {
             let written = pnor::for_boot(

@@ -6,9 +6,11 @@ use anyhow::{Context, Result};
 
 /// The disk that is made when there is none: it takes room as it is written.
 const NEW_DISK_BYTES: u64 = 1 << 30;
+/// A chip has so many host bridges.
+const SLOTS: u32 = 3;
 
 /// QEMU's arguments. The disk is an NVMe one in the first slot, kept from run to run; the network, in the
-/// second, leads to where the build host's leads.
+/// second, leads to where the build host's leads. The third, `pcie.2`, is left to the user.
 pub fn arguments(disk: &Path, net: bool, default_devices: bool) -> Result<Vec<String>> {
     if !disk.exists() {
         let folder = disk.parent().unwrap_or(Path::new("."));
@@ -20,7 +22,7 @@ pub fn arguments(disk: &Path, net: bool, default_devices: bool) -> Result<Vec<St
     let mut arguments = Vec::new();
     let mut add = |option: &str, value: String| arguments.extend([option.to_string(), value]);
     if !default_devices {
-        for slot in 0..2 {
+        for slot in 0..SLOTS {
             add(
                 "-device",
                 format!("pnv-phb,chip-id=0,index={slot},id=phb{slot}"),
@@ -57,7 +59,7 @@ mod tests {
         let disk = folder.join("disk.img");
         let own = arguments(&disk, true, false).unwrap().join(" ");
         assert_eq!(fs::metadata(&disk).unwrap().len(), NEW_DISK_BYTES);
-        assert!(own.contains("pnv-phb,chip-id=0,index=1") && own.contains("virtio-net-pci"));
+        assert!(own.contains("index=2,id=phb2") && own.contains("virtio-net-pci"));
         let others = arguments(&disk, false, true).unwrap().join(" ");
         assert!(others.contains("nvme,bus=pcie.0") && !others.contains("pnv-phb"));
         assert!(!others.contains("netdev"));
