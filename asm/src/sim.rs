@@ -21,11 +21,13 @@ pub mod nap;
 pub mod op;
 pub mod opal;
 pub mod presenter;
+pub mod random;
 pub mod schedule;
 
 use hart::{Hart, State};
 use life::{Next, Step, go};
-use schedule::{Random, Schedule, changed, point};
+use random::Random;
+use schedule::{Schedule, changed, point};
 
 /// What a write to TBU40 leaves alone.
 const TBU40_KEPT: u64 = (1 << 24) - 1;

@@ -2,30 +2,19 @@
 //! SMT guests on them for the host.
 //!
 //! [`boot`] goes from reset to the host; [`opal`] takes the host's calls; [`smt`] runs vcores, by
-//! the protocol in [`vcore`]. On the build host what needs no devices is compiled,
+//! the protocol of [`vcore`]. On the build host what needs no devices is compiled,
 //! above `asm`'s simulated machine.
 #![no_std]
 
 extern crate alloc;
 
-#[cfg(not(loom))]
 pub mod args;
-#[cfg(not(loom))]
 pub mod call_faults;
-#[cfg(not(loom))]
 pub mod host_tree;
-#[cfg(not(loom))]
 pub mod page_table;
-#[cfg(not(loom))]
 pub mod pci;
-#[cfg(any(all(test, not(loom)), fuzzing))]
-#[path = "random_tests.rs"]
-pub mod random;
-#[cfg(not(loom))]
 pub mod smt;
-#[cfg(not(loom))]
 pub mod trace;
-pub mod vcore;
 
 #[cfg(target_arch = "powerpc64")]
 pub mod boot;

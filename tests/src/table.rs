@@ -12,9 +12,10 @@ const FAULTS: &str = "docs/design/errors-and-fences.md";
 /// Rows that there must be, by their letter.
 const ROWS: [(char, u32); 3] = [('B', 37), ('L', 9), ('M', 2)];
 /// Folders in which code and its tests are.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "asm",
     "firmware",
+    "firmware/vcore",
     "hcalls",
     "images",
     "platform",
@@ -42,7 +43,7 @@ pub fn check(trials: &BTreeSet<String>) -> Result<(), String> {
     let page = |name| fs::read_to_string(root.join(name)).map_err(|why| format!("{name}: {why}"));
     let rows = rows(&page(TABLE)?);
     let mut faults = missing(&rows);
-    let sources = CRATES.map(|name| (name, sources(&root.join(name))));
+    let sources = CRATES.map(|krate| (name_of(krate), sources(&root.join(krate))));
     let tested = |name: &str| is_trial(trials, name) || is_unit_test(&sources, name);
     for row in &rows {
         faults.extend(code_faults(&root, row));
@@ -201,12 +202,17 @@ fn code_faults(root: &Path, row: &Row) -> Vec<String> {
 }
 
 fn source(root: &Path, name: &str) -> Option<String> {
-    let folder = name.split('/').next()?;
-    let path = match CRATES.contains(&folder) {
-        true => root.join(name),
-        false => root.join(USUAL).join(name),
+    let (folder, rest) = name.split_once('/').unwrap_or((name, ""));
+    let path = match CRATES.iter().find(|krate| name_of(krate) == folder) {
+        Some(krate) => root.join(krate).join(rest),
+        None => root.join(USUAL).join(name),
     };
     fs::read_to_string(path).ok()
+}
+
+/// The crate in a folder.
+fn name_of(krate: &str) -> &str {
+    krate.rsplit('/').next().unwrap_or(krate)
 }
 
 /// The text of every source below a folder.
@@ -288,7 +294,7 @@ mod tests {
         let source = "fn helper() {}\n#[test]\nfn it_holds() {}\n#[test]\n#[ignore]\nfn slow() {}";
         let sources = [("firmware", vec![source.to_string()])];
         for (name, is) in [
-            ("firmware::vcore::it_holds", true),
+            ("firmware::smt::it_holds", true),
             ("firmware::slow", true),
             ("firmware::helper", false),
             ("platform::it_holds", false),
@@ -339,13 +345,16 @@ mod tests {
         };
         let faults = |code: &[&str]| code_faults(&project::root(), &row(code));
         assert_eq!(
-            faults(&["vcore/entry.rs", "leave", "tests/src/table.rs", "rows"]),
+            faults(&["vcore/src/entry.rs", "leave", "tests/src/table.rs", "rows"]),
             [""; 0]
         );
-        let wrong = ["vcore/none.rs", "asm/src/mitigations.rs", "none"];
+        let wrong = ["vcore/src/none.rs", "asm/src/mitigations.rs", "none"];
         assert_eq!(
             faults(&wrong),
-            ["B1: there is no vcore/none.rs", "B1: no function `none`"]
+            [
+                "B1: there is no vcore/src/none.rs",
+                "B1: no function `none`"
+            ]
         );
         assert_eq!(faults(&[]), ["B1: no code"]);
     }

@@ -12,10 +12,11 @@ use crate::setup::toolchain;
 use crate::{guest, image, process, project, setup};
 
 /// Packages whose tests run on the build host.
-const HOST_PACKAGES: [&str; 8] = [
+const HOST_PACKAGES: [&str; 9] = [
     "hcalls",
     "asm",
     "platform",
+    "vcore",
     "firmware",
     "skiboot-compat",
     "images",
@@ -23,7 +24,7 @@ const HOST_PACKAGES: [&str; 8] = [
     "measure",
 ];
 /// Tests that go through all states of the vcore protocol.
-const STATES: &str = "vcore::states";
+const STATES: &str = "states::";
 /// The package whose tests boot QEMU.
 const QEMU_PACKAGE: &str = "tests";
 
@@ -122,6 +123,8 @@ fn lints_of_machine() -> Command {
     let mut cargo = cross::cargo("clippy", Endian::Big);
     cargo.args([
         "--package",
+        "vcore",
+        "--package",
         "firmware",
         "--package",
         "images",
@@ -164,7 +167,7 @@ fn cargo_with_loom(subcommand: &str) -> Command {
     // A folder of its own, since the flag is for every crate.
     cargo.env("RUSTFLAGS", "--cfg loom --deny warnings");
     cargo.args([subcommand, "--locked", "--release"]);
-    cargo.args(["--target-dir", "target/loom", "--package", "firmware"]);
+    cargo.args(["--target-dir", "target/loom", "--package", "vcore"]);
     cargo
 }
 

@@ -2,6 +2,7 @@
 //! what they share the schedule says whether another one goes on. The same seed makes the same schedule.
 extern crate std;
 use super::hart::{Hart, State};
+use super::random::Random;
 use super::{Machine, machine};
 use core::cell::{Cell, RefCell};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -19,32 +20,6 @@ const FIRST_LEAP_TB: u64 = 64;
 const LONGEST_LEAP_TB: u64 = 1 << 28;
 /// When everybody has waited so long and nothing has changed, nothing will: 80 s.
 const NEVER_TB: u64 = 80 * 512_000_000;
-
-/// Random numbers (xorshift64*).
-#[derive(Debug)]
-pub struct Random(Cell<u64>);
-
-impl Random {
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xd1b5_4a32_d192_ed03;
-        Self(Cell::new(mixed | 1))
-    }
-
-    /// Below `limit`.
-    pub fn below(&self, limit: u64) -> u64 {
-        let mut word = self.0.get();
-        word ^= word >> 12;
-        word ^= word << 25;
-        word ^= word >> 27;
-        self.0.set(word);
-        (word.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % limit
-    }
-
-    pub fn once_in(&self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
 
 /// How threads take turns.
 #[derive(Debug)]

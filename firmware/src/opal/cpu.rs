@@ -6,7 +6,6 @@ use crate::smt::check;
 use crate::smt::cores::{self, Core};
 use crate::smt::host_threads::{START, park};
 use crate::trace::{self, Whom};
-use crate::vcore::full_barrier;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
@@ -14,6 +13,7 @@ use platform::cpu::thread;
 use skiboot_compat::calls::Token;
 use skiboot_compat::cpu::{THREAD_INACTIVE, THREAD_STARTED, THREAD_UNAVAILABLE};
 use skiboot_compat::status::Status;
+use vcore::full_barrier;
 
 /// The core and thread with that server number.
 fn thread_of(server: u64) -> Result<(&'static Core, usize), Status> {

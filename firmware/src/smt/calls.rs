@@ -7,9 +7,6 @@ use super::objects::{PARTITIONS, Refusal, Settings, Vcore};
 use super::run::seat::letter;
 use crate::args::{Answer, Args, DONE, Refused, one};
 use crate::trace::{self, Whom};
-use crate::vcore::entry::Request;
-use crate::vcore::roster::{Change, State};
-use crate::vcore::{Mask, Slots, full_barrier, start};
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::query::{self, Query};
@@ -22,6 +19,9 @@ use hcalls::trace::Event;
 use hcalls::{MAX_THREADS, Status};
 use platform::cpu::lock;
 use platform::memory::real;
+use vcore::entry::Request;
+use vcore::roster::{Change, State};
+use vcore::{Mask, Slots, full_barrier, start};
 use zerocopy::big_endian::U64;
 
 /// A run lasts at most as long as HDEC's 32 bits can count twice over; longer deadlines are legal.

@@ -241,7 +241,7 @@ impl Test {
         let begun = vcore.roster.begin(runnable, blocked, eager);
         let roster = &self.model.vcores[&handle].roster;
         assert_eq!(begun, roster.begin(runnable, blocked, eager));
-        if let Err(crate::vcore::roster::Refusal::Kicked(_)) = begun {
+        if let Err(vcore::roster::Refusal::Kicked(_)) = begun {
             vcore.roster.told();
             roster.told();
         }

@@ -5,14 +5,14 @@
 extern crate std;
 use super::*;
 use crate::args;
-use crate::random::{self, Random};
 use crate::smt::fake_machine::{self, FakeMachine, PAGE_BYTES, THREADS};
 use crate::smt::objects::tests::{assert_consistent, counts, fingerprint};
-use crate::vcore::Roster;
+use asm::sim::random::{self, Random};
 use hcalls::VcpuPage;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
+use vcore::Roster;
 use zerocopy::IntoBytes;
 
 #[path = "calls_partition_tests.rs"]
@@ -217,7 +217,7 @@ impl Test {
             0 => content.host.magic.set(self.noise() as u32 | 1 << 31),
             1 => content.host.version.set(hcalls::VERSION + 1),
             2 => content.host.flags.set(1 << (1 + self.random.below(63))),
-            _ => return self.machine.bad_address(&mut self.random, PAGE_BYTES),
+            _ => return self.machine.bad_address(&self.random, PAGE_BYTES),
         }
         self.machine.write(page, content);
         page

@@ -4,12 +4,12 @@ use super::host_threads::wait_until;
 use super::objects::Vcore;
 use super::run::kicks;
 use crate::args::{Answer, Args, Refused};
-use crate::vcore::{Slots, full_barrier};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use hcalls::Status;
 use hcalls::registers::{CoreClaim, CoreClaimed, FencedRun};
 use hcalls::run::{ClaimAction, CoreState};
 use platform::cpu::{thread, world};
+use vcore::{Slots, full_barrier};
 
 /// How long CORE_CLAIM waits for threads to answer: 4 s. An emulator with more threads than
 /// processors can take a good part of it.

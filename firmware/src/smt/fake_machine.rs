@@ -2,7 +2,7 @@
 //! presenters are memory.
 extern crate std;
 use super::{check, cores};
-use crate::random::Random;
+use asm::sim::random::Random;
 use hcalls::VcpuPage;
 use platform::memory::region::Region;
 use platform::memory::{MemoryMap, Owner};
@@ -129,7 +129,7 @@ impl FakeMachine {
     }
 
     /// An address at which `len_bytes` of the host's RAM are not.
-    pub fn bad_address(&self, random: &mut Random, len_bytes: u64) -> u64 {
+    pub fn bad_address(&self, random: &Random, len_bytes: u64) -> u64 {
         let end = self.base + RAM_BYTES;
         let firmware = end - PARTITION_BYTES;
         let addresses = [

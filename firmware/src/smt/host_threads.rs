@@ -1,7 +1,6 @@
 //! Which threads the host has: how it begins, and how a thread waits for it and goes to it.
 use super::cores::{self, Core};
 use crate::trace::{self, Whom};
-use crate::vcore::Slots;
 use alloc::vec::Vec;
 use asm::op;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -9,6 +8,7 @@ use hcalls::run::CoreState;
 use hcalls::trace::Event;
 use platform::cpu::thread::{self, HostStart, Thread};
 use spin::Once;
+use vcore::Slots;
 
 /// How long the boot waits for all threads to be parked: 10 s.
 const BOOT_PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;

@@ -2,7 +2,7 @@
 //!
 //! A call comes in through [`calls`], which checks every argument ([`check`]); its objects live in
 //! [`objects`], and what is kept of each core in [`cores`]. VCORE_RUN goes on in [`run`], CORE_CLAIM in
-//! [`core_claim`]. The protocol between the threads is [`crate::vcore`].
+//! [`core_claim`]. The protocol between the threads is [`vcore`].
 
 pub mod calls;
 pub mod check;

@@ -2,7 +2,6 @@
 //! the firmware's memory to their users and have no handle to ask SMT_STATS with.
 use super::cores;
 use super::objects::{self, MAX_VCORES, PARTITIONS};
-use crate::vcore::Slots;
 use alloc::alloc::{Layout, alloc_zeroed};
 use asm::op;
 use core::sync::atomic::AtomicU64;
@@ -15,6 +14,7 @@ use hcalls::vcore_table::{Core, Header, MAGIC, VERSION, Vcore, Vcpu};
 use platform::cpu::lock::Lock;
 use platform::memory::real;
 use platform::memory::region::Region;
+use vcore::Slots;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// A tenth of a second, in ticks of the time base.

@@ -202,7 +202,7 @@ mod tests {
         Count::of(&json!({ "outcomes": all })).unwrap()
     }
 
-    const ENTRY: &str = "firmware/src/vcore/entry.rs";
+    const ENTRY: &str = "firmware/vcore/src/entry.rs";
 
     #[test]
     fn what_does_not_compile_does_not_count_and_what_hangs_is_noticed() {

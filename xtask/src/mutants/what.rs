@@ -10,7 +10,7 @@ const INTERFACE: &str = "hcalls/src";
 /// Files, or folders with all that is in them.
 const MUTATED: [&str; 4] = [
     INTERFACE,
-    "firmware/src/vcore",
+    "firmware/vcore/src",
     "firmware/src/smt",
     "firmware/src/opal/cpu.rs",
 ];
@@ -148,7 +148,7 @@ mod tests {
     fn classes_go_by_names_and_folders() {
         assert_eq!(Class::of("firmware/src/smt/run/wait.rs"), Class::RunPath);
         assert_eq!(Class::of("firmware/src/smt/run/seat.rs"), Class::RunPath);
-        assert_eq!(Class::of("firmware/src/vcore/word.rs"), Class::RunPath);
+        assert_eq!(Class::of("firmware/vcore/src/word.rs"), Class::RunPath);
         assert_eq!(Class::of("firmware/src/smt/calls.rs"), Class::Rest);
         assert_eq!(Class::of("firmware/src/smt/cores/record.rs"), Class::Rest);
         assert_eq!(Class::of("hcalls/src/run.rs"), Class::Rest);

@@ -1,9 +1,9 @@
 //! Who has a core's threads: the firmware, which naps or runs guests on them, or the host.
 use crate::smt::objects::{MAX_PARTITIONS, partition_index};
-use crate::vcore::sync::{AtomicBool, AtomicU8, AtomicU64};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use hcalls::MAX_THREADS;
 use hcalls::run::CoreState;
+use vcore::sync::{AtomicBool, AtomicU8, AtomicU64};
 
 #[derive(Debug)]
 pub struct Holders {

@@ -1,11 +1,11 @@
 //! What the firmware keeps of each core: which threads it is ([`Identity`]), who has them
 //! ([`Holders`]), and the run that they are in ([`PresentRun`]).
 use crate::trace::{self, Whom};
-use crate::vcore::{Mask, Slots};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use hcalls::run::CoreState;
 use hcalls::trace::Event;
 use platform::cpu::xics::Icp;
+use vcore::{Mask, Slots};
 
 mod holders;
 mod identity;

@@ -1,8 +1,8 @@
 //! What became of each vcpu of a run, as its threads tell the runner.
-use crate::vcore::Mask;
-use crate::vcore::sync::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
+use vcore::Mask;
+use vcore::sync::AtomicU32;
 
 /// One bit per slot and kind of fate. Who was pulled out after a sibling, as most are, has none.
 #[derive(Debug)]

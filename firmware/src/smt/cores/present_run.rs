@@ -1,9 +1,9 @@
 //! The run that a core's threads are in, or were in last.
 use super::outcomes::Outcomes;
 use super::record::RunnersOwn;
-use crate::vcore::Seating;
-use crate::vcore::sync::{AtomicBool, AtomicU8, AtomicU16, AtomicU64};
 use hcalls::run::FIRST_SLOT_SHIFT;
+use vcore::Seating;
+use vcore::sync::{AtomicBool, AtomicU8, AtomicU16, AtomicU64};
 
 /// In [`PresentRun::at_leaving`].
 pub const POLLING: u16 = 0xff;

@@ -1,10 +1,10 @@
 //! What a run leaves with its core while guests have the core's threads.
 use crate::smt::objects::Vcore;
-use crate::vcore::Mask;
 use core::cell::UnsafeCell;
 use hcalls::run::RUN_KEEP_SLB;
 use platform::cpu::guest::SavedSlb;
 use platform::cpu::world::Host;
+use vcore::Mask;
 
 /// The host's SLB was kept.
 pub const KEEPS_SLB: u8 = RUN_KEEP_SLB as u8;

@@ -3,9 +3,9 @@ use super::{Partitions, Refusal, Rules, Settings};
 use crate::page_table::service::{Entries, Unmapped};
 use crate::page_table::{Guest, Map, Shadow, Table, table};
 use crate::smt::check::{is_host_ram, is_in_span};
-use crate::vcore::sync::{AtomicBool, AtomicU64};
 use asm::op;
 use core::sync::atomic::Ordering::Relaxed;
+use vcore::sync::{AtomicBool, AtomicU64};
 
 /// Checked: all of it is the host's memory. 0 as a root: there is none, and the host serves the page table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

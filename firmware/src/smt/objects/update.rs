@@ -62,6 +62,6 @@ fn hold(partition: u64) -> Result<(), Refusal> {
     Err(Refusal::Busy)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 #[path = "update_tests.rs"]
 mod tests;

@@ -1,12 +1,12 @@
 //! The table of vcores, and what the firmware keeps of each.
 use super::{INDEX_MASK, KIND_SHIFT, MemoryRules, Settings, VCORE_KIND};
-use crate::vcore::sync::{AtomicBool, AtomicU64};
-use crate::vcore::{Entry, Roster, Slots};
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::stats::VcoreStats;
 use hcalls::{MAX_THREADS, VcpuPage};
 use platform::cpu::space::AddressSpace;
 use platform::memory::real;
+use vcore::sync::{AtomicBool, AtomicU64};
+use vcore::{Entry, Roster, Slots};
 
 pub const MAX_VCORES: usize = 256;
 /// Numbers that SMT_STATS tells.
@@ -179,7 +179,6 @@ pub const fn next_key(key: u64) -> u64 {
 const _: () = assert!((MAX_VCORES * MAX_THREADS) < 1 << 12);
 
 impl Vcore {
-    #[cfg(not(loom))]
     const fn new() -> Self {
         Self {
             roster: Roster::new(),
@@ -217,7 +216,6 @@ impl Vcore {
     }
 }
 
-#[cfg(not(loom))]
 pub(super) static VCORES: [Vcore; MAX_VCORES] = [const { Vcore::new() }; MAX_VCORES];
 
 /// The vcore that a handle names, if it still exists.

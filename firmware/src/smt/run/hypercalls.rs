@@ -2,7 +2,6 @@
 use super::interrupts;
 use super::seat::Seat;
 use crate::trace;
-use crate::vcore::entry::{Cede, Prod};
 use asm::{msr, nap, op, spr};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
@@ -12,6 +11,7 @@ use platform::cpu::decrementer::ticks_until;
 use platform::cpu::guest::pmu;
 use platform::cpu::xics::XISR_IPI;
 use platform::cpu::{guest, thread};
+use vcore::entry::{Cede, Prod};
 use zerocopy::big_endian::U64;
 
 /// Leave the guest and let the host see to it.

@@ -3,11 +3,11 @@ use super::seat;
 use crate::smt::cores::Core;
 use crate::smt::cores::outcomes::stays_queued;
 use crate::smt::objects::Vcore;
-use crate::vcore::{Mask, Slots};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use hcalls::VcpuPage;
 use hcalls::exit::ExitReason;
 use platform::memory::real;
+use vcore::{Mask, Slots};
 
 /// Ends a run of `core`, and tells who was kicked meanwhile; answers who that is.
 #[inline(always)]

@@ -7,9 +7,9 @@ use crate::smt::calls::{
 };
 use crate::smt::fake_machine::{self, FakeMachine, PARTITION_BYTES, THREADS};
 use crate::smt::objects;
-use crate::vcore::roster::State;
 use hcalls::VcpuPage;
 use hcalls::partition::{PartitionConfig, Policy};
+use vcore::roster::State;
 use zerocopy::FromZeros;
 
 const CONFIG_PAGE: u64 = 40;

@@ -7,8 +7,6 @@ use super::interrupts;
 use super::seat::Seat;
 use crate::smt::cores::{POLLING, TRACED};
 use crate::trace;
-use crate::vcore::entry::Leave;
-use crate::vcore::{Slots, full_barrier};
 use asm::{msr, op, spr};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::VcpuPage;
@@ -21,6 +19,8 @@ use platform::cpu::guest::{self, More, denormal, machine_check};
 use platform::cpu::thread::{self, Thread};
 use platform::cpu::world;
 use platform::cpu::xics::XISR_IPI;
+use vcore::entry::Leave;
+use vcore::{Slots, full_barrier};
 
 /// The vector of the hypervisor decrementer.
 const HDEC: u64 = 0x980;

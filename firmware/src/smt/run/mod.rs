@@ -5,9 +5,6 @@ use crate::smt::cores::record::{INTERRUPTED, KEEPS_SLB, OWES_IPI, RUN_TRACED, RU
 use crate::smt::cores::{self, Core, ENTRY_TRACED, NOBODY, TRACED, UNTOUCHED};
 use crate::smt::objects::{self, Vcore};
 use crate::trace::{self, Whom};
-use crate::vcore::roster::{Refusal, Snapshot};
-use crate::vcore::sync::AtomicU64;
-use crate::vcore::{Mask, Slots, full_barrier, start};
 use asm::{op, opal};
 use core::sync::atomic::Ordering::Relaxed;
 use hcalls::exit::ExitReason;
@@ -23,6 +20,9 @@ use platform::cpu::space::forget_translations;
 use platform::cpu::thread::{self, Thread};
 use platform::memory::real;
 use seat::{Seat, letter};
+use vcore::roster::{Refusal, Snapshot};
+use vcore::sync::AtomicU64;
+use vcore::{Mask, Slots, full_barrier, start};
 
 pub mod enter;
 pub mod faults;

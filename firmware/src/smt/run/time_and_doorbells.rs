@@ -3,9 +3,9 @@
 use crate::smt::cores::Core;
 use crate::smt::objects::Vcore;
 use crate::trace;
-use crate::vcore::Mask;
 use core::sync::atomic::Ordering::Relaxed;
 use platform::cpu::world;
+use vcore::Mask;
 
 /// World in. From here to [`leave`] the core's time base is the partition's, and so is every time
 /// that its threads read and compare.

@@ -3,8 +3,6 @@ use super::{Run, finish, give_back};
 use crate::smt::cores::Core;
 use crate::smt::cores::record::{INTERRUPTED, RUNG};
 use crate::trace::{self, Whom};
-use crate::vcore::entry::Snapshot;
-use crate::vcore::{Mask, start};
 use asm::op;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use hcalls::Status;
@@ -12,6 +10,8 @@ use hcalls::run::CoreState;
 use hcalls::trace::Event;
 use platform::cpu::thread::Thread;
 use platform::cpu::{space, world};
+use vcore::entry::Snapshot;
+use vcore::{Mask, start};
 
 /// How long a thread may take to enter once called, or to report once the vcore leaves: 10 s.
 const PATIENCE_TB: u64 = 10 * hcalls::trace::TB_HZ;

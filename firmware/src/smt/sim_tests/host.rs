@@ -5,7 +5,7 @@ use super::super::{calls, cores::Core, cores::record::OWES_IPI};
 use super::world::World;
 use super::{CORES, HOSTS_LPCR, simulated_cores};
 use crate::args::{self, Args};
-use asm::sim::schedule::Random;
+use asm::sim::random::Random;
 use asm::sim::{call_run, hart, machine};
 use asm::{op, spr};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -168,7 +168,7 @@ pub fn short(name: &str) -> Option<String> {
     (!last.starts_with('{')).then(|| last.to_string())
 }
 
-/// The path of one of the firmware's own sources below its `src`; none for those that name single
+/// The path of one of the firmware's own sources below its `src`, behind `vcore/` if it is that crate's; none for those that name single
 /// instructions and memory cells and for steps of a word, which are their users', and for sources of
 /// others.
 fn source(path: &str) -> Option<String> {
@@ -178,10 +178,16 @@ fn source(path: &str) -> Option<String> {
         "vcore/sync.rs",
         "vcore/word.rs",
     ];
-    let (_, inner) = ["firmware/src/", "platform/src/"]
-        .iter()
-        .find_map(|root| path.split_once(root))?;
-    (!SINGLE.contains(&inner)).then(|| inner.to_string())
+    const ROOTS: [(&str, &str); 3] = [
+        ("firmware/vcore/src/", "vcore/"),
+        ("firmware/src/", ""),
+        ("platform/src/", ""),
+    ];
+    let inner = ROOTS.iter().find_map(|(root, room)| {
+        let (_, inner) = path.split_once(root)?;
+        Some(format!("{room}{inner}"))
+    })?;
+    (!SINGLE.contains(&&*inner)).then_some(inner)
 }
 
 #[cfg(test)]
@@ -198,6 +204,11 @@ mod tests {
             source("/a/platform/src/cpu/world.rs").as_deref(),
             Some("cpu/world.rs")
         );
+        assert_eq!(
+            source("/a/firmware/vcore/src/roster.rs").as_deref(),
+            Some("vcore/roster.rs")
+        );
+        assert_eq!(source("firmware/vcore/src/word.rs"), None);
         assert_eq!(source("platform/src/memory/real.rs"), None);
         assert_eq!(source("/rustc/x/library/core/src/sync/atomic.rs"), None);
     }

@@ -3,11 +3,11 @@
 use super::super::Generation;
 use super::super::bits::{Field, Mask, Slots};
 
-pub(in crate::vcore) const PRESENT: Field = Field(0);
-pub(in crate::vcore) const RUNNABLE: Field = Field(8);
-pub(in crate::vcore) const BLOCKED: Field = Field(16);
-pub(in crate::vcore) const KICKED: Field = Field(24);
-pub(in crate::vcore) const ORDER_SHIFT: u32 = 32;
+pub(crate) const PRESENT: Field = Field(0);
+pub(crate) const RUNNABLE: Field = Field(8);
+pub(crate) const BLOCKED: Field = Field(16);
+pub(crate) const KICKED: Field = Field(24);
+pub(crate) const ORDER_SHIFT: u32 = 32;
 const ORDER_BITS: u64 = 0xff_ffff;
 pub(super) const JOINING_ONE: u64 = 1 << 56;
 pub(super) const JOINING: u64 = 0xf << 56;
@@ -17,7 +17,7 @@ pub(super) const GENERATION_SHIFT: u32 = 62;
 
 /// The word as it was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot(pub(in crate::vcore) u64);
+pub struct Snapshot(pub(crate) u64);
 
 impl Snapshot {
     pub fn present(self) -> Mask {

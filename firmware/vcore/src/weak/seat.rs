@@ -2,8 +2,8 @@
 
 use super::flaw::Flaw;
 use super::machine::{Act, Core, Reason, letter, slot as slot_of};
-use crate::vcore::Slots;
-use crate::vcore::entry::{Cede, Leave, Prod};
+use crate::Slots;
+use crate::entry::{Cede, Leave, Prod};
 
 /// A secondary, from its nap on.
 pub fn secondary(core: &Core, ptid: usize) {

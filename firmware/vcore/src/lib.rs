@@ -4,6 +4,7 @@
 //! the host wants of each vcpu (a *slot* of the vcore), [`Entry`] what each hardware thread (a
 //! *ptid* of the core) does in the present run. The same source runs on the machine, in tests and
 //! under loom.
+#![no_std]
 
 mod bits;
 pub mod entry;

@@ -3,9 +3,9 @@
 use super::flaw::Flaw;
 use super::search::Steps;
 use super::state::{At, Config, Core, Runner, State, Thread};
-use crate::vcore::entry::Request;
-use crate::vcore::roster::{Refusal, Snapshot};
-use crate::vcore::{Mask, Slots};
+use crate::entry::Request;
+use crate::roster::{Refusal, Snapshot};
+use crate::{Mask, Slots};
 
 /// Core `core` in one state.
 #[derive(Clone, Copy)]
@@ -134,7 +134,7 @@ impl Run<'_> {
     /// The word first, the rest in a step of its own.
     fn assign_last(&self, steps: &mut Steps) {
         let generation = self.state.wanted().generation();
-        if !crate::vcore::Entry::with(self.state.entry).is_open(generation) {
+        if !crate::Entry::with(self.state.entry).is_open(generation) {
             let mut next = *self.state;
             let called = self.assign().cores[self.core].called;
             next.entry(|entry| entry.open(generation, called));

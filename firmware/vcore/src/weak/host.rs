@@ -4,10 +4,10 @@
 use super::flaw::Flaw;
 use super::machine::{Core, Machine, Reason, THREADS, Vcore, letter, slot as slot_of};
 use super::seat;
-use crate::vcore::entry::Request;
-use crate::vcore::roster::{Change, Refusal, Snapshot, State};
-use crate::vcore::sync::Ordering::Relaxed;
-use crate::vcore::{Mask, Slots, full_barrier, start};
+use crate::entry::Request;
+use crate::roster::{Change, Refusal, Snapshot, State};
+use crate::sync::Ordering::Relaxed;
+use crate::{Mask, Slots, full_barrier, start};
 
 /// What a run came to, by slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

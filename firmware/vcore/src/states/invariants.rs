@@ -2,7 +2,7 @@
 
 use super::flaw::Flaw;
 use super::state::{At, Config, Core, Host, Runner, State, Thread};
-use crate::vcore::{Mask, Slots};
+use crate::{Mask, Slots};
 
 type Held = Result<(), &'static str>;
 
@@ -131,7 +131,7 @@ fn run(config: &Config, state: &State, core: usize) -> Held {
     calls(this, now)
 }
 
-fn who_is_inside(this: &Core, now: crate::vcore::entry::Snapshot) -> Held {
+fn who_is_inside(this: &Core, now: crate::entry::Snapshot) -> Held {
     let inside = threads(this, |thread| {
         !matches!(
             thread.at,
@@ -151,7 +151,7 @@ fn who_is_inside(this: &Core, now: crate::vcore::entry::Snapshot) -> Held {
 }
 
 /// Whoever sets `called` sends exactly one IPI, and it is taken before the report.
-fn calls(this: &Core, now: crate::vcore::entry::Snapshot) -> Held {
+fn calls(this: &Core, now: crate::entry::Snapshot) -> Held {
     let sent = threads(this, |thread| thread.ipi);
     hold(
         now.called() & !sent == 0,

@@ -3,8 +3,8 @@
 use super::flaw::Flaw;
 use super::search::Steps;
 use super::state::{At, Config, Page, Reason, Runner, State, Then, Thread};
-use crate::vcore::Slots;
-use crate::vcore::entry::{self, Cede, Leave, Prod};
+use crate::Slots;
+use crate::entry::{self, Cede, Leave, Prod};
 
 /// Thread `ptid` of core `core` in one state.
 #[derive(Clone, Copy)]

@@ -2,8 +2,8 @@
 //! entry word or one IPI, and the next thread to step is drawn by lot.
 extern crate std;
 use super::*;
-use crate::random::{self, Random};
-use crate::vcore::Slots;
+use crate::Slots;
+use asm::sim::random::{self, Random};
 use std::vec::Vec;
 
 /// Where a hardware thread is. IPIs that it owes others are sent first.
@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// Thread `ptid` takes a step; false: it can't.
-    fn step(&mut self, ptid: usize, random: &mut Random) -> bool {
+    fn step(&mut self, ptid: usize, random: &Random) -> bool {
         if let Some(to) = self.threads[ptid].owes.pop() {
             self.send(to);
             return true;
@@ -184,7 +184,7 @@ impl Core {
         thread.at = if entered { At::InGuest } else { At::Reporting };
     }
 
-    fn in_guest(&mut self, ptid: usize, random: &mut Random) {
+    fn in_guest(&mut self, ptid: usize, random: &Random) {
         let called = self.entry.snapshot().called() & 1 << ptid != 0;
         let thread = &mut self.threads[ptid];
         if thread.ipi && called {
@@ -230,7 +230,7 @@ impl Core {
         }
     }
 
-    fn prod(&mut self, ptid: usize, random: &mut Random) {
+    fn prod(&mut self, ptid: usize, random: &Random) {
         let target = random.below(self.threads.len() as u64) as usize;
         match self.entry.prod(target) {
             Prod::Wake => {
@@ -258,7 +258,7 @@ impl Core {
     }
 
     /// Another core does something: kicks, or starts a late joiner.
-    fn step_of_an_outsider(&mut self, random: &mut Random) {
+    fn step_of_an_outsider(&mut self, random: &Random) {
         if random.once_in(4) {
             self.poke(random.below(self.threads.len() as u64) as usize);
         } else if random.once_in(3) {
@@ -292,7 +292,7 @@ impl Core {
         }
     }
 
-    fn join(&mut self, random: &mut Random) {
+    fn join(&mut self, random: &Random) {
         let wanted = random.once_in(2).then(|| random.below(8) as usize);
         let before = self.entry.snapshot();
         match self.entry.reserve(wanted, self.all()) {
@@ -320,7 +320,7 @@ impl Core {
     }
 
     /// Steps until all have reported.
-    fn run(&mut self, random: &mut Random) {
+    fn run(&mut self, random: &Random) {
         let mut visits = random.below(4);
         for _ in 0..20_000 {
             if self.is_over() && self.outside.is_empty() {
@@ -378,7 +378,7 @@ impl Core {
 #[test]
 fn every_run_ends_and_leaves_nothing_over() {
     for seed in random::seeds(10_000) {
-        let mut random = Random::new(seed);
+        let random = Random::new(seed);
         let mut core = Core::new(random.pick(&[1, 2, 4, 8]));
         for _ in 0..4 {
             let seats = match random.bits() as Mask & core.all() {
@@ -386,7 +386,7 @@ fn every_run_ends_and_leaves_nothing_over() {
                 seats => seats,
             };
             core.begin(seats);
-            core.run(&mut random);
+            core.run(&random);
         }
     }
 }

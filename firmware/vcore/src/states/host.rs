@@ -4,9 +4,9 @@ extern crate std;
 use super::flaw::Flaw;
 use super::search::Steps;
 use super::state::{At, Config, Host, Page, State};
-use crate::vcore::Slots;
-use crate::vcore::entry::Request;
-use crate::vcore::roster::State as Wanted;
+use crate::Slots;
+use crate::entry::Request;
+use crate::roster::State as Wanted;
 
 /// The host that makes vcpus runnable, and the one that does all else.
 pub const JOINER: usize = 0;

@@ -2,8 +2,8 @@
 
 extern crate std;
 use super::flaw::Flaw;
-use crate::vcore::sync::{AtomicU64, Ordering::Relaxed, fence};
-use crate::vcore::{Entry, Mask, Roster, Seating, Slots, full_barrier};
+use crate::sync::{AtomicU64, Ordering::Relaxed, fence};
+use crate::{Entry, Mask, Roster, Seating, Slots, full_barrier};
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
 use loom::cell::UnsafeCell;

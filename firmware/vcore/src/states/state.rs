@@ -1,7 +1,7 @@
 //! One state, and the words in it.
 
 use super::flaw::Flaw;
-use crate::vcore::{Entry, Mask, Roster, Slots, entry, roster};
+use crate::{Entry, Mask, Roster, Slots, entry, roster};
 
 pub const THREADS: usize = 8;
 pub const CORES: usize = 2;

@@ -1,10 +1,10 @@
 //! Ways to break the protocol. What belongs to a word is done here past its own functions; the
 //! rest is done where the step is.
 
-use crate::vcore::entry::{self, Entry};
-use crate::vcore::seating::Seating;
-use crate::vcore::sync::Ordering::Relaxed;
-use crate::vcore::{Generation, Mask};
+use crate::entry::{self, Entry};
+use crate::seating::Seating;
+use crate::sync::Ordering::Relaxed;
+use crate::{Generation, Mask};
 
 /// One fault in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

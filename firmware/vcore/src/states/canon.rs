@@ -7,7 +7,7 @@
 
 extern crate std;
 use super::state::{Config, Page, State, Thread};
-use crate::vcore::Mask;
+use crate::Mask;
 use std::vec::Vec;
 
 /// Everything about one thread and its vcpu. Order matters only in that there is one.
@@ -20,11 +20,11 @@ struct Part {
 
 /// Bits 0 to 7 of each field that a mask of threads or slots is in.
 const ROSTER_FIELDS: [u32; 4] = {
-    use crate::vcore::roster::snapshot::{BLOCKED, KICKED, PRESENT, RUNNABLE};
+    use crate::roster::snapshot::{BLOCKED, KICKED, PRESENT, RUNNABLE};
     [PRESENT.0, RUNNABLE.0, BLOCKED.0, KICKED.0]
 };
 const ENTRY_FIELDS: [u32; 6] = {
-    use crate::vcore::entry::{CALLED, CEDED, ENTERED, EXITED, OUTSTANDING, PRODDED};
+    use crate::entry::{CALLED, CEDED, ENTERED, EXITED, OUTSTANDING, PRODDED};
     [
         EXITED.0,
         OUTSTANDING.0,

@@ -4,7 +4,7 @@ extern crate std;
 use super::flaw::FLAWS;
 use super::search::all;
 use super::state::{Config, Runner, State};
-use crate::vcore::{Mask, Roster};
+use crate::{Mask, Roster};
 use std::println;
 use std::vec::Vec;
 
