@@ -45,6 +45,11 @@ impl Nvram {
     /// The flash fails; the memory has the new content all the same.
     pub fn write(&mut self, range: Range<usize>, from: &[u8]) -> Result<(), DataError> {
         self.bytes_mut()[range.clone()].copy_from_slice(from);
+        self.keep(range)
+    }
+
+    /// Writes a range to flash, if there is any for that.
+    fn keep(&self, range: Range<usize>) -> Result<(), DataError> {
         match (&self.store, flash::flash()) {
             (Some(store), Some(open)) => {
                 let write = |at: u64, from: &[u8]| open.flash.write(at, from);
@@ -94,8 +99,7 @@ pub fn init() {
     if !nvram::is_valid(nvram.bytes()) {
         nvram::format(nvram.bytes_mut());
         log::info!("catnap: NVRAM is empty or damaged: it is made anew");
-        let all = nvram.bytes().to_vec();
-        if let Err(why) = nvram.write(0..all.len(), &all) {
+        if let Err(why) = nvram.keep(0..nvram.len_bytes) {
             log::warn!("catnap: {why}");
         }
     }

@@ -4,6 +4,8 @@
 //! (big-endian, header included), name of 12. The firmware's own holds settings `name=value`, each
 //! ended by a zero, behind one another.
 
+use crate::memory::zero::clear;
+
 /// Bytes of a block, and of a header.
 const BLOCK: usize = 16;
 const NAME_LEN: usize = 12;
@@ -38,7 +40,7 @@ pub fn is_valid(nvram: &[u8]) -> bool {
 /// Makes empty partitions, over whatever was there. The length is a multiple of 16, and at most a
 /// MiB, for which lengths in headers suffice.
 pub fn format(nvram: &mut [u8]) {
-    nvram.fill(0);
+    clear(nvram);
     let (own, rest) = nvram.split_at_mut(OWN_BYTES.min(nvram.len()));
     write_header(own, FIRMWARE, OWN_NAME);
     let (common, free) = rest.split_at_mut(COMMON_BYTES.min(rest.len()));

@@ -4,6 +4,13 @@
 #[cfg(target_arch = "powerpc64")]
 const BLOCK_LEN: u64 = 128;
 
+/// Fills bytes of RAM with zeros.
+pub fn clear(bytes: &mut [u8]) {
+    let start = crate::memory::real::address(bytes.as_mut_ptr());
+    // SAFETY: who has the bytes has them alone.
+    unsafe { zero(start, bytes.len() as u64) };
+}
+
 /// Fills `len_bytes` from real address `start` with zeros.
 ///
 /// # Safety
@@ -67,9 +74,7 @@ mod tests {
     #[test]
     fn just_the_range_is_cleared() {
         let mut bytes = [0xff_u8; 600];
-        let start = crate::memory::real::address(bytes.as_mut_ptr());
-        // SAFETY: within `bytes`.
-        unsafe { zero(start + 3, 500) };
+        clear(&mut bytes[3..503]);
         for (at, &byte) in bytes.iter().enumerate() {
             assert_eq!(byte == 0, (3..503).contains(&at));
         }
