@@ -43,6 +43,10 @@ pub mod exits {
     /// there, H_READ; H_ENTER and H_REMOVE in turn.
     pub const READ_ENTRY: u64 = 20;
     pub const ENTER_REMOVE: u64 = 21;
+    /// As [`DATA_OUTSIDE`], as often as the second argument says, between STEPs.
+    pub const FAULTS: u64 = 22;
+    /// A store where [`DATA_OUTSIDE`] loads; STEP, if that goes.
+    pub const STORE_OUTSIDE: u64 = 23;
 
     pub const STEP: u64 = 0x1234;
     /// In the range of the platform's own calls, but no one's.

@@ -23,7 +23,7 @@ type Count = fn(&Row) -> anyhow::Result<u64>;
 
 /// Round trips are all instructions of the core's threads from one VCORE_RUN to the next; hypercalls
 /// are from a guest and back into it.
-const BUDGETS: [Budget; 15] = [
+const BUDGETS: [Budget; 16] = [
     ("smt1", Row::round_trip, 1_100),
     ("smt2", Row::round_trip, 1_750),
     ("smt4", Row::round_trip, 2_850),
@@ -36,6 +36,7 @@ const BUDGETS: [Budget; 15] = [
     ("H_PROD of a sibling in H_CEDE", |row| row.served(1), 215),
     ("H_PROD, H_CEDE", |row| row.served(2), 200),
     ("H_CONFER", |row| row.served(1), 200),
+    ("own page fault", Row::reflected, 270),
     ("H_READ of one", |row| row.served(1), 150),
     ("H_ENTER, H_REMOVE", |row| row.served(1), 300),
     ("H_ENTER, H_REMOVE", |row| row.served(2), 300),

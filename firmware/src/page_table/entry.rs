@@ -40,6 +40,8 @@ pub const CHANGED: u64 = ibm(56);
 pub const WIMG: u64 = ibm_field(57, 60);
 /// Of these: coherent, as all memory is.
 pub const COHERENT: u64 = ibm(59);
+/// And guarded, as a device is.
+pub const GUARDED: u64 = ibm(60);
 pub const NO_EXECUTE: u64 = ibm(61);
 /// The lower bits of the page's protection.
 pub const PP: u64 = ibm_field(62, 63);

@@ -4,6 +4,7 @@
 //! Guest, host and firmware share the table. Its doublewords are big-endian, and change under whoever
 //! reads them.
 
+pub mod access;
 pub mod entry;
 pub mod memory;
 pub mod segment;
@@ -16,4 +17,4 @@ pub use memory::Map;
 pub use segment::Sought;
 pub use service::Guest;
 pub use shadow::Shadow;
-pub use table::{Found, Table};
+pub use table::Table;

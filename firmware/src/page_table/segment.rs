@@ -1,13 +1,17 @@
 //! From an effective address and its segment to where its entry is, and what that looks like.
 use super::entry::{LARGE, SEGMENT_SIZE};
 
-/// The VSID of a segment of 256 MiB, and of one of 1 TiB, begins here in the SLB entry; the page number
-/// within it goes on below (Power ISA 2.07 Book III-S 5.7.6.1).
-const SEGMENTS: [(u32, u32); 2] = [(12, 28), (24, 40)];
-/// The virtual address's bits from here up are in the first doubleword of a page table entry ...
-const ABBREVIATED: u32 = 23;
-/// ... shifted right by so many.
-const AVPN_SHIFT: u32 = 16;
+/// Where the VSID begins in the SLB entry of a segment of 256 MiB, and of one of 1 TiB
+/// (Power ISA 2.07 Book III-S 5.7.6.1).
+const VSID_SHIFT: u32 = 12;
+const VSID_SHIFT_1T: u32 = 24;
+/// Segments of 1 TiB.
+const SIZE_1T: u64 = 1 << 62;
+/// The page's number within its segment goes on below the VSID, both in an SLB entry and in the first doubleword
+/// of a page table entry, with the effective address's bits shifted right by so many: of 256 MiB and of 1 TiB.
+const PAGE_SHIFT: u32 = 16;
+/// A first doubleword has flags in these bits.
+const FLAGS: u64 = 0x7f;
 /// A segment of 1 TiB hashes its VSID with itself, shifted left by so many (5.7.7.3).
 const HASH_SHIFT_1T: u32 = 25;
 
@@ -20,38 +24,39 @@ pub struct Sought {
     pub identity: u64,
 }
 
-/// The shift of the base page size by L and LP of an SLB entry; none for sizes that POWER8 hasn't
-/// (POWER8 User's Manual, "Segment Lookaside Buffer").
-#[inline(always)]
-fn page_shift(segment: u64) -> Option<u32> {
-    Some(match segment >> 6 & 4 | segment >> 4 & 3 {
-        0 => 12,
-        4 => 24,
-        5 => 16,
-        6 => 34,
-        _ => return None,
-    })
-}
+/// L and LP of an SLB entry (POWER8 User's Manual, "Segment Lookaside Buffer").
+const SIZE: u64 = L | 3 << 4;
+const L: u64 = 1 << 8;
 
 impl Sought {
-    /// The entry of effective `address` in a segment, given as `slbmte` takes it.
+    /// The entry of effective `address` in a segment, given as `slbmte` takes it; none for pages and segments of
+    /// sizes that POWER8 hasn't.
     #[inline(always)]
     #[must_use]
     pub fn new(segment: u64, address: u64) -> Option<Self> {
-        let page_shift = page_shift(segment)?;
-        let (vsid_shift, segment_shift) = *SEGMENTS.get((segment >> 62) as usize)?;
+        let (vsid_shift, within) = match segment & SEGMENT_SIZE {
+            0 => (VSID_SHIFT, address & ((1 << 28) - 1)),
+            SIZE_1T => (VSID_SHIFT_1T, address & ((1 << 40) - 1)),
+            _ => return None,
+        };
         let vsid = (segment & !SEGMENT_SIZE) >> vsid_shift;
-        let offset = address & ((1 << segment_shift) - 1);
         let folded = match vsid_shift {
-            24 => vsid ^ vsid << HASH_SHIFT_1T,
+            VSID_SHIFT_1T => vsid ^ vsid << HASH_SHIFT_1T,
             _ => vsid,
         };
-        let page = vsid << (segment_shift - AVPN_SHIFT) | offset >> AVPN_SHIFT;
-        let lowest = page_shift.max(ABBREVIATED) - AVPN_SHIFT;
-        let large = if page_shift > 12 { LARGE } else { 0 };
+        let above = segment >> vsid_shift << vsid_shift;
+        let name = above | within >> PAGE_SHIFT;
+        // What is below the page's number isn't part of the name.
+        let (page_shift, identity) = match segment & SIZE {
+            0 => (12, name & !FLAGS),
+            L => (24, name & !0xff | LARGE),
+            0x110 => (16, name & !FLAGS | LARGE),
+            0x120 => (34, name & !0x3_ffff | LARGE),
+            _ => return None,
+        };
         Some(Self {
-            hash: folded ^ offset >> page_shift,
-            identity: segment & SEGMENT_SIZE | page >> lowest << lowest | large,
+            hash: folded ^ within >> page_shift,
+            identity,
         })
     }
 }
@@ -60,7 +65,6 @@ impl Sought {
 mod tests {
     use super::*;
 
-    const L: u64 = 1 << 8;
     const LP_64K: u64 = 1 << 4;
     const T1: u64 = 1 << 62;
 

@@ -27,17 +27,13 @@ pub const fn entries(sdr1: u64) -> u64 {
     len_bytes(sdr1) / size_of::<Entry>() as u64
 }
 
-/// What a look for an entry comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// No entry is for that page.
-    None,
-    /// There is one that the hardware can use.
-    Valid,
-    /// There is one to which the host has to do something.
-    Absent,
-    /// Somebody is changing one.
-    Locked,
+/// An entry that somebody has, or changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    pub entry: &'static Entry,
+    pub index: u64,
+    /// As it was when it was found.
+    pub first: u64,
 }
 
 /// A page table.
@@ -103,36 +99,48 @@ impl Table {
     }
 
     /// Looks in both groups of the entry.
+    #[must_use]
+    pub fn find(&self, sought: Sought) -> Option<Found> {
+        self.find_in(sought.hash, sought.identity)
+            .or_else(|| self.find_in(!sought.hash, sought.identity | SECONDARY))
+    }
+
+    fn find_in(&self, hash: u64, identity: u64) -> Option<Found> {
+        let from = self.place(hash);
+        (from..).zip(self.group(from)?).find_map(|(index, entry)| {
+            let first = entry.first();
+            let is_there = first & (VALID | ABSENT | LOCKED) != 0;
+            let found = Found {
+                entry,
+                index,
+                first,
+            };
+            (is_there && (first ^ identity) & IDENTITY == 0).then_some(found)
+        })
+    }
+
+    /// Whether there is surely none, neither free nor of somebody's.
     #[inline(always)]
     #[must_use]
-    pub fn find(&self, sought: Sought) -> Found {
-        match self.find_in(sought.hash, sought.identity) {
-            Found::None => self.find_in(!sought.hash, sought.identity | SECONDARY),
-            found => found,
-        }
+    pub fn has_none(&self, sought: Sought) -> bool {
+        self.has_none_in(sought.hash, sought.identity)
+            && self.has_none_in(!sought.hash, sought.identity | SECONDARY)
     }
 
     #[inline(always)]
-    fn find_in(&self, hash: u64, identity: u64) -> Found {
-        let last = (self.entries.len() / GROUP).wrapping_sub(1);
-        let Some(group) = self.group((hash & last as u64) * GROUP as u64) else {
-            return Found::None;
-        };
-        for entry in group {
-            let word = entry.first();
-            if (word ^ identity) & IDENTITY == 0 {
-                if word & VALID != 0 {
-                    return Found::Valid;
-                }
-                if word & ABSENT != 0 {
-                    return Found::Absent;
-                }
-                if word & LOCKED != 0 {
-                    return Found::Locked;
-                }
-            }
-        }
-        Found::None
+    fn has_none_in(&self, hash: u64, identity: u64) -> bool {
+        let group = self.group(self.place(hash));
+        group.is_none_or(|group| {
+            let differs = |entry: &Entry| (entry.first() ^ identity) & IDENTITY != 0;
+            group.iter().all(differs)
+        })
+    }
+
+    /// The first entry of the group that a hash names.
+    #[inline(always)]
+    fn place(&self, hash: u64) -> u64 {
+        let last = (self.entries.len() / GROUP).wrapping_sub(1) as u64;
+        (hash & last) * GROUP as u64
     }
 }
 
@@ -161,24 +169,30 @@ mod tests {
         };
         for group in 0..8 {
             for entry in 0..8 {
-                for (word, found) in [
-                    (VALID, Found::Valid),
-                    (VALID | SOFTWARE, Found::Valid),
-                    (ABSENT, Found::Absent),
-                    (LOCKED, Found::Locked),
-                    (LOCKED | ABSENT, Found::Absent),
-                    (VALID | LOCKED, Found::Valid),
-                    (SOFTWARE & !(ABSENT | LOCKED), Found::None),
+                for (word, counts) in [
+                    (VALID, true),
+                    (VALID | SOFTWARE, true),
+                    (ABSENT, true),
+                    (LOCKED, true),
+                    (LOCKED | ABSENT, true),
+                    (VALID | LOCKED, true),
+                    (SOFTWARE & !(ABSENT | LOCKED), false),
                 ] {
                     for secondary in [0, SECONDARY] {
                         let place = &words[16 * group + 2 * entry];
                         place.store((sought.identity | secondary | word).to_be(), Relaxed);
                         let is_there = group == if secondary == 0 { 3 } else { 4 };
-                        let expected = if is_there { found } else { Found::None };
-                        assert_eq!(table.find(sought), expected, "{group} {entry} {word:#x}");
+                        let word = sought.identity | secondary | word;
+                        let at =
+                            (is_there && counts).then_some((8 * group as u64 + entry as u64, word));
+                        let found = || table.find(sought).map(|it| (it.index, it.first));
+                        assert_eq!(found(), at, "{group} {entry} {word:#x}");
+                        // What is free may be taken for one of somebody's.
+                        assert_eq!(table.has_none(sought), !is_there);
                         for bit in [1 << 7, 1 << 61, 1 << 62, 4] {
                             place.fetch_xor(u64::to_be(bit), Relaxed);
-                            assert_eq!(table.find(sought), Found::None);
+                            assert_eq!(found(), None);
+                            assert!(table.has_none(sought));
                             place.fetch_xor(u64::to_be(bit), Relaxed);
                         }
                         place.store(0, Relaxed);

@@ -27,6 +27,7 @@ fn exit(vcpu: Vcpu) -> ! {
             table::enter(table::OWN, table::PLAIN | table::SIZE_64K);
             table::remove(table::OWN);
         }),
+        FAULTS => table::repeat(vcpu.args[1], || cause::exception(DATA_OUTSIDE)),
         other => cause::exception(other),
     }
     loop {
@@ -119,7 +120,11 @@ mod cause {
         unsafe {
             match case {
                 ILLEGAL => asm!(".long 0"),
-                DATA_OUTSIDE => asm!("ld {0}, 0({1})", out(reg) _, in(reg_nonzero) OUTSIDE),
+                // r5 is the handler's, should it go on.
+                DATA_OUTSIDE => {
+                    asm!("ld {0}, 0({1})", out(reg) _, in(reg_nonzero) OUTSIDE, out("r5") _)
+                }
+                STORE_OUTSIDE => asm!("std {0}, 0({0})", in(reg_nonzero) OUTSIDE),
                 FETCH_OUTSIDE => {
                     asm!("mtctr {}", "bctrl", in(reg) OUTSIDE, out("ctr") _, out("lr") _)
                 }

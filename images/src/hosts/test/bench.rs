@@ -4,10 +4,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use hcalls::page::SLB_ENTRIES;
 use hcalls::papr::H_SUCCESS;
-use hcalls::partition::{MemoryMode, Policy};
+use hcalls::partition::{FLAG_REFLECT, LPCR_AIL_3, MemoryMode, Policy};
 use hcalls::run::{RUN_FP_CLEAN, RUN_KEEP_SLB, RUN_SPRS_LOST, RUN_UNTOUCHED, VcpuState};
 use images::behaviour::calls as case;
-use images::behaviour::exits::{ENTER_REMOVE, READ_ENTRY};
+use images::behaviour::exits::{ENTER_REMOVE, FAULTS, READ_ENTRY};
 use images::host_runtime::guest::Guest;
 use images::host_runtime::{calls, cpu, marks};
 use images::println;
@@ -15,7 +15,7 @@ use images::println;
 use crate::check::{Outcome, accepted, same};
 use crate::cores::{self, Errand};
 use crate::lab::{self, Lab, MS_TB, Wanted};
-use crate::{page_tables, waiting};
+use crate::{faults, page_tables, waiting};
 
 /// Rounds of a row. In the first ones more has to be fetched than later; the reader takes one from
 /// the middle.
@@ -51,6 +51,7 @@ pub fn bench(lab: &mut Lab) -> Outcome {
     ] {
         on_table(lab, name, what)?;
     }
+    own_faults(lab)?;
     ping_pong(lab)?;
     join(lab)?;
     for (name, vcpus) in [("kick smt1", 1), ("kick smt8", 8)] {
@@ -149,6 +150,22 @@ fn on_table(lab: &mut Lab, name: &str, what: u64) -> Outcome {
     page_tables::serve(lab, &guest)?;
     lab::start_all(&mut guest, [what, CALLS]);
     row(name);
+    rounds(&mut guest, ALL)?;
+    lab.clear();
+    Ok(())
+}
+
+/// Page faults that become the guest's own interrupts, taken with relocation on.
+fn own_faults(lab: &mut Lab) -> Outcome {
+    let wanted = Wanted {
+        lpcr: LPCR_AIL_3,
+        flags: FLAG_REFLECT,
+        ..Wanted::new("exits", 1)
+    };
+    let mut guest = faults::handling_guest(lab, &wanted, faults::skips)?;
+    page_tables::serve(lab, &guest)?;
+    faults::start_with(&mut guest, [FAULTS, CALLS], faults::RELOCATION);
+    row("own page fault");
     rounds(&mut guest, ALL)?;
     lab.clear();
     Ok(())

@@ -28,8 +28,18 @@ const INTERRUPTS: u64 = 0xc << 60 | 1 << 27 | 1;
 const INTERRUPTS_VSID: u64 = 0x4711;
 const RELOCATED: u64 = 0xc000_0000_0000_4000;
 
-/// Runs with relocation on, by a table that maps what is the guest's memory in real mode, too.
+/// Runs with relocation on, by a table that maps what is the guest's memory in real mode, too. Interrupts that
+/// are taken with relocation on tell the host.
 pub fn relocated_guest(lab: &mut Lab, wanted: &Wanted<'_>) -> Result<Guest, String> {
+    handling_guest(lab, wanted, tells)
+}
+
+/// The same with `handler`'s instructions for interrupts, by their vectors.
+pub fn handling_guest(
+    lab: &mut Lab,
+    wanted: &Wanted<'_>,
+    handler: fn(vector: u32) -> [u32; 9],
+) -> Result<Guest, String> {
     let mut guest = lab.guest(&Wanted {
         memory_mode: MemoryMode::Vrma,
         ..*wanted
@@ -40,7 +50,7 @@ pub fn relocated_guest(lab: &mut Lab, wanted: &Wanted<'_>) -> Result<Guest, Stri
     let bytes = unsafe { real_memory(page) };
     for vector in [0x300, 0x400] {
         let words = bytes[0x4000 + vector..].as_chunks_mut().0.iter_mut();
-        for (bytes, word) in words.zip(tells(vector as u32)) {
+        for (bytes, word) in words.zip(handler(vector as u32)) {
             *bytes = match wanted.little_endian {
                 true => word.to_le_bytes(),
                 false => word.to_be_bytes(),
@@ -67,6 +77,15 @@ fn tells(vector: u32) -> [u32; 9] {
         0x4400_0022,                                // sc 1
         0x4800_0000,                                // b .
     ]
+}
+
+/// Goes on behind the instruction that couldn't be done, without r5.
+pub fn skips(_: u32) -> [u32; 9] {
+    const MFSRR0: u32 = 0x7cba_02a6;
+    const ADDI_4: u32 = 0x38a5_0004;
+    const MTSRR0: u32 = 0x7cba_03a6;
+    const RFID: u32 = 0x4c00_0024;
+    [MFSRR0, ADDI_4, MTSRR0, RFID, 0, 0, 0, 0, 0]
 }
 
 pub fn table(guest: &mut Guest) -> Result<&mut PageTable, String> {
@@ -124,7 +143,7 @@ pub fn own_page_faults(lab: &mut Lab) -> Outcome {
                     let base = if lpcr != 0 { RELOCATED } else { 0 };
                     let is_there = lpcr == 0 || page.pc.get() & !0xff == base + vector;
                     ensure!(is_there, "pc {:#x}", page.pc.get());
-                    told(&guest, vector, msr)?;
+                    told(&guest, vector, msr, NOT_FOUND)?;
                 }
             }
             lab.clear();
@@ -133,8 +152,8 @@ pub fn own_page_faults(lab: &mut Lab) -> Outcome {
     Ok(())
 }
 
-/// What the guest's handler has found in its registers.
-fn told(guest: &Guest, vector: u64, msr: u64) -> Outcome {
+/// What the guest's handler has found in its registers: `why` in DSISR or, of a fetch, in SRR1.
+pub fn told(guest: &Guest, vector: u64, msr: u64, why: u64) -> Outcome {
     let gpr = guest.page(0).gpr;
     let [number, own, srr0, srr1, dar, dsisr] = core::array::from_fn(|n| gpr[3 + n].get());
     same(
@@ -146,9 +165,9 @@ fn told(guest: &Guest, vector: u64, msr: u64) -> Outcome {
     let msr = msr | 1 << 12 | (msr & PROBLEM) << 1;
     if vector == 0x300 {
         same("SRR1", srr1, msr)?;
-        same("DAR and DSISR", (dar, dsisr), (OUTSIDE, NOT_FOUND))
+        same("DAR and DSISR", (dar, dsisr), (OUTSIDE, why))
     } else {
-        same("SRR0 and SRR1", (srr0, srr1), (OUTSIDE, msr | NOT_FOUND))
+        same("SRR0 and SRR1", (srr0, srr1), (OUTSIDE, msr | why))
     }
 }
 

@@ -17,6 +17,7 @@ mod cores;
 mod counting;
 mod creation;
 mod cycles;
+mod denied;
 mod expired;
 mod faults;
 mod fences;
@@ -85,6 +86,7 @@ const TESTS: &[Test] = &[
     ("hosts_page_faults", faults::hosts_page_faults),
     ("page_table_calls", page_tables::page_table_calls),
     ("memory_taken_back", page_tables::memory_taken_back),
+    ("denied", denied::denied),
     ("machine_check", memory::machine_check),
     ("keep_slb", registers::keep_slb),
     ("forbidden", hostile::forbidden),

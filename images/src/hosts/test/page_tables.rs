@@ -20,7 +20,7 @@ use crate::lab::{self, Lab, Wanted};
 const SHIFT: u64 = 16;
 const ROUNDS: u64 = 100;
 /// An entry's second doubleword: R, C, coherent, readable and writable.
-const PLAIN: u64 = 0x192;
+pub const PLAIN: u64 = 0x192;
 const VALID: u64 = 1;
 const ABSENT: u64 = 1 << 5;
 
@@ -58,7 +58,7 @@ pub fn serve(
     Ok(words)
 }
 
-fn guest(lab: &mut Lab) -> Result<Guest, alloc::string::String> {
+pub fn guest(lab: &mut Lab) -> Result<Guest, alloc::string::String> {
     let wanted = Wanted {
         flags: FLAG_REFLECT,
         ..Wanted::new("exits", 8)
@@ -116,7 +116,7 @@ pub fn page_table_calls(lab: &mut Lab) -> Outcome {
 }
 
 /// Vcpu 0 enters a page at [`OUTSIDE`], and is about to read there.
-fn enters(guest: &mut Guest, second: u64) -> Outcome {
+pub fn enters(guest: &mut Guest, second: u64) -> Outcome {
     start_with(guest, [ENTER_OUTSIDE, second], RELOCATION);
     let run = lab::run(guest, 0xff)?;
     same(

@@ -20,6 +20,8 @@ pub const CODE_BYTES: u64 = 0x40_0000;
 const THREADS: u32 = 8;
 /// Of `sc 1`.
 const HYPERCALL: From = From::Guest(0xc00);
+/// Of a load or store that no entry translates.
+const PAGE_FAULT: From = From::Guest(0xe00);
 
 /// The files that a machine boots.
 #[derive(Clone, Debug)]
@@ -193,7 +195,16 @@ impl Row {
     /// Every `nth` of the hypercalls of a round that are served in the firmware, and go back into
     /// the guest.
     pub fn served(&self, nth: usize) -> Result<u64> {
-        let back = |s: &&Stretch| s.is(HYPERCALL, To::Guest);
+        self.back(HYPERCALL, nth)
+    }
+
+    /// Page faults that go back into the guest, as its own interrupts.
+    pub fn reflected(&self) -> Result<u64> {
+        self.back(PAGE_FAULT, 1)
+    }
+
+    fn back(&self, from: From, nth: usize) -> Result<u64> {
+        let back = |s: &&Stretch| s.is(from, To::Guest);
         let of_round = |round: &Round| {
             let served = round.iter().filter(back).skip(nth - 1).step_by(nth);
             served.map(Stretch::count).collect::<Vec<_>>()
