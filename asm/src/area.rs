@@ -68,8 +68,8 @@ pub struct ThreadArea {
     pub thread: u64,
     /// Key of the vcpu whose special-purpose registers this thread still holds; 0 for none.
     pub holds: u64,
-    /// The guest on this thread has floating point, VMX and VSX of its own.
-    pub fp: u64,
+    /// What the guest on this thread has beyond what every guest has (`platform::cpu::guest::More`).
+    pub more: u64,
     /// [`crate::msr::GUEST`]: loading it is cheaper than making it.
     pub guest_msr: u64,
     /// Not 0 while this thread is in an OPAL call other than the run; others may read it.

@@ -7,7 +7,10 @@ pub use crate::spr_numbers::*;
 pub fn read<const N: u16>() -> u64 {
     let value: u64;
     // SAFETY: reading any SPR named above changes nothing but the target register.
-    unsafe { core::arch::asm!("mfspr {}, {}", out(reg) value, const N, options(nostack)) };
+    unsafe {
+        core::arch::asm!("mfspr {}, {}", out(reg) value, const N,
+            options(nomem, nostack, preserves_flags))
+    };
     value
 }
 

@@ -43,6 +43,16 @@ macro_rules! atomics {
                 result
             }
 
+            pub fn compare_exchange_weak(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.compare_exchange(current, new, success, failure)
+            }
+
             $(pub fn $rmw(&self, value: $value, order: Ordering) -> $value {
                 point();
                 let before = self.0.$rmw(value, order);

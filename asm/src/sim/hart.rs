@@ -100,7 +100,7 @@ impl Hart {
         self.set(spr::HDEC, FAR_TB);
         // SAFETY: the area is this thread's, and stays for good.
         let area = unsafe { &mut *self.area.get() };
-        (area.holds, area.fp, area.locks, area.dec_shows_tb) = (0, 0, 0, 0);
+        (area.holds, area.more, area.locks, area.dec_shows_tb) = (0, 0, 0, 0);
     }
 
     pub(super) fn naps_for_good(&self) -> bool {

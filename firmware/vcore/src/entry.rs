@@ -182,6 +182,13 @@ impl Entry {
         Snapshot(self.0.get())
     }
 
+    /// Somebody has begun to leave, or was asked to: [`Snapshot::leaving`], for who is about to leave, too, and
+    /// looks at nothing else before.
+    #[inline(always)]
+    pub fn is_leaving(&self) -> bool {
+        Snapshot(self.0.peek()).leaving()
+    }
+
     fn update<T>(&self, mut change: impl FnMut(Snapshot) -> (Option<u64>, T)) -> T {
         self.0.update(|word| change(Snapshot(word)))
     }

@@ -95,6 +95,17 @@ impl Seating {
         letter
     }
 
+    /// The same for a thread that has just taken its IPI, or found that there is none: the barrier that goes
+    /// with that orders the letter, and what was written before it.
+    #[inline(always)]
+    pub fn take_letter_behind_barrier(&self, ptid: usize) -> u64 {
+        let letter = self.mailboxes[ptid].load(Ordering::Relaxed);
+        if letter != 0 {
+            self.mailboxes[ptid].store(0, Ordering::Relaxed);
+        }
+        letter
+    }
+
     /// The thread has taken a letter before it was called, and leaves it for then.
     pub fn put_back(&self, ptid: usize) {
         self.mailboxes[ptid].store(self.seat(ptid), Ordering::Relaxed);

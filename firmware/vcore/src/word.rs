@@ -31,6 +31,11 @@ impl Word {
         self.0.load(Ordering::Acquire)
     }
 
+    /// The word now, to decide by; nothing else that its writers wrote counts as seen.
+    pub fn peek(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Writes the word; whoever sees it sees what was written before.
     pub fn set(&self, word: u64) {
         self.0.store(word, Ordering::Release);
@@ -65,7 +70,7 @@ impl Word {
         let now = self.0.load(Ordering::Relaxed);
         let new = change(now)?;
         self.0
-            .compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
             .ok()
             .map(|_| new)
     }
@@ -80,7 +85,7 @@ impl Word {
             let Some(new) = new else { return answer };
             match self
                 .0
-                .compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
             {
                 Ok(_) => return answer,
                 Err(seen) => now = seen,

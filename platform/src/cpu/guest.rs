@@ -50,17 +50,17 @@ pub fn held(key: u64) -> bool {
 }
 
 /// Puts the guest's registers into this thread, but for the general ones and those that
-/// [`load_always`] loads. `key` tells this load from all others: that of the vcpu's last one, plus 1;
+/// [`load_always`] loads and those that [`load_after_host`] does, which is to follow. `key` tells this load from all others: that of the vcpu's last one, plus 1;
 /// `was_hosts`: a host has run on this thread since its last guest; `fp_clean`: the thread's
 /// floating-point, VMX and VSX registers hold nothing that a guest may not see.
 ///
 /// # Safety
 /// `page` is a vcpu page that this thread alone uses until [`save`]; this thread is in real mode
 /// with HRMOR at the firmware, and loses its own values of those registers.
-#[inline(never)]
+#[inline(always)]
 pub unsafe fn load_all(
     page: *mut VcpuPage,
-    partition: &Partition,
+    segments: bool,
     key: u64,
     was_hosts: bool,
     fp_clean: bool,
@@ -72,7 +72,8 @@ pub unsafe fn load_all(
         let fp = (*page).host.flags.get() & FLAG_FP != 0;
         // Another vcpu's, or this one's from before it was on another thread.
         let was_others = !held(key.wrapping_sub(1));
-        (*area).fp = u64::from(fp);
+        let more = if fp { More::FP } else { 0 } | if segments { More::SLB } else { 0 };
+        (*area).more = more;
         if fp {
             facility::open();
             vsr::load(page);
@@ -91,10 +92,6 @@ pub unsafe fn load_all(
         }
         lost_registers!(load, (*page).sprs);
         spr::write::<{ spr::DAWR }>((*page).sprs.dawr.get());
-        load_after_host(page, partition, true);
-        if !was_hosts {
-            partition.space.copy();
-        }
     }
 }
 
@@ -102,6 +99,7 @@ pub unsafe fn load_all(
 /// invalid SLB entries, the branch history, and what QEMU lets it write: the registers of transactional
 /// memory, and some that are others' names on POWER8 but have a content of their own there. Where they
 /// have none, writing 0 changes nothing.
+#[inline(always)]
 fn forget_others() {
     op::clear_branch_history();
     facility::clear_tm();
@@ -174,7 +172,10 @@ pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: 
         let ciabr = sprs.ciabr.get();
         let hypervisor = ciabr & CIABR_PRIV == CIABR_PRIV;
         spr::write::<{ spr::CIABR }>(if hypervisor { 0 } else { ciabr });
-        let fp = if (*op::area()).fp != 0 { HFSCR_FP } else { 0 };
+        let fp = match (*op::area()).more & More::FP {
+            0 => 0,
+            _ => HFSCR_FP,
+        };
         spr::write::<{ spr::HFSCR }>(partition.hfscr | fp);
     }
 }
@@ -212,19 +213,21 @@ pub unsafe fn enter(page: *mut VcpuPage) -> ! {
     unsafe { asm::guest::guest_enter(page.cast()) }
 }
 
-/// What [`save`] leaves to [`save_more`].
+/// What only some guests have: [`save`] leaves it to [`save_more`].
 #[derive(Clone, Copy, Debug)]
-pub struct More {
-    slb: bool,
-    fp: bool,
-}
+pub struct More(u64);
 
 impl More {
+    /// Floating point, VMX and VSX.
+    const FP: u64 = 1 << 0;
+    /// An SLB of its own.
+    const SLB: u64 = 1 << 1;
+
     /// There is anything.
     #[inline(always)]
     #[must_use]
     pub fn any(self) -> bool {
-        self.slb || self.fp
+        self.0 != 0
     }
 }
 
@@ -234,14 +237,11 @@ impl More {
 /// # Safety
 /// As [`load_all`], which came before.
 #[inline(always)]
-pub unsafe fn save(page: *mut VcpuPage, segments: bool) -> More {
+pub unsafe fn save(page: *mut VcpuPage) -> More {
     // SAFETY: `load_all`'s caller has promised the page until here.
     unsafe {
         save_sprs(page);
-        More {
-            slb: segments,
-            fp: (*op::area()).fp != 0,
-        }
+        More((*op::area()).more)
     }
 }
 
@@ -249,13 +249,14 @@ pub unsafe fn save(page: *mut VcpuPage, segments: bool) -> More {
 ///
 /// # Safety
 /// As [`save`], which came before.
+#[inline(always)]
 pub unsafe fn save_more(page: *mut VcpuPage, more: More) {
     // SAFETY: the caller's promise.
     unsafe {
-        if more.slb {
+        if more.0 & More::SLB != 0 {
             slb::save(page);
         }
-        if more.fp {
+        if more.0 & More::FP != 0 {
             facility::open();
             vsr::save(page);
         }

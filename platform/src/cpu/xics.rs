@@ -99,20 +99,23 @@ impl Icp {
     /// the IPI's sender saw before it.
     #[inline(always)]
     pub fn take_ipi(self) -> bool {
+        self.take_presented_ipi() || self.take_hidden()
+    }
+
+    /// The same for one that is presented, as most are; false: it may be there all the same.
+    #[inline(always)]
+    pub fn take_presented_ipi(self) -> bool {
         // SAFETY: `self` is the calling thread's ICP; its registers change no memory.
-        let taken = unsafe {
-            let presented = mmio::next_read32(self.register(POLL)) & XISR_MASK == XISR_IPI;
-            if presented {
-                let xirr = mmio::next_read32(self.register(XIRR));
-                mmio::next_write8(self.register(MFRR), MFRR_NONE);
-                mmio::next_write32(self.register(XIRR), xirr);
-                true
-            } else {
-                self.take_hidden()
+        unsafe {
+            if mmio::next_read32(self.register(POLL)) & XISR_MASK != XISR_IPI {
+                return false;
             }
-        };
+            let xirr = mmio::next_read32(self.register(XIRR));
+            mmio::next_write8(self.register(MFRR), MFRR_NONE);
+            mmio::next_write32(self.register(XIRR), xirr);
+        }
         fence(SeqCst);
-        taken
+        true
     }
 
     /// The same for one that isn't presented, since a device's interrupt or CPPR stands before it.
@@ -122,6 +125,7 @@ impl Icp {
         if sent {
             self.withdraw_ipi();
         }
+        fence(SeqCst);
         sent
     }
 }

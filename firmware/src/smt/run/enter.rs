@@ -15,42 +15,25 @@ use platform::cpu::guest::{self, Partition};
 use platform::cpu::thread::{self, Thread};
 
 impl Seat {
-    /// Into the guest, if the run still lets this thread in; [`super::leave::left`] goes on.
+    /// Into the guest, if the run still lets this thread in; [`super::leave::left`] goes on. `runner`: this
+    /// is thread 0. What rarely happens finds the seat anew: handed over, it would be stored each time.
     #[inline(always)]
-    pub fn run(self) -> ! {
+    pub fn run(self, runner: bool) -> ! {
         let page = self.page();
         if !self.arrive(page) {
-            self.came_too_late(page)
+            came_too_late(self.thread, page)
         }
         let key = self.vcore.keys[self.slot].load(Relaxed);
         if self.core.run.untouched.load(Relaxed) != UNTOUCHED || !guest::held(key) {
-            self.enter_otherwise(page)
+            enter_otherwise(self.thread, page)
         }
-        self.enter_again(page)
-    }
-
-    /// It has come too late: it must not enter the guest, and its trap stays 0 (B27).
-    #[cold]
-    fn came_too_late(self, page: *mut VcpuPage) -> ! {
-        if self.vcore.entry.snapshot().outstanding() & 1 << self.thread.ptid() == 0 {
-            self.came_too_early()
-        }
-        self.tell(ExitReason::None);
-        if self.vcore.entry.snapshot().prodded() & 1 << self.thread.ptid() != 0 {
-            // SAFETY: the run owns the page, and this thread is its only user. A prod that came
-            // meanwhile is kept; none comes any more.
-            unsafe { (*page).firmware.prodded.set(1) }
-        }
-        if self.core.run.at_leaving.load(Relaxed) & TRACED != 0 {
-            self.trace_left(ExitReason::None);
-        }
-        self.report(page)
+        self.enter_again(page, runner)
     }
 
     /// The run isn't open yet: somebody else's IPI has woken the thread, and its own follows. The letter
     /// is for then.
     fn came_too_early(self) -> ! {
-        let ptid = self.thread.ptid();
+        let ptid = self.ptid;
         self.core.run.seating.put_back(ptid);
         self.core.spurious.fetch_add(1, Relaxed);
         trace::note(Event::Nap, || (Whom::NOBODY, 0));
@@ -59,8 +42,8 @@ impl Seat {
 
     /// With registers that this thread holds but for those that a run keeps for the host.
     #[inline(always)]
-    fn enter_again(self, page: *mut VcpuPage) -> ! {
-        if self.thread.ptid() == 0 {
+    fn enter_again(self, page: *mut VcpuPage, runner: bool) -> ! {
+        if runner {
             let hosts_sprs = self.core.run.hosts_sprs.load(Relaxed);
             self.core.run.hosts_sprs.store(false, Relaxed);
             // SAFETY: the page is this run's, and this thread's in it; the thread holds the rest.
@@ -69,31 +52,23 @@ impl Seat {
         self.enter(page)
     }
 
-    /// With registers that this thread doesn't hold yet, or that the host has changed; or traced.
-    #[inline(never)]
-    fn enter_otherwise(self, page: *mut VcpuPage) -> ! {
-        let key = self.vcore.keys[self.slot].load(Relaxed);
-        let untouched = self.core.run.untouched.load(Relaxed);
-        if untouched & ENTRY_TRACED != 0 {
-            let generation = u32::from(self.vcore.entry.snapshot().generation());
-            trace::note(Event::Enter, || (self.whom(), generation));
-        }
-        if untouched & UNTOUCHED != 0 && guest::held(key) {
-            self.enter_again(page)
-        }
-        self.enter_anew(page)
-    }
-
     #[inline(always)]
     fn enter_anew(self, page: *mut VcpuPage) -> ! {
         // A thread that has held this vcpu before does so no more.
         let key = next_key(self.vcore.keys[self.slot].load(Relaxed));
         self.vcore.keys[self.slot].store(key, Relaxed);
-        let was_hosts = self.thread.ptid() == 0;
+        let was_hosts = self.ptid == 0;
         let fp_clean = !was_hosts || self.core.run.fp_clean.load(Relaxed);
         // SAFETY: the page is this run's, and this thread's in it; a runner has saved its host's
         // registers, a secondary has none.
-        unsafe { guest::load_all(page, &self.partition(), key, was_hosts, fp_clean) };
+        unsafe {
+            guest::load_all(page, self.has_segments(), key, was_hosts, fp_clean);
+            let partition = self.partition();
+            guest::load_after_host(page, &partition, true);
+            if !was_hosts {
+                partition.space.copy();
+            }
+        }
         if was_hosts {
             self.core.run.hosts_sprs.store(false, Relaxed);
         }
@@ -108,7 +83,7 @@ impl Seat {
         // SAFETY: this thread's page.
         unsafe { (*page).firmware.entered_tb.set(now_tb) };
         if interrupts::pending(page) {
-            interrupts::enter(self, page)
+            interrupts::enter(self.thread, page)
         }
         // SAFETY: the page's guest is in this thread.
         unsafe { guest::enter(page) }
@@ -127,7 +102,7 @@ impl Seat {
     /// Makes the page ready and enters the run; false when it has come too late (B27).
     #[inline(always)]
     fn arrive(&self, page: *mut VcpuPage) -> bool {
-        let ptid = self.thread.ptid();
+        let ptid = self.ptid;
         // SAFETY: the run owns the page from `begin` on, and this thread is its only user.
         let firmware = unsafe { &mut (*page).firmware };
         firmware.owner.set(OWNED | u64::from(self.thread.pir));
@@ -144,30 +119,74 @@ impl Seat {
     }
 }
 
+/// With registers that this thread doesn't hold yet, or that the host has changed; or traced.
+#[inline(never)]
+fn enter_otherwise(thread: &'static Thread, page: *mut VcpuPage) -> ! {
+    let seat = Seat::of(thread);
+    let key = seat.vcore.keys[seat.slot].load(Relaxed);
+    let untouched = seat.core.run.untouched.load(Relaxed);
+    if untouched & ENTRY_TRACED != 0 {
+        let generation = u32::from(seat.vcore.entry.snapshot().generation());
+        trace::note(Event::Enter, || (seat.whom(), generation));
+    }
+    if untouched & UNTOUCHED != 0 && guest::held(key) {
+        seat.enter_again(page, seat.ptid == 0)
+    }
+    seat.enter_anew(page)
+}
+
+/// It has come too late: it must not enter the guest, and its trap stays 0 (B27).
+#[cold]
+#[inline(never)]
+fn came_too_late(thread: &'static Thread, page: *mut VcpuPage) -> ! {
+    let seat = Seat::of(thread);
+    let (entry, me) = (&seat.vcore.entry, 1 << seat.ptid);
+    if entry.snapshot().outstanding() & me == 0 {
+        seat.came_too_early()
+    }
+    seat.tell(ExitReason::None);
+    if entry.snapshot().prodded() & me != 0 {
+        // SAFETY: the run owns the page, and this thread is its only user. A prod that came
+        // meanwhile is kept; none comes any more.
+        unsafe { (*page).firmware.prodded.set(1) }
+    }
+    if seat.core.run.at_leaving.load(Relaxed) & TRACED != 0 {
+        seat.trace_left(ExitReason::None);
+    }
+    seat.report(page)
+}
+
 /// A secondary out of its nap: somebody has called it, or nobody.
 pub extern "C-unwind" fn woken(_srr1: u64) -> ! {
     let thread = thread::current();
     let core = cores::of(thread);
+    if !thread.icp.take_presented_ipi() {
+        woken_otherwise(thread, core)
+    }
+    let letter = core.run.seating.take_letter_behind_barrier(thread.ptid());
+    if letter == 0 {
+        called_for_else(thread, core)
+    }
+    // Thread 0's letters are taken by the runner.
+    Seat::from_letter(thread, core, letter).run(false)
+}
+
+/// No IPI was presented. If none was sent, something else has woken the thread; with a letter there its IPI is
+/// on its way, which must not come when the thread is in its next nap, since that may end in the host's vectors.
+#[inline(never)]
+fn woken_otherwise(thread: &'static Thread, core: &'static Core) -> ! {
     let called = thread.icp.take_ipi();
-    let letter = core.run.seating.take_letter(thread.ptid());
+    let letter = core.run.seating.take_letter_behind_barrier(thread.ptid());
     if letter == 0 {
         called_for_else(thread, core)
     }
     if !called {
-        run_when_called(thread, core, letter)
+        while !thread.icp.take_ipi() {
+            op::relax();
+        }
+        op::unrelax();
     }
-    Seat::from_letter(thread, core, letter).run()
-}
-
-/// Something else has woken the thread, and a letter is there: its IPI is on its way. It must not come
-/// when the thread is in its next nap, which may end in the host's vectors.
-#[inline(never)]
-fn run_when_called(thread: &'static Thread, core: &'static Core, letter: u64) -> ! {
-    while !thread.icp.take_ipi() {
-        op::relax();
-    }
-    op::unrelax();
-    Seat::from_letter(thread, core, letter).run()
+    Seat::from_letter(thread, core, letter).run(false)
 }
 
 #[inline(never)]

@@ -126,7 +126,7 @@ fn cede(vcpu: &mut VcpuPage) -> u64 {
     vcpu.msr.set(msr);
     vcpu.gpr[3].set(papr::H_SUCCESS);
     count(&mut vcpu.firmware.yields);
-    let leaves = match seat.vcore.entry.cede(seat.thread.ptid()) {
+    let leaves = match seat.vcore.entry.cede(seat.ptid) {
         Cede::Prodded | Cede::Called => None,
         Cede::AllCeded | Cede::Leaving => Some(ExitReason::Ceded),
         Cede::Nap => guest::keeping_priority(|| doze(seat, vcpu)),
@@ -168,7 +168,7 @@ fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
                 .wrapping_add(now_tb.wrapping_sub(since_tb)),
         );
     }
-    let (ptid, entry) = (seat.thread.ptid(), &seat.vcore.entry);
+    let (ptid, entry) = (seat.ptid, &seat.vcore.entry);
     if entry.uncede(ptid) {
         seat.take_call();
     }

@@ -11,6 +11,7 @@ use hcalls::VcpuPage;
 use hcalls::page::PENDING_EXTERNAL;
 use hcalls::partition::{LPCR_AIL_3, LPCR_ILE};
 use platform::cpu::decrementer::hdec_ticks_until;
+use platform::cpu::thread::Thread;
 use platform::cpu::{guest, world};
 
 /// How often a thread looks whether its guest has enabled interrupts: 20 µs.
@@ -41,8 +42,8 @@ pub(super) fn pending(page: *mut VcpuPage) -> bool {
 /// A run's first entry with an interrupt pending: it comes now, or gets a way to come later. The
 /// guest's registers are in this thread, but for pc and MSR.
 #[inline(never)]
-pub(super) fn enter(seat: Seat, page: *mut VcpuPage) -> ! {
-    deliver_pending(seat, page);
+pub(super) fn enter(thread: &'static Thread, page: *mut VcpuPage) -> ! {
+    deliver_pending(Seat::of(thread), page);
     // SAFETY: the page's guest is in this thread.
     unsafe { guest::enter(page) }
 }
@@ -70,7 +71,7 @@ fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
     seat.core
         .run
         .at_leaving
-        .fetch_and(!(1 << seat.thread.ptid()), Relaxed);
+        .fetch_and(!(1 << seat.ptid), Relaxed);
 }
 
 /// The guest takes an interrupt of its own, by LPCR\[AIL, ILE\], when it goes on. `cause`: of SRR1's bits
@@ -112,7 +113,7 @@ pub(super) fn end_mediation(seat: Seat) {
 
 /// The guest has interrupts off: a way for it to come when they are on.
 fn wait_for_guest(seat: Seat) {
-    let me = 1 << seat.thread.ptid();
+    let me = 1 << seat.ptid;
     if MEDIATED.load(Relaxed) {
         let lpcr = seat.vcore.rules.lpcr.load(Relaxed);
         // SAFETY: the guest's own LPCR, with the bit that this interrupt wants.

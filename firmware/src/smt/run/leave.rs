@@ -38,7 +38,7 @@ pub extern "C-unwind" fn left(vector: u64, page: *mut VcpuPage) -> ! {
     let thread = thread::current();
     let seat = Seat::of(thread);
     let reason = match vector {
-        HDEC if seat.vcore.entry.snapshot().leaving() => ExitReason::Pulled,
+        HDEC if seat.vcore.entry.is_leaving() => ExitReason::Pulled,
         HYPERCALL if told(page) == ExitReason::None as u32 => ExitReason::Hypercall,
         _ => left_otherwise(thread, page, vector, left_tb),
     };
@@ -103,7 +103,7 @@ fn depart_owing(
     // SAFETY: this thread's page, just out of the guest.
     unsafe {
         note_exit(page, vector, reason, left_tb);
-        let more = guest::save(page, seat.has_segments());
+        let more = guest::save(page);
         guest::save_more(page, more);
     }
     if leave.called() {
@@ -133,7 +133,7 @@ fn depart_watched(thread: &'static Thread, page: *mut VcpuPage, reason: ExitReas
     let seat = Seat::of(thread);
     let owed = seat.core.run.at_leaving.load(Relaxed);
     if owed & POLLING != 0 {
-        let me = 1 << thread.ptid();
+        let me = 1 << seat.ptid;
         seat.core.run.at_leaving.fetch_and(!me, Relaxed);
     }
     if owed & TRACED != 0 {
@@ -193,7 +193,7 @@ impl Seat {
     fn external(self) -> Option<ExitReason> {
         let entry = &self.vcore.entry;
         let poll = || self.thread.icp.poll();
-        let (presented, called) = entry.polled(self.thread.ptid(), poll);
+        let (presented, called) = entry.polled(self.ptid, poll);
         if called {
             self.take_call();
             let reason = match self.core.run.interrupted.load(Relaxed) {
@@ -204,7 +204,7 @@ impl Seat {
         }
         match presented {
             0 => {}
-            XISR_IPI if self.thread.ptid() != 0 => {
+            XISR_IPI if self.ptid != 0 => {
                 self.thread.icp.take_ipi();
                 trace::note(Event::Taken, || (self.whom(), 0));
             }
@@ -216,7 +216,7 @@ impl Seat {
     /// Sets the exit bit, and sees to what that brings.
     #[inline(always)]
     fn depart(self, page: *mut VcpuPage, vector: u64, reason: ExitReason, left_tb: u64) -> ! {
-        let ptid = self.thread.ptid();
+        let ptid = self.ptid;
         let leave = self.vcore.entry.leave(ptid);
         if leave.owes() {
             depart_owing(self.thread, page, vector, reason, left_tb, leave)
@@ -227,7 +227,7 @@ impl Seat {
         // SAFETY: this thread's page, just out of the guest.
         let more = unsafe {
             note_exit(page, vector, reason, left_tb);
-            guest::save(page, self.has_segments())
+            guest::save(page)
         };
         if more.any() {
             depart_with_more(self.thread, page, reason, more)

@@ -105,8 +105,8 @@ impl Seat {
     pub(super) fn report(self, page: *mut VcpuPage) -> ! {
         // SAFETY: this thread's page until the report.
         unsafe { (*page).firmware.owner.set(0) };
-        self.vcore.entry.report(self.thread.ptid());
-        if self.thread.ptid() == 0 {
+        self.vcore.entry.report(self.ptid);
+        if self.ptid == 0 {
             finish(self.thread, self.core)
         }
         thread::idle()
@@ -308,7 +308,7 @@ impl Run {
     #[inline(always)]
     fn sit(&self) -> ! {
         let letter = self.core.run.seating.take_letter(0);
-        Seat::from_letter(self.thread, self.core, letter).run()
+        Seat::from_letter(self.thread, self.core, letter).run(true)
     }
 
     #[inline(never)]

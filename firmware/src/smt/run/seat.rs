@@ -29,6 +29,8 @@ pub struct Seat {
     pub core: &'static Core,
     pub vcore: &'static Vcore,
     pub slot: usize,
+    /// The thread's number in its core.
+    pub ptid: usize,
 }
 
 /// A mailbox's content that calls a thread to run `slot` of `vcore`.
@@ -60,6 +62,7 @@ impl Seat {
             core,
             vcore,
             slot: slot_of(letter),
+            ptid: thread.ptid(),
         }
     }
 
@@ -77,7 +80,7 @@ impl Seat {
     /// Takes the IPI that somebody has sent, or is about to send, to this thread.
     #[inline(never)]
     pub fn take_call(self) {
-        let ptid = self.thread.ptid();
+        let ptid = self.ptid;
         while !self.is_answerable() {
             op::relax();
         }
@@ -89,7 +92,7 @@ impl Seat {
     /// A call has come and is taken now. Thread 0's presenter is the host's: a sibling rings its
     /// doorbell instead, and an IPI that is taken there may have been the host's as well.
     fn is_answerable(&self) -> bool {
-        let runners = self.thread.ptid() == 0;
+        let runners = self.ptid == 0;
         if runners && self.core.run.rung.swap(false, Acquire) {
             op::silence_thread_0();
             return true;
@@ -112,7 +115,7 @@ impl Seat {
     /// Records that the vcpu is out, and, for a secondary, the nap that follows. Changes nothing else.
     #[inline(always)]
     pub fn trace_left(&self, reason: ExitReason) {
-        let naps = self.thread.ptid() != 0;
+        let naps = self.ptid != 0;
         trace_left(self.whom(), reason, naps);
     }
 }

@@ -12,7 +12,7 @@ pub fn secondary(core: &Core, ptid: usize) {
         return;
     }
     core.take_ipi(ptid);
-    let letter = core.seating.take_letter(ptid);
+    let letter = core.seating.take_letter_behind_barrier(ptid);
     run(core, ptid, slot_of(letter));
 }
 

@@ -3,7 +3,7 @@
 //! The processor raises its soft-patch interrupt, 0x1500, with HSRR1 bit 43 set and HSRR0 behind the instruction
 //! (POWER8 User's Manual, "Soft Patch Interrupt"). A copy of a register to itself writes the number in the form
 //! that every instruction takes.
-use super::{facility, vsr};
+use super::{More, facility, vsr};
 use asm::{ibm, op};
 use hcalls::VcpuPage;
 
@@ -19,7 +19,7 @@ const INSTRUCTION_LEN: u64 = 4;
 pub unsafe fn assist(page: *mut VcpuPage) -> bool {
     // SAFETY: the caller's promise. A copy of each register to itself changes no value.
     unsafe {
-        let has_registers = (*op::area()).fp != 0;
+        let has_registers = (*op::area()).more & More::FP != 0;
         if (*page).msr.get() & DENORMAL == 0 || !has_registers {
             return false;
         }

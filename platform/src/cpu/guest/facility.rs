@@ -12,6 +12,7 @@ pub fn open() {
 
 /// Clears the registers of transactional memory. No transaction is under way: HFSCR keeps guests from
 /// beginning one, and a host that is in one can't begin a run.
+#[inline(always)]
 pub fn clear_tm() {
     let msr = op::msr();
     // SAFETY: only a facility bit changes, for as long as the registers are written, which matter to

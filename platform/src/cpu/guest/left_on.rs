@@ -11,9 +11,9 @@ pub(super) fn turn_off(saved: &Sprs) {
     }
 }
 
-/// A guest that comes back to this thread is loaded as a whole then.
-#[cold]
-#[inline(never)]
+/// A guest that comes back to this thread is loaded as a whole then. No call, for which every exit would save
+/// registers.
+#[inline(always)]
 fn clear() {
     // SAFETY: the registers are in the guest's page, and the firmware uses none of them; the area is this
     // thread's.

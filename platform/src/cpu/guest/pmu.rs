@@ -42,7 +42,8 @@ pub(super) unsafe fn stop(sprs: &mut Sprs) {
     }
 }
 
-#[inline(never)]
+/// No call, for which every exit would save registers.
+#[inline(always)]
 fn stop_counters(sprs: &mut Sprs) {
     // SAFETY: as in `stop`. MMCR0 is read again once nothing can change it any more: a counter may just have
     // overflowed.

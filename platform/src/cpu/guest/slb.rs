@@ -1,7 +1,7 @@
 //! A guest's segment lookaside buffer.
 use asm::op::{clear_slb_entry_0, slb_gathered, slbmfee, slbmfev, slbmte};
 use hcalls::VcpuPage;
-use hcalls::page::SLB_ENTRIES;
+use hcalls::page::{SLB_ENTRIES, SlbEntry};
 
 /// RB\[V\] of `slbmte` and `slbmfee`: the entry is valid.
 const VALID: u64 = asm::ibm(36);
@@ -15,10 +15,10 @@ const ESID: u64 = asm::ibm_field(0, 35);
 /// take any other entry for an illegal instruction, here, in the firmware.
 #[inline(always)]
 fn exists(vsid: u64) -> bool {
-    /// By L and LP: 0, 4, 5, 6.
-    const PAGE_SIZES: u64 = 0b0111_0001;
-    let page_size = vsid >> 6 & 4 | vsid >> 4 & 3;
-    vsid >> 63 == 0 && PAGE_SIZES >> page_size & 1 != 0
+    /// By L, C, a reserved bit and LP, of which L and LP say the page size: 0 and 0; 1 and 0, 1, 2.
+    const PAGE_SIZES: u32 = 0x7777_1111;
+    let kind = vsid >> 4 & 0x1f;
+    (vsid as i64) >= 0 && PAGE_SIZES >> kind & 1 != 0
 }
 
 /// Puts those of the page's entries that a machine can have into the SLB, which is empty but for entry 0: that one `slbia` leaves as
@@ -47,6 +47,7 @@ pub unsafe fn load(page: *mut VcpuPage) {
 ///
 /// # Safety
 /// The thread is in real mode.
+#[inline(always)]
 pub unsafe fn clear() {
     for index in 0..SLB_ENTRIES as u64 {
         // SAFETY: the caller's promise; the entry is made invalid.
@@ -67,48 +68,47 @@ fn any_valid<const FIRST: usize>() -> bool {
 ///
 /// # Safety
 /// As [`load`].
+#[inline(always)]
 pub unsafe fn save(page: *mut VcpuPage) {
     const { assert!(SLB_ENTRIES == 4 * GROUP) };
     // SAFETY: the caller's promise.
     unsafe {
-        let mut count = 0;
+        let first = (&raw mut (*page).slb).cast::<SlbEntry>();
+        let mut to = first;
         if any_valid::<0>() {
-            count = save_group(page, 0, count);
+            to = save_group(to, 0);
         }
         if any_valid::<GROUP>() {
-            count = save_group(page, GROUP, count);
+            to = save_group(to, GROUP);
         }
         if any_valid::<{ 2 * GROUP }>() {
-            count = save_group(page, 2 * GROUP, count);
+            to = save_group(to, 2 * GROUP);
         }
         if any_valid::<{ 3 * GROUP }>() {
-            count = save_group(page, 3 * GROUP, count);
+            to = save_group(to, 3 * GROUP);
         }
-        (*page).slb_count.set(count as u64);
+        (*page).slb_count.set(to.offset_from(first) as u64);
     }
 }
 
-/// Stores a group's valid entries from number `count` of the page's on; answers how many those are
-/// then.
+/// Stores a group's valid entries from `to` on; answers where the next one goes.
 ///
 /// # Safety
-/// As [`load`]; `count` entries of lower numbers are stored.
+/// As [`load`]; `to` is in the page's list, with no more entries before it than those of lower numbers.
 #[inline(always)]
-unsafe fn save_group(page: *mut VcpuPage, first: usize, mut count: usize) -> usize {
+unsafe fn save_group(mut to: *mut SlbEntry, first: usize) -> *mut SlbEntry {
     for index in first..first + GROUP {
         // SAFETY: the caller's promise; no more entries are stored than there are.
         unsafe {
             let esid = slbmfee(index as u64);
             if esid & VALID != 0 {
-                let vsid = slbmfev(index as u64);
-                let entry = (*page).slb.get_unchecked_mut(count);
-                entry.esid.set(esid & (ESID | VALID) | index as u64);
-                entry.vsid.set(vsid);
-                count += 1;
+                (*to).esid.set(esid & (ESID | VALID) | index as u64);
+                (*to).vsid.set(slbmfev(index as u64));
+                to = to.add(1);
             }
         }
     }
-    count
+    to
 }
 
 /// A host's SLB, kept over a run.

@@ -38,6 +38,7 @@ macro_rules! all_vsrs {
 ///
 /// # Safety
 /// [`super::facility::open`] was called, and `page` is a vcpu page that is this thread's.
+#[inline(always)]
 pub unsafe fn load(page: *mut VcpuPage) {
     // SAFETY: the caller's promise; the firmware itself uses none of these registers.
     unsafe {
@@ -66,6 +67,7 @@ pub unsafe fn load(page: *mut VcpuPage) {
 ///
 /// # Safety
 /// As [`load`].
+#[inline(always)]
 pub unsafe fn save(page: *mut VcpuPage) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -99,7 +101,7 @@ pub unsafe fn save(page: *mut VcpuPage) {
 ///
 /// # Safety
 /// [`super::facility::open`] was called.
-#[inline(never)]
+#[inline(always)]
 pub unsafe fn clear() {
     // SAFETY: the caller's promise; the firmware itself uses none of these registers.
     unsafe {
