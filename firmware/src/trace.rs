@@ -20,34 +20,26 @@ pub fn cause(srr1: u64) -> u32 {
 }
 
 /// Whom an event is about: nobody, a vcore, or a vcpu of it.
+/// As a record has it: the slot in front of the vcore's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whom {
-    vcore: u16,
-    slot: u8,
-}
+pub struct Whom(u64);
 
 impl Whom {
-    pub const NOBODY: Self = Self {
-        vcore: NO_VCORE,
-        slot: NO_SLOT,
-    };
+    pub const NOBODY: Self = Self((NO_SLOT as u64) << 16 | NO_VCORE as u64);
 
     /// A vcore, by its handle.
     pub fn vcore(handle: u64) -> Self {
-        Self {
-            vcore: handle as u16,
-            slot: NO_SLOT,
-        }
+        Self(u64::from(NO_SLOT) << 16 | u64::from(handle as u16))
     }
 
     /// A vcpu of a vcore.
     pub fn vcpu(handle: u64, slot: usize) -> Self {
-        Self {
-            vcore: handle as u16,
-            slot: slot as u8,
-        }
+        Self(u64::from(slot as u8) << 16 | u64::from(handle as u16))
     }
 }
+
+/// What happens, to whom, and the event's argument.
+pub type Told = (Event, Whom, u32);
 
 /// Where this thread records, while the trace is on.
 #[inline(always)]
@@ -71,10 +63,18 @@ pub fn is_on() -> bool {
 /// call, which would cost whoever does it saved registers even then.
 #[inline(always)]
 pub fn note(event: Event, of: impl FnOnce() -> (Whom, u32)) {
+    note_all(|| {
+        let (whom, arg) = of();
+        [(event, whom, arg)]
+    });
+}
+
+/// The same of several events at once.
+#[inline(always)]
+pub fn note_all<const COUNT: usize>(of: impl FnOnce() -> [Told; COUNT]) {
     if let Some(ring) = own_ring() {
         cold();
-        let (whom, arg) = of();
-        ring.write(time_tb(), event, whom, arg);
+        ring.write(ring.time_tb(), of());
     }
 }
 
@@ -90,13 +90,11 @@ const CORES: usize = asm::opal::PIR_LIMIT >> THREAD_BITS;
 const THREAD_BITS: u32 = hcalls::MAX_THREADS.trailing_zeros();
 
 /// The core with that PIR counts its time base so far ahead of the host's from now on.
-pub fn set_offset(pir: u32, offset_tb: u64) {
-    OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].store(offset_tb, Relaxed);
+pub fn set_offset(pir: u32, ahead_tb: u64) {
+    offset_tb(pir).store(ahead_tb, Relaxed);
 }
 
-/// The host's time base.
-fn time_tb() -> u64 {
-    let pir = platform::cpu::thread::current().pir;
-    let offset_tb = OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES].load(Relaxed);
-    asm::op::time_tb().wrapping_sub(offset_tb)
+/// By how much the time base of the core of thread `pir` is ahead of the host's.
+fn offset_tb(pir: u32) -> &'static AtomicU64 {
+    &OFFSETS_TB[(pir >> THREAD_BITS) as usize % CORES]
 }

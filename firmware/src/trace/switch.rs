@@ -50,7 +50,7 @@ pub fn init(pirs: &[u32], entries: [&'static Entries; 2]) -> Option<Region> {
         // SAFETY: each ring has its part of the memory just taken.
         let ring = unsafe {
             let at = start.add(size_of::<Header>() + number * ring_bytes);
-            Ring::create(at, records, pir)
+            Ring::create(at, records, pir, super::offset_tb(pir))
         };
         rings.push((pir, ring));
     }

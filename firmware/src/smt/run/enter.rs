@@ -25,7 +25,10 @@ impl Seat {
         }
         let key = self.vcore.keys[self.slot].load(Relaxed);
         if self.core.run.untouched.load(Relaxed) != UNTOUCHED || !guest::held(key) {
-            enter_otherwise(self.thread, page)
+            if self.core.run.untouched.load(Relaxed) & ENTRY_TRACED != 0 {
+                enter_traced(self.thread, page)
+            }
+            enter_anew(self.thread, page)
         }
         self.enter_again(page, runner)
     }
@@ -53,7 +56,7 @@ impl Seat {
     }
 
     #[inline(always)]
-    fn enter_anew(self, page: *mut VcpuPage) -> ! {
+    fn enter_with_all(self, page: *mut VcpuPage) -> ! {
         // A thread that has held this vcpu before does so no more.
         let key = next_key(self.vcore.keys[self.slot].load(Relaxed));
         self.vcore.keys[self.slot].store(key, Relaxed);
@@ -119,20 +122,25 @@ impl Seat {
     }
 }
 
-/// With registers that this thread doesn't hold yet, or that the host has changed; or traced.
+/// With registers that this thread doesn't hold yet, or that the host has changed.
 #[inline(never)]
-fn enter_otherwise(thread: &'static Thread, page: *mut VcpuPage) -> ! {
+fn enter_anew(thread: &'static Thread, page: *mut VcpuPage) -> ! {
+    Seat::of(thread).enter_with_all(page)
+}
+
+/// In a traced run, with or without them.
+#[inline(never)]
+fn enter_traced(thread: &'static Thread, page: *mut VcpuPage) -> ! {
     let seat = Seat::of(thread);
+    trace::note(Event::Enter, || {
+        let generation = seat.vcore.entry.snapshot().generation();
+        (seat.whom(), u32::from(generation))
+    });
     let key = seat.vcore.keys[seat.slot].load(Relaxed);
-    let untouched = seat.core.run.untouched.load(Relaxed);
-    if untouched & ENTRY_TRACED != 0 {
-        let generation = u32::from(seat.vcore.entry.snapshot().generation());
-        trace::note(Event::Enter, || (seat.whom(), generation));
-    }
-    if untouched & UNTOUCHED != 0 && guest::held(key) {
+    if seat.core.run.untouched.load(Relaxed) & UNTOUCHED != 0 && guest::held(key) {
         seat.enter_again(page, seat.ptid == 0)
     }
-    seat.enter_anew(page)
+    enter_anew(thread, page)
 }
 
 /// It has come too late: it must not enter the guest, and its trap stays 0 (B27).

@@ -115,16 +115,10 @@ impl Seat {
     /// Records that the vcpu is out, and, for a secondary, the nap that follows. Changes nothing else.
     #[inline(always)]
     pub fn trace_left(&self, reason: ExitReason) {
-        let naps = self.ptid != 0;
-        trace_left(self.whom(), reason, naps);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn trace_left(whom: Whom, reason: ExitReason, naps: bool) {
-    trace::note(Event::Left, || (whom, reason as u32));
-    if naps {
-        trace::note(Event::Nap, || (Whom::NOBODY, 0));
+        let left = (Event::Left, self.whom(), reason as u32);
+        match self.ptid {
+            0 => trace::note_all(|| [left]),
+            _ => trace::note_all(|| [left, (Event::Nap, Whom::NOBODY, 0)]),
+        }
     }
 }
