@@ -5,6 +5,7 @@
 use crate::cpu::registers::{kept_registers, lost_registers};
 use crate::cpu::space::AddressSpace;
 use asm::{ibm, op, spr};
+use core::mem::offset_of;
 use hcalls::VcpuPage;
 use hcalls::page::{FLAG_FP, SLB_ENTRIES};
 
@@ -20,6 +21,34 @@ mod vsr;
 
 pub use dec::{note_dec, set_dec};
 pub use slb::SavedSlb;
+
+/// Loads one or two registers from a page.
+macro_rules! load {
+    ($page:ident, $a:ident + $b:ident, $field:ident [$index:literal] $(; $place:literal)?) => {
+        spr::load_two::<
+            { spr::$a },
+            { spr::$b },
+            { offset_of!(VcpuPage, sprs.$field) + 8 * $index },
+        >($page.cast());
+    };
+    ($page:ident, $spr:ident, $field:ident $([$index:literal])? $(; $place:literal)?) => {
+        spr::write::<{ spr::$spr }>((*$page).sprs.$field $([$index])?.get());
+    };
+}
+
+/// Saves them there.
+macro_rules! save {
+    ($page:ident, $a:ident + $b:ident, $field:ident [$index:literal] $(; $place:literal)?) => {
+        spr::store_two::<
+            { spr::$a },
+            { spr::$b },
+            { offset_of!(VcpuPage, sprs.$field) + 8 * $index },
+        >($page.cast());
+    };
+    ($page:ident, $spr:ident, $field:ident $([$index:literal])? $(; $place:literal)?) => {
+        (*$page).sprs.$field $([$index])?.set(spr::read::<{ spr::$spr }>());
+    };
+}
 
 /// What a partition's threads need in their hypervisor registers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,12 +114,7 @@ pub unsafe fn load_all(
         if was_others || was_hosts {
             forget_others();
         }
-        macro_rules! load {
-            ($spr:ident, $field:expr $(, $host:literal)?) => {
-                spr::write::<{ spr::$spr }>($field.get());
-            };
-        }
-        lost_registers!(load, (*page).sprs);
+        lost_registers!(load, page);
         spr::write::<{ spr::DAWR }>((*page).sprs.dawr.get());
     }
 }
@@ -121,7 +145,11 @@ fn forget_others() {
 /// The thread is in real mode with HRMOR at the firmware or past it, and holds no guest any more.
 pub unsafe fn clear() {
     macro_rules! zero {
-        ($spr:ident, $field:expr $(, $host:literal)?) => {
+        ($at:tt, $a:ident + $b:ident, $field:ident [$index:literal] $(; $place:literal)?) => {
+            spr::write::<{ spr::$a }>(0);
+            spr::write::<{ spr::$b }>(0);
+        };
+        ($at:tt, $spr:ident, $field:ident $([$index:literal])? $(; $place:literal)?) => {
             spr::write::<{ spr::$spr }>(0);
         };
     }
@@ -160,13 +188,8 @@ pub unsafe fn load_after_host(page: *mut VcpuPage, partition: &Partition, kept: 
             slb::load(page);
         }
         let sprs = &(*page).sprs;
-        macro_rules! load {
-            ($spr:ident, $field:expr $(, $host:literal)?) => {
-                spr::write::<{ spr::$spr }>($field.get());
-            };
-        }
         if kept {
-            kept_registers!(load, sprs);
+            kept_registers!(load, page);
         }
         spr::write::<{ spr::DAWRX }>(sprs.dawrx.get() & !DAWRX_HYP);
         let ciabr = sprs.ciabr.get();
@@ -191,8 +214,7 @@ pub unsafe fn load_always(page: *mut VcpuPage, lpcr: u64) -> u64 {
     // SAFETY: the caller's promise.
     unsafe {
         let sprs = &(*page).sprs;
-        spr::write::<{ spr::SRR0 }>(sprs.srr0.get());
-        spr::write::<{ spr::SRR1 }>(sprs.srr1.get());
+        load!(page, SRR0 + SRR1, srr0[0]);
         pmu::start(sprs);
         spr::write::<{ spr::LPCR }>(lpcr);
         set_dec(page, now_tb);
@@ -297,15 +319,10 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
         sprs.ppr.set(spr::read::<{ spr::PPR }>());
         op::unrelax();
         pmu::stop(sprs);
-        macro_rules! save {
-            ($spr:ident, $field:expr $(, $host:literal)?) => {
-                $field.set(spr::read::<{ spr::$spr }>());
-            };
-        }
-        save!(SRR0, sprs.srr0);
-        save!(SRR1, sprs.srr1);
-        kept_registers!(save, sprs);
-        lost_registers!(save, sprs);
+        save!(page, SRR0 + SRR1, srr0[0]);
+        kept_registers!(save, page);
+        lost_registers!(save, page);
+        let sprs = &mut (*page).sprs;
         left_on::turn_off(sprs);
         // DAWR, DAWRX and CIABR are the hypervisor's to write: the page has them still.
         // The upper bits are the siblings'.
@@ -316,7 +333,6 @@ unsafe fn save_sprs(page: *mut VcpuPage) {
 
 const _: () = {
     use asm::area::offset;
-    use core::mem::offset_of;
     assert!(offset_of!(VcpuPage, gpr) == offset::GPR);
     assert!(offset_of!(VcpuPage, pc) == offset::PC);
     assert!(offset_of!(VcpuPage, msr) == offset::MSR);

@@ -27,8 +27,13 @@ pub struct Host {
     ctrl: u64,
     /// `sprs` are the host's, who needs them back.
     keeps_sprs: bool,
-    sprs: [u64; KEPT],
+    sprs: KeptSprs,
 }
+
+/// Aligned, so that two can be stored at once.
+#[derive(Debug)]
+#[repr(align(16))]
+struct KeptSprs([u64; KEPT]);
 
 impl Default for Host {
     fn default() -> Self {
@@ -54,7 +59,7 @@ impl Host {
             pcr: 0,
             ctrl: 0,
             keeps_sprs: false,
-            sprs: [0; KEPT],
+            sprs: KeptSprs([0; KEPT]),
         }
     }
 
@@ -80,13 +85,20 @@ impl Host {
         keeps_sprs: bool,
     ) -> u64 {
         macro_rules! save {
-            ($spr:ident, $guests:expr, $place:literal) => {
-                self.sprs[$place] = spr::read::<{ spr::$spr }>();
+            ($sprs:ident, $a:ident + $b:ident, $field:ident [$index:literal]; $place:literal) => {
+                spr::store_two::<{ spr::$a }, { spr::$b }, { 8 * $place }>($sprs);
+            };
+            ($sprs:ident, $spr:ident, $field:ident; $place:literal) => {
+                $sprs.add($place).write(spr::read::<{ spr::$spr }>());
             };
         }
         self.keeps_sprs = keeps_sprs;
         if keeps_sprs {
-            kept_registers!(save, ());
+            let sprs = self.sprs.0.as_mut_ptr();
+            // SAFETY: there are places for all.
+            unsafe {
+                kept_registers!(save, sprs);
+            }
         }
         self.pcr = spr::read::<{ spr::PCR }>();
         self.ctrl = spr::read::<{ spr::CTRL_READ }>();
@@ -134,12 +146,16 @@ impl Host {
             spr::write::<{ spr::DAWRX }>(0);
             spr::write::<{ spr::CIABR }>(0);
             macro_rules! load {
-                ($spr:ident, $guests:expr, $place:literal) => {
-                    spr::write::<{ spr::$spr }>(self.sprs[$place]);
+                ($sprs:ident, $a:ident + $b:ident, $field:ident [$index:literal]; $place:literal) => {
+                    spr::load_two::<{ spr::$a }, { spr::$b }, { 8 * $place }>($sprs);
+                };
+                ($sprs:ident, $spr:ident, $field:ident; $place:literal) => {
+                    spr::write::<{ spr::$spr }>($sprs.add($place).read());
                 };
             }
             if self.keeps_sprs {
-                kept_registers!(load, ());
+                let sprs = self.sprs.0.as_ptr();
+                kept_registers!(load, sprs);
             }
             spr::write::<{ spr::PCR }>(self.pcr);
             spr::write::<{ spr::CTRL_WRITE }>(self.ctrl);
