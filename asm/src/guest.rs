@@ -72,8 +72,8 @@ global_asm!(
     "    lq 2, {GPR}+16(3)",
     "    hrfid",
     //
-    // From the vectors, a hypercall: r1 = GUEST_SP, r2 = TOC, r3 = the guest's, r12 = page, r13 = area; all but
-    // r14–r31 is saved.
+    // From the vectors, a hypercall: r1 = GUEST_SP, r3 = the guest's, r12 = page, r13 = area; all but r14–r31 is
+    // saved. A function that is called by its address, in r12, finds r2 by that.
     ".globl guest_called",
     "guest_called:",
     "    cmpldi 3, {LAST_TABLE_HYPERCALL}",

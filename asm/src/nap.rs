@@ -61,9 +61,10 @@ global_asm!(
     "    nap",
     "    b .",
     //
-    // From 0x100: r1 = NAP_SP, r2 = TOC, r3 = SRR1, r13 = area.
+    // From 0x100: r1 = NAP_SP, r3 = SRR1, r13 = area.
     ".globl nap_return",
     "nap_return:",
+    "    ld 2, {TOC}(13)",
     "    li 0, 0",
     "    std 0, {NAP_SP}(13)",
     ".irp n, 14,16,18,20,22,24,26,28,30",
@@ -106,6 +107,7 @@ global_asm!(
     "    b 1b",
     ".size nap_for_good, . - nap_for_good",
     NAP_SP = const a::NAP_SP,
+    TOC = const a::TOC,
     RENAP = const a::RENAP,
     HOLDS = const a::HOLDS,
     MFLR_4 = const swapped(0x7c88_02a6),

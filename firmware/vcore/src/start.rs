@@ -13,7 +13,7 @@ use super::{Entry, Generation, Mask, Roster, entry::Request};
 pub fn open(roster: &Roster, entry: &Entry, generation: Generation, seats: Mask) -> Option<usize> {
     entry.open(generation, seats);
     full_barrier();
-    let now = roster.snapshot();
+    let now = roster.peek();
     if now.kicked() & now.runnable() == 0 {
         return None;
     }

@@ -67,12 +67,17 @@ impl Word {
     #[inline(always)]
     pub fn try_change(&self, change: impl FnOnce(u64) -> Option<u64>) -> Option<u64> {
         // Relaxed: as in `update`.
-        let now = self.0.load(Ordering::Relaxed);
+        let now = self.peek();
         let new = change(now)?;
+        self.exchange(now, new).then_some(new)
+    }
+
+    /// Tries once to change the word from what it was found to be. False: it has changed meanwhile.
+    #[inline(always)]
+    pub fn exchange(&self, now: u64, new: u64) -> bool {
         self.0
             .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed)
-            .ok()
-            .map(|_| new)
+            .is_ok()
     }
 
     /// Changes the word in one step; `change` may refuse, with an answer of its own.

@@ -63,8 +63,9 @@ pub struct Vcore {
     pub rules: Rules,
     /// By slot: the causes of kicks that aren't told yet.
     pub causes: [AtomicU64; MAX_THREADS],
-    /// Number within its partition.
+    /// Number within its partition, and the id of slot 0's vcpu.
     pub(super) number: AtomicU64,
+    first_id: AtomicU64,
     pub(super) partition: AtomicU64,
     /// The core that runs it, by its address; 0 for none (B22).
     pub core: AtomicU64,
@@ -189,6 +190,7 @@ impl Vcore {
             rules: Rules::new(),
             causes: [const { AtomicU64::new(0) }; MAX_THREADS],
             number: AtomicU64::new(0),
+            first_id: AtomicU64::new(0),
             partition: AtomicU64::new(0),
             core: AtomicU64::new(0),
             vtb: AtomicU64::new(0),
@@ -212,7 +214,7 @@ impl Vcore {
     /// The id of the vcpu that slot 0 is for (B1).
     #[inline(always)]
     pub fn first_id(&self) -> u64 {
-        self.number.load(Relaxed) * self.rules.width.load(Relaxed)
+        self.first_id.load(Relaxed)
     }
 }
 
@@ -273,6 +275,7 @@ impl Vcore {
         self.entry.open(0, 0);
         self.rules.copy_from(settings);
         self.number.store(number, Relaxed);
+        self.first_id.store(number * settings.width as u64, Relaxed);
         self.partition.store(partition, Relaxed);
         self.vtb.store(0, Relaxed);
         self.doorbells.store(0, Relaxed);

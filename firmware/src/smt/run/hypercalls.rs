@@ -1,6 +1,7 @@
 //! Hypercalls served without leaving the vcore (L3): H_CEDE, H_PROD, H_CONFER.
 use super::interrupts;
 use super::seat::Seat;
+use crate::smt::cores::Core;
 use crate::trace;
 use asm::{msr, nap, op, spr};
 use core::sync::atomic::Ordering::Relaxed;
@@ -9,6 +10,7 @@ use hcalls::trace::Event;
 use hcalls::{VcpuPage, papr};
 use platform::cpu::decrementer::ticks_until;
 use platform::cpu::guest::pmu;
+use platform::cpu::thread::Thread;
 use platform::cpu::xics::XISR_IPI;
 use platform::cpu::{guest, thread};
 use vcore::entry::{Cede, Prod};
@@ -69,46 +71,43 @@ fn count(counter: &mut U64) {
     counter.set(counter.get().wrapping_add(1));
 }
 
+/// The slot of the vcpu with that id, if it is one of this vcore's.
+#[inline(always)]
+fn sibling(seat: &Seat, id: u64) -> Option<usize> {
+    let slot = id.wrapping_sub(seat.vcore.first_id());
+    (slot < seat.vcore.rules.width.load(Relaxed)).then_some(slot as usize)
+}
+
+/// H_PROD of a vcpu of this vcore that is in the guest or has ceded; others the host has to see to.
 #[inline(never)]
 fn prod(vcpu: &mut VcpuPage) -> u64 {
-    match wake(&Seat::of(thread::current()), vcpu.gpr[4].get()) {
-        true => succeed(vcpu),
-        false => LEAVE,
-    }
-}
-
-/// Whether that vcpu id is one of this vcore's.
-#[inline(always)]
-fn is_sibling(seat: &Seat, id: u64) -> bool {
-    id.wrapping_sub(seat.vcore.first_id()) < seat.vcore.rules.width.load(Relaxed)
-}
-
-/// H_PROD of a vcpu of this vcore that is in the guest or has ceded; false: the host has to do it.
-#[inline(always)]
-fn wake(seat: &Seat, target: u64) -> bool {
-    if !is_sibling(seat, target) {
-        return false;
-    }
-    let slot = target.wrapping_sub(seat.vcore.first_id());
-    let letter = super::seat::letter(seat.vcore, slot as usize);
+    let seat = Seat::of(thread::current());
+    let Some(slot) = sibling(&seat, vcpu.gpr[4].get()) else {
+        return LEAVE;
+    };
+    let letter = super::seat::letter(seat.vcore, slot);
     let Some(ptid) = seat.core.run.seating.find(letter) else {
-        return false;
+        return LEAVE;
     };
     match seat.vcore.entry.prod(ptid) {
-        Prod::Wake => {
-            seat.core.call(ptid);
-            true
-        }
-        Prod::Noted => true,
-        Prod::NotHere => false,
+        Prod::Wake => wake(seat.core, ptid, vcpu),
+        Prod::Noted => succeed(vcpu),
+        Prod::NotHere => LEAVE,
     }
+}
+
+/// It has ceded.
+#[inline(never)]
+fn wake(core: &Core, ptid: usize, vcpu: &mut VcpuPage) -> u64 {
+    core.call(ptid);
+    succeed(vcpu)
 }
 
 /// H_CONFER: all vcpus of the vcore that can run have a thread of their own, so yielding to one of
 /// them, or to anyone, is a matter of this thread's priority. Another vcore's is the host's to run.
 fn confer(vcpu: &mut VcpuPage) -> u64 {
     let target = vcpu.gpr[4].get();
-    if target != papr::ANYONE && !is_sibling(&Seat::of(thread::current()), target) {
+    if target != papr::ANYONE && sibling(&Seat::of(thread::current()), target).is_none() {
         return LEAVE;
     }
     guest::keeping_priority(|| {
@@ -121,7 +120,7 @@ fn confer(vcpu: &mut VcpuPage) -> u64 {
 
 #[inline(never)]
 fn cede(vcpu: &mut VcpuPage) -> u64 {
-    let seat = &Seat::of(thread::current());
+    let seat = Seat::of(thread::current());
     let msr = vcpu.msr.get() | msr::EE;
     vcpu.msr.set(msr);
     vcpu.gpr[3].set(papr::H_SUCCESS);
@@ -129,20 +128,21 @@ fn cede(vcpu: &mut VcpuPage) -> u64 {
     let leaves = match seat.vcore.entry.cede(seat.ptid) {
         Cede::Prodded | Cede::Called => None,
         Cede::AllCeded | Cede::Leaving => Some(ExitReason::Ceded),
-        Cede::Nap => guest::keeping_priority(|| doze(seat, vcpu)),
+        Cede::Nap => guest::keeping_priority(|| doze(seat.thread, vcpu)),
     };
     if let Some(reason) = leaves {
         vcpu.firmware.reason.set(reason as u32);
         return LEAVE;
     }
     count(&mut vcpu.firmware.served);
-    interrupts::deliver(*seat, vcpu);
+    interrupts::deliver(seat, vcpu);
     GO_ON
 }
 
 /// Naps until somebody prods, an interrupt comes or the run ends; in that case, why to leave.
 #[inline(never)]
-fn doze(seat: &Seat, vcpu: &mut VcpuPage) -> Option<ExitReason> {
+fn doze(thread: &'static Thread, vcpu: &mut VcpuPage) -> Option<ExitReason> {
+    let seat = &Seat::of(thread);
     let since_tb = op::time_tb();
     let deadline_tb = seat.core.run.deadline_tb.load(Relaxed);
     let mut struck = false;

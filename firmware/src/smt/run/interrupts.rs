@@ -43,7 +43,7 @@ pub(super) fn pending(page: *mut VcpuPage) -> bool {
 /// guest's registers are in this thread, but for pc and MSR.
 #[inline(never)]
 pub(super) fn enter(thread: &'static Thread, page: *mut VcpuPage) -> ! {
-    deliver_pending(Seat::of(thread), page);
+    deliver_pending(thread, page);
     // SAFETY: the page's guest is in this thread.
     unsafe { guest::enter(page) }
 }
@@ -52,12 +52,13 @@ pub(super) fn enter(thread: &'static Thread, page: *mut VcpuPage) -> ! {
 #[inline(always)]
 pub(super) fn deliver(seat: Seat, page: *mut VcpuPage) {
     if pending(page) {
-        deliver_pending(seat, page);
+        deliver_pending(seat.thread, page);
     }
 }
 
 #[inline(never)]
-fn deliver_pending(seat: Seat, page: *mut VcpuPage) {
+fn deliver_pending(thread: &'static Thread, page: *mut VcpuPage) {
+    let seat = Seat::of(thread);
     end_mediation(seat);
     // SAFETY: this thread's page; its guest isn't running, so SRR0 and SRR1 are only its own.
     unsafe {

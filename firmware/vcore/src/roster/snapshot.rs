@@ -57,6 +57,7 @@ impl Snapshot {
     }
 
     /// Appends the vcpus of `mask` that aren't queued yet, lowest slot first.
+    #[inline(always)]
     pub(super) fn enqueue(self, mask: Mask) -> Self {
         let mut word = BLOCKED.clear(self.0, mask);
         let mut place = ORDER_SHIFT + 3 * self.runnable().count_ones();
