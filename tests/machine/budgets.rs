@@ -23,19 +23,20 @@ type Count = fn(&Row) -> anyhow::Result<u64>;
 
 /// Round trips are all instructions of the core's threads from one VCORE_RUN to the next; hypercalls
 /// are from a guest and back into it.
-const BUDGETS: [Budget; 16] = [
-    ("smt1", Row::round_trip, 1_100),
-    ("smt2", Row::round_trip, 1_750),
-    ("smt4", Row::round_trip, 2_850),
-    ("smt8", Row::round_trip, 5_000),
-    ("smt8", Row::secondary_in, 225),
-    ("smt8", Row::secondary_out, 310),
-    ("smt8 fp", Row::round_trip, 6_100),
-    ("smt8 all", Row::round_trip, 12_200),
-    ("H_PROD of itself", |row| row.served(1), 200),
-    ("H_PROD of a sibling in H_CEDE", |row| row.served(1), 215),
-    ("H_PROD, H_CEDE", |row| row.served(2), 200),
-    ("H_CONFER", |row| row.served(1), 200),
+const BUDGETS: [Budget; 17] = [
+    ("smt1", Row::round_trip, 1_000),
+    ("smt2", Row::round_trip, 1_570),
+    ("smt4", Row::round_trip, 2_570),
+    ("smt8", Row::round_trip, 4_350),
+    ("smt8", Row::secondary_in, 182),
+    ("smt8", Row::secondary_out, 252),
+    ("smt8 fp", Row::round_trip, 5_320),
+    ("smt1 all", Row::round_trip, 1_700),
+    ("smt8 all", Row::round_trip, 9_200),
+    ("H_PROD of itself", |row| row.served(1), 168),
+    ("H_PROD of a sibling in H_CEDE", |row| row.served(1), 185),
+    ("H_PROD, H_CEDE", |row| row.served(2), 153),
+    ("H_CONFER", |row| row.served(1), 106),
     ("own page fault", Row::reflected, 270),
     ("H_READ of one", |row| row.served(1), 150),
     ("H_ENTER, H_REMOVE", |row| row.served(1), 300),

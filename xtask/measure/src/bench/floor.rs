@@ -3,8 +3,8 @@
 //! A resident hypervisor that has found out everything beforehand, and keeps no record, still has to
 //! move these registers: those of the host that a guest on the same thread would change, those of
 //! the guest that the host or the firmware changes, and, at the exit, each one that a guest can
-//! write without asking. Registers are moved by one instruction and stored or loaded by another; general
-//! ones that lie beside each other go two at a time (`lq`, `stq`).
+//! write without asking. A special-purpose register is moved by one instruction, and two are stored or loaded by
+//! another (`lq`, `stq`), as general ones are.
 //! Nothing is counted for deciding who runs, for waiting, and for telling the host of times.
 use super::parts::Part::{self, EntryWord, General, HostCall, Ipis, Others, World};
 
@@ -24,9 +24,14 @@ const fn line(part: Part, count: u64, what: &'static str) -> Line {
 /// own: SPRG0-3, FSCR, DSCR, TAR, PSPB, UAMOR, AMR, IAMR, PID, VRSAVE; DAR, DSISR, ACOP, TACR, TCSCR,
 /// CSIGR, WORT, EBBHR, EBBRR, BESCR, MMCR1, MMCR2, MMCRA, MMCRS, SIAR, SDAR,
 /// SIER, PMC1-6, SPMC1-2.
-const GUEST_SPRS: u64 = 13 + 25;
+const GUEST_SPRS: u64 = moved(13 + 25);
 /// The first 13 of them, which a host has, too.
-const HOST_SPRS: u64 = 13;
+const HOST_SPRS: u64 = moved(13);
+
+/// So many special-purpose registers moved, and stored or loaded by two.
+const fn moved(registers: u64) -> u64 {
+    registers + registers.div_ceil(2)
+}
 
 /// On each interrupt of a guest's.
 const INTERRUPTED: Line = line(
@@ -59,18 +64,14 @@ const DEC_OUT: Line = line(
 );
 const FIRMWARES_OUT: Line = line(
     Others,
-    8,
+    moved(3) + 2,
     "guest's PPR, MMCR0, CTRL moved, stored; MMCR0 frozen",
 );
 
 /// Registers that a guest may have written.
 const SPRS_OUT: [Line; 2] = [
     line(Others, 3, "MSR[TM] turned on for the registers below"),
-    line(
-        Others,
-        2 * GUEST_SPRS,
-        "guest's 41 other SPRs moved, stored",
-    ),
+    line(Others, GUEST_SPRS, "guest's 38 other SPRs moved, stored"),
 ];
 
 /// Thread 0, from the host's call into its guest.
@@ -79,7 +80,7 @@ pub const RUNNER_IN: [Line; 13] = [
     line(HostCall, 4, "host's LR, CR moved, stored"),
     line(
         World,
-        18,
+        moved(9),
         "host's HRMOR, LPCR, LPIDR, RMOR, SDR1, HFSCR, CTRL, HSPRG0, HSPRG1 moved, stored",
     ),
     line(
@@ -97,10 +98,10 @@ pub const RUNNER_IN: [Line; 13] = [
     line(Others, 1, "slbia"),
     line(
         Others,
-        10,
+        moved(5),
         "partition's LPCR, LPIDR, RMOR, SDR1, HFSCR loaded, moved",
     ),
-    line(Others, 6, "guest's CTRL, MMCR0, PPR loaded, moved"),
+    line(Others, moved(3), "guest's CTRL, MMCR0, PPR loaded, moved"),
     line(Others, 3, "guest's DEC loaded, subtracted, moved"),
     PAGE,
     GENERAL_IN,
@@ -117,7 +118,11 @@ pub const RUNNER_OUT: [Line; 14] = [
     SPRS_OUT[1],
     line(World, 2, "vcore's VTB moved, stored"),
     line(World, 2, "HDEC out of reach"),
-    line(World, 20, "host's nine registers loaded, moved; two isync"),
+    line(
+        World,
+        moved(9) + 2,
+        "host's nine registers loaded, moved; two isync",
+    ),
     line(
         World,
         4,
@@ -152,8 +157,8 @@ pub const SECONDARY_IN: [Line; 9] = [
         4,
         "guest's DEC loaded, subtracted from the time base, moved",
     ),
-    line(Others, 4, "guest's SRR0, SRR1 loaded, moved"),
-    line(Others, 4, "guest's MMCR0, PPR loaded, moved"),
+    line(Others, moved(2), "guest's SRR0, SRR1 loaded, moved"),
+    line(Others, moved(2), "guest's MMCR0, PPR loaded, moved"),
     GENERAL_IN,
 ];
 
@@ -164,7 +169,7 @@ pub const SECONDARY_OUT: [Line; 9] = [
     GENERAL_OUT[1],
     DEC_OUT,
     FIRMWARES_OUT,
-    line(Others, 4, "guest's SRR0, SRR1 moved, stored"),
+    line(Others, moved(2), "guest's SRR0, SRR1 moved, stored"),
     SPRS_OUT[0],
     SPRS_OUT[1],
     line(Ipis, 5, "ptesync, load, compare, branch, nap"),
@@ -209,10 +214,10 @@ impl Owed {
     const SLB: u64 = 32;
 
     fn runner(self) -> u64 {
-        let host_sprs = if self.keep_sprs { 4 * HOST_SPRS } else { 0 };
+        let host_sprs = if self.keep_sprs { 2 * HOST_SPRS } else { 0 };
         // Those that the host has had are loaded, too.
         let guests = self.keep_sprs && !self.load_all;
-        let guest_sprs = if guests { 2 * HOST_SPRS } else { 0 };
+        let guest_sprs = if guests { HOST_SPRS } else { 0 };
         let host_slb = if self.keep_slb { Self::SLB } else { 0 };
         // The entries went with the host's.
         let slb = self.slb.map_or(0, |entries| 3 * entries);
@@ -231,7 +236,7 @@ impl Owed {
             0
         };
         let slb = self.slb.map_or(0, |entries| Self::SLB + 3 * entries);
-        let load = if self.load_all { 2 * GUEST_SPRS } else { 0 };
+        let load = if self.load_all { GUEST_SPRS } else { 0 };
         fp + clear + slb + load
     }
 
@@ -283,13 +288,13 @@ mod tests {
             clear_fp: true,
         };
         let one = |owed| round_trip(1, owed) - round_trip(1, Owed::default());
-        assert_eq!(one(owed), 136 + 32 + 12 + 12 + 32 + 52 + 76);
+        assert_eq!(one(owed), 136 + 32 + 12 + 12 + 32 + 40 + 57);
         assert_eq!(
             one(Owed {
                 keep_sprs: true,
                 ..Owed::default()
             }),
-            52 + 26
+            40 + 20
         );
     }
 }
