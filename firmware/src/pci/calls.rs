@@ -93,18 +93,18 @@ pub fn set_window(phb: &Phb3, kind: u64, window: u64, address: u64, pci: u64, le
     phb.set_m64(window, region).map_err(status)
 }
 
-/// Switches one on or off. A window for one PE, as devices with virtual functions want it, there is none.
+/// Switches one on, cut into a segment for each PE or all of it for one, or off.
 pub fn enable_window(phb: &Phb3, kind: u64, window: u64, enable: u64) -> Answer {
     if !is_m64(kind)? {
         return Err(Status::Unsupported);
     }
-    let on = match enable {
-        pci::M64_DISABLE => false,
-        pci::M64_ENABLE_SPLIT => true,
-        pci::M64_ENABLE_NON_SPLIT => return Err(Status::Unsupported),
+    let switched = match enable {
+        pci::M64_DISABLE => phb.disable_m64(window),
+        pci::M64_ENABLE_SPLIT => phb.enable_m64(window, false),
+        pci::M64_ENABLE_NON_SPLIT => phb.enable_m64(window, true),
         _ => return Err(Status::Parameter),
     };
-    phb.enable_m64(window, on).map_err(status)
+    switched.map_err(status)
 }
 
 fn is_m64(kind: u64) -> Answer<bool> {
@@ -115,14 +115,16 @@ fn is_m64(kind: u64) -> Answer<bool> {
     }
 }
 
-/// Gives a segment of the window for 32-bit addresses a PE.
+/// Gives a segment of the window for 32-bit addresses a PE, or all of a window for 64-bit addresses.
 pub fn map_mmio(phb: &Phb3, pe: u64, kind: u64, window: u64, segment: u64) -> Answer {
     let pe = checked(pe)?;
     match kind {
         pci::WINDOW_M32 if window == 0 => phb.map_m32(pe, segment).map_err(status),
         pci::WINDOW_M32 => Err(Status::Parameter),
-        // A segment of a window for 64-bit addresses has the PE of its number.
-        _ => is_m64(kind).and(Err(Status::Unsupported)),
+        // Where such a window has segments, each has the PE of its number.
+        _ if is_m64(kind)? && segment == 0 => phb.give_m64(window, pe).map_err(status),
+        pci::WINDOW_M64 => Err(Status::Parameter),
+        _ => Err(Status::Unsupported),
     }
 }
 

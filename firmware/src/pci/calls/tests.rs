@@ -140,12 +140,19 @@ fn windows_are_of_known_kinds() {
     enable_window(&bench.phb, 2, 15, 1).unwrap();
     enable_window(&bench.phb, 2, 15, 0).unwrap();
     let how = |how| move |phb: &Phb3| enable_window(phb, 2, 15, how);
-    assert_eq!(bench.refuses(how(2)), Status::Unsupported);
+    assert_eq!(bench.refuses(how(2)), Status::Parameter);
     assert_eq!(bench.refuses(how(3)), Status::Parameter);
     let map = |kind, window| move |phb: &Phb3| map_mmio(phb, 1, kind, window, 0);
     assert_eq!(bench.refuses(map(1, 1)), Status::Parameter);
-    assert_eq!(bench.refuses(map(2, 0)), Status::Unsupported);
+    assert_eq!(bench.refuses(map(3, 0)), Status::Unsupported);
     assert_eq!(bench.refuses(map(0, 0)), Status::Parameter);
+    assert_eq!(bench.refuses(map(2, 16)), Status::Parameter);
+    let segment = |phb: &Phb3| map_mmio(phb, 1, 2, 15, 1);
+    assert_eq!(bench.refuses(segment), Status::Parameter);
+    map(2, 15)(&bench.phb).unwrap();
+    enable_window(&bench.phb, 2, 15, 2).unwrap();
+    assert_eq!(bench.refuses(map(2, 15)), Status::Partial);
+    assert_eq!(bench.refuses(how(1)), Status::Parameter);
 }
 
 /// Tables lie in the host's memory, whole.

@@ -3,6 +3,7 @@
 //! Nothing here is unsafe to call: whatever its arguments, a bridge reaches what its tables allow, and those
 //! are this driver's own.
 mod interrupts;
+mod m64;
 mod registers;
 mod tables;
 mod windows;
@@ -10,7 +11,6 @@ mod windows;
 use super::bridge::{HostBridge, M32_PCI_START, PES};
 use super::scan::{Bridge, Function};
 use crate::cpu::lock::Lock;
-use crate::memory::region::Region;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -21,8 +21,6 @@ use tables::Tables;
 use thiserror::Error;
 pub use windows::{REAL_GRAIN_BYTES, SECOND_WINDOW, TceWindow};
 
-/// Windows for 64-bit addresses that a bridge has.
-pub const M64_WINDOWS: usize = 16;
 /// Segments of the window for 32-bit addresses.
 pub const M32_SEGMENTS: u64 = 256;
 /// What a version register reads as that nobody answers for.
@@ -75,7 +73,7 @@ pub struct Phb3 {
 /// What one thread at a time may use: two pairs of registers, and what belongs to them.
 struct Shared {
     /// Windows that are noted, on or off.
-    m64: [Option<Region>; M64_WINDOWS],
+    m64: [m64::Window; m64::WINDOWS],
     /// Bus numbers of the bridges behind the root port, which a reset of the bus takes from them.
     numbers: Vec<(PciAddress, Bridge)>,
 }
@@ -100,7 +98,7 @@ impl Phb3 {
             tables: Tables::create().ok_or(PciError::NoMemory)?,
             frozen: [const { AtomicU8::new(0) }; PES],
             shared: Lock::new(Shared {
-                m64: [None; M64_WINDOWS],
+                m64: Default::default(),
                 numbers: Vec::new(),
             }),
         };
@@ -164,7 +162,7 @@ impl Phb3 {
         for table in [Table::Tvt, Table::M64bt, Table::M32dt] {
             self.registers.fill(table, 0);
         }
-        shared.m64 = [None; M64_WINDOWS];
+        shared.m64 = Default::default();
         self.forget_copies();
         for frozen in &self.frozen {
             frozen.store(0, Relaxed);
@@ -224,38 +222,6 @@ impl Phb3 {
         let shared = self.shared.lock();
         self.tables.set_child(parent, child, is_child);
         drop(shared);
-    }
-
-    /// Sets a window for 64-bit addresses, which are the same on both sides; it is off.
-    ///
-    /// # Errors
-    /// There is no such window, or it isn't part of the bridge's own.
-    pub fn set_m64(&self, window: u64, region: Region) -> Result<(), PciError> {
-        const GRAIN: u64 = 256 << 20;
-        let fits = self.bridge.m64.contains(&region)
-            && region.len_bytes().is_power_of_two()
-            && region.len_bytes() >= GRAIN
-            && region.start().is_multiple_of(region.len_bytes());
-        let mut shared = self.shared.lock();
-        let noted = shared.m64.get_mut(window as usize).filter(|_| fits);
-        *noted.ok_or(PciError::Argument)? = Some(region);
-        self.registers.set_entry(Table::M64bt, window, 0);
-        Ok(())
-    }
-
-    /// Switches one on, a segment of it for each PE, or off.
-    ///
-    /// # Errors
-    /// There is no such window, or it was never set.
-    pub fn enable_m64(&self, window: u64, on: bool) -> Result<(), PciError> {
-        let shared = self.shared.lock();
-        let noted = shared.m64.get(window as usize).ok_or(PciError::Argument)?;
-        let entry = match on {
-            true => windows::m64_entry(&noted.ok_or(PciError::Partial)?),
-            false => 0,
-        };
-        self.registers.set_entry(Table::M64bt, window, entry);
-        Ok(())
     }
 
     /// Gives a segment of the window for 32-bit addresses a PE.

@@ -4,6 +4,7 @@ use super::*;
 use crate::chip::interrupts::Route;
 use crate::chip::pci::bridge::FIRST_LSI;
 use crate::chip::pci::bridge::tests::bridge;
+use crate::memory::region::Region;
 use std::boxed::Box;
 
 /// Registers in memory: what was written last stays.
@@ -148,12 +149,12 @@ fn windows_are_entries_of_tables() {
     let bench = Bench::new();
     let phb = &bench.phb;
     let all = phb.bridge.m64;
-    assert_eq!(phb.enable_m64(15, true), Err(PciError::Partial));
+    assert_eq!(phb.enable_m64(15, false), Err(PciError::Partial));
     phb.set_m64(15, all).unwrap();
     assert_eq!(bench.entry(), (16 << 48 | 15, 0));
-    phb.enable_m64(15, true).unwrap();
-    assert_eq!(bench.entry(), (16 << 48 | 15, 0xbd00_0000_3fff_0000));
     phb.enable_m64(15, false).unwrap();
+    assert_eq!(bench.entry(), (16 << 48 | 15, 0xbd00_0000_3fff_0000));
+    phb.disable_m64(15).unwrap();
     assert_eq!(bench.entry(), (16 << 48 | 15, 0));
     phb.map_m32(9, 255).unwrap();
     assert_eq!(bench.entry(), (17 << 48 | 255, 9 << 48));
@@ -171,6 +172,31 @@ fn windows_are_entries_of_tables() {
     assert_eq!(bench.entry(), (9 << 48 | 18, 0x1_0000_0000 | 5 << 8 | 1));
 }
 
+/// All of such a window is one PE's, from when it is given to it until it is switched off.
+#[test]
+fn a_window_is_one_pes() {
+    let bench = Bench::new();
+    let phb = &bench.phb;
+    let part = |len| Region::new(phb.bridge.m64.start(), len).unwrap();
+    phb.give_m64(3, 0xa5).unwrap();
+    assert_eq!(phb.enable_m64(3, true), Err(PciError::Partial));
+    assert_eq!(phb.set_m64(3, part(16 << 20)), Err(PciError::Argument));
+    phb.set_m64(3, part(32 << 20)).unwrap();
+    assert_eq!(phb.enable_m64(3, false), Err(PciError::Argument));
+    phb.enable_m64(3, true).unwrap();
+    let entry = 0xfd00_0005_3fff_ffe5;
+    assert_eq!(bench.entry(), (16 << 48 | 3, entry));
+    assert_eq!(phb.give_m64(3, 1), Err(PciError::Partial));
+    phb.disable_m64(3).unwrap();
+    assert_eq!(phb.enable_m64(3, true), Err(PciError::Argument));
+    phb.set_m64(3, part(16 << 20)).unwrap();
+    assert_eq!(phb.give_m64(3, 1), Err(PciError::Argument));
+    phb.enable_m64(3, false).unwrap();
+    phb.set_m64(3, part(32 << 20)).unwrap();
+    // Set, it is off.
+    phb.give_m64(3, 1).unwrap();
+}
+
 #[test]
 fn wrong_windows_change_nothing() {
     let bench = Bench::new();
@@ -183,12 +209,17 @@ fn wrong_windows_change_nothing() {
         (0, part(0, 128 << 30)),
         (0, part(0, 3 << 30)),
         (0, part(1 << 29, 1 << 30)),
-        (0, part(0, 1 << 20)),
+        (0, part(0, 1 << 19)),
+        (0, part(1 << 20, 3 << 20)),
         (0, Region::new(0, 1 << 30).unwrap()),
     ] {
         assert_eq!(phb.set_m64(window, region), Err(PciError::Argument));
     }
-    assert_eq!(phb.enable_m64(16, false), Err(PciError::Argument));
+    for window in [16, u64::MAX] {
+        assert_eq!(phb.enable_m64(window, false), Err(PciError::Argument));
+        assert_eq!(phb.disable_m64(window), Err(PciError::Argument));
+        assert_eq!(phb.give_m64(window, 1), Err(PciError::Argument));
+    }
     assert_eq!(phb.map_m32(0, 256), Err(PciError::Argument));
     assert_eq!(phb.map_dma(9, 17, None), Err(PciError::Argument));
     assert_eq!(phb.map_dma(9, 20, None), Err(PciError::Argument));
@@ -313,8 +344,10 @@ fn a_reset_forgets_all() {
     phb.set_route(3, ROUTE);
     phb.set_frozen(7, 3, true);
     phb.set_m64(15, phb.bridge.m64).unwrap();
+    phb.give_m64(14, 1).unwrap();
     phb.clear_tables();
-    assert_eq!(phb.enable_m64(15, true), Err(PciError::Partial));
+    assert_eq!(phb.enable_m64(15, false), Err(PciError::Partial));
+    assert_eq!(phb.enable_m64(14, false), Err(PciError::Partial));
     let after = bench.all();
     // But for registers that take orders.
     assert_eq!(after[0x1000 / 8..], before[0x1000 / 8..]);

@@ -1,5 +1,4 @@
-//! How windows of memory and of DMA are written into a bridge's tables.
-use crate::memory::region::Region;
+//! How windows of DMA are written into a bridge's table.
 use asm::ibm;
 
 /// A DMA address with this bit goes by the second window of its PE.
@@ -9,12 +8,6 @@ pub const REAL_GRAIN_BYTES: u64 = 16 << 20;
 /// And end below this.
 const REAL_LIMIT: u64 = 1 << 50;
 const BYPASS: u64 = ibm(51);
-
-/// A window of memory for 64-bit addresses.
-pub fn m64_entry(window: &Region) -> u64 {
-    let mask = (1 << 30) - (window.len_bytes() >> 20);
-    ibm(0) | window.start() >> 20 << 32 | mask
-}
 
 /// A DMA window by tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +60,6 @@ pub fn real_entry(window: u64, start: u64, len_bytes: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_of_memory() {
-        let all = Region::new(0x3_d000_0000_0000, 64 << 30).unwrap();
-        assert_eq!(m64_entry(&all), 0xbd00_0000_3fff_0000);
-    }
 
     #[test]
     fn windows_by_tables() {
