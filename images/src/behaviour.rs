@@ -47,6 +47,8 @@ pub mod exits {
     pub const FAULTS: u64 = 22;
     /// A store where [`DATA_OUTSIDE`] loads; STEP, if that goes.
     pub const STORE_OUTSIDE: u64 = 23;
+    /// Counts in a doubleword of its own where [`DATA_OUTSIDE`] loads, for ever.
+    pub const COUNT_OUTSIDE: u64 = 24;
 
     pub const STEP: u64 = 0x1234;
     /// In the range of the platform's own calls, but no one's.

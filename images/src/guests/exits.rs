@@ -28,6 +28,7 @@ fn exit(vcpu: Vcpu) -> ! {
             table::remove(table::OWN);
         }),
         FAULTS => table::repeat(vcpu.args[1], || cause::exception(DATA_OUTSIDE)),
+        COUNT_OUTSIDE => cause::count_outside(vcpu.index),
         other => cause::exception(other),
     }
     loop {
@@ -143,6 +144,17 @@ mod cause {
         }
     }
 
+    /// Has the page there, and adds to one of its doublewords until it is gone.
+    pub fn count_outside(index: u64) -> ! {
+        loop {
+            // SAFETY: the host has let the guest enter that page, in which nothing else is.
+            unsafe {
+                asm!("ld {1}, 0({0})", "addi {1}, {1}, 1", "std {1}, 0({0})",
+                    in(reg_nonzero) OUTSIDE + 8 * index, out(reg_nonzero) _)
+            }
+        }
+    }
+
     /// The MSR after an attempt to set HV.
     pub fn msr_with_hv() -> u64 {
         // SAFETY: HV doesn't change in a guest (Power ISA 2.07 Book III-S 4.4.2, mtmsrd).
@@ -168,6 +180,9 @@ mod cause {
 #[cfg(not(target_arch = "powerpc64"))]
 mod cause {
     pub fn exception(_case: u64) {
+        unreachable!("no POWER8")
+    }
+    pub fn count_outside(_index: u64) -> ! {
         unreachable!("no POWER8")
     }
     pub fn msr_with_hv() -> u64 {

@@ -101,8 +101,13 @@ fn start(guest: &mut Guest, case: u64, msr: u64) {
 
 /// The same with a second argument.
 pub fn start_with(guest: &mut Guest, [case, argument]: [u64; 2], msr: u64) {
+    start_all(guest, [[case, argument], [exits::SPIN, 0]], msr);
+}
+
+/// The same, with what vcpu 0 does and what the others do.
+pub fn start_all(guest: &mut Guest, [first, others]: [[u64; 2]; 2], msr: u64) {
     for vcpu in 0..guest.vcpus() {
-        let case = if vcpu == 0 { case } else { exits::SPIN };
+        let [case, argument] = if vcpu == 0 { first } else { others };
         guest.start_vcpu(vcpu, guest.vcpus() as u64, [case, argument]);
         let page = guest.page_mut(vcpu);
         page.msr.set(page.msr.get() | msr);

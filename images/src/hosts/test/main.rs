@@ -46,6 +46,7 @@ mod soak;
 mod states;
 mod stats;
 mod struck;
+mod taken_back;
 mod tell;
 mod timeline;
 mod trace;
@@ -86,6 +87,7 @@ const TESTS: &[Test] = &[
     ("hosts_page_faults", faults::hosts_page_faults),
     ("page_table_calls", page_tables::page_table_calls),
     ("memory_taken_back", page_tables::memory_taken_back),
+    ("taken_while_used", taken_back::taken_while_used),
     ("denied", denied::denied),
     ("machine_check", memory::machine_check),
     ("keep_slb", registers::keep_slb),

@@ -241,6 +241,10 @@ fn served(measured: &Measured) -> Result<Table> {
                 .beside(peer.and_then(kvm_hv)),
         );
     }
+    let fault = measured.row("own page fault")?.reflected()?;
+    rows.push(
+        Row::new("a guest's own page fault, to its vector", fault).over(floor::sum(&floor::SERVED)),
+    );
     Ok(Table {
         bench: "vcore",
         title: "hypercalls served in the firmware, guest to guest",
