@@ -15,7 +15,7 @@ use crate::{Outcome, behaviours, trial};
 
 /// From reset to the payload's first instruction: threads of the one core, and the budget of all
 /// together.
-const BOOTS: [(u32, u64); 2] = [(1, 640_000), (8, 650_000)];
+const BOOTS: [(u32, u64); 2] = [(1, 560_000), (8, 570_000)];
 
 /// What one of the test host's rows may cost, in instructions of the firmware.
 type Budget = (&'static str, Count, u64);
@@ -47,19 +47,19 @@ const BUDGETS: [Budget; 17] = [
 /// this order, 24490, 2869, 4700, 4073, 5600, 388, 407, 341, 299, 11270, 156, 342, 364
 /// (`cargo xtask bench opal`).
 const CALLS: [(&str, u64); 13] = [
-    ("CONSOLE_WRITE", 3_900),
-    ("CONSOLE_READ", 1_100),
+    ("CONSOLE_WRITE", 3_800),
+    ("CONSOLE_READ", 920),
     ("RTC_READ", 7_300),
-    ("HANDLE_INTERRUPT", 820),
-    ("POLL_EVENTS", 730),
+    ("HANDLE_INTERRUPT", 790),
+    ("POLL_EVENTS", 710),
     ("SET_XIVE", 325),
-    ("GET_XIVE", 520),
-    ("CONSOLE_WRITE_BUFFER_SPACE", 235),
-    ("QUERY_CPU_STATUS", 270),
-    ("REINIT_CPUS", 5_000),
-    ("CHECK_TOKEN", 157),
+    ("GET_XIVE", 244),
+    ("CONSOLE_WRITE_BUFFER_SPACE", 180),
+    ("QUERY_CPU_STATUS", 185),
+    ("REINIT_CPUS", 3_200),
+    ("CHECK_TOKEN", 94),
     ("GET_MSG", 190),
-    ("CONSOLE_FLUSH", 145),
+    ("CONSOLE_FLUSH", 140),
 ];
 
 /// The same of PCI calls, on a machine with a host bridge. Other OPAL firmware takes 551, 888, 329144, 247526,

@@ -17,11 +17,8 @@ use vcore::full_barrier;
 
 /// The core and thread with that server number.
 fn thread_of(server: u64) -> Result<(&'static Core, usize), Status> {
-    let found = cores::all().iter().find_map(|core| {
-        let ptid = server.wrapping_sub(u64::from(core.pir()));
-        (ptid < u64::from(core.threads())).then_some((core, ptid as usize))
-    });
-    found.ok_or(Status::Parameter)
+    let thread = thread::with_pir(server).ok_or(Status::Parameter)?;
+    Ok((cores::of(thread), thread.ptid()))
 }
 
 /// OPAL_START_CPU: server number, real address. Refused on a secondary that the firmware holds.
@@ -72,7 +69,8 @@ pub fn give_back() -> Answer {
 
 /// OPAL_QUERY_CPU_STATUS: server number, address of a byte.
 pub fn query_status(server: u64, status_at: u64) -> Answer {
-    let (core, ptid) = thread_of(server)?;
+    let thread = thread::with_pir(server).ok_or(Status::Parameter)?;
+    let (core, ptid) = (cores::of(thread), thread.ptid());
     let started = core.holders.with_host.load(Acquire) & 1 << ptid != 0;
     let startable = ptid == 0 || core.state() == CoreState::Released;
     let status = match (started, startable) {

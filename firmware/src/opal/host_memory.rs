@@ -14,9 +14,21 @@ fn hosts(address: u64, len_bytes: u64) -> Result<u64, Status> {
 /// Stores a value's big-endian bytes.
 #[inline]
 pub fn store<const N: usize>(address: u64, bytes: [u8; N]) -> Result<(), Status> {
-    let real = hosts(address, N as u64)?;
-    // SAFETY: the host's RAM, that long; an array of bytes has no alignment.
-    unsafe { real::ptr(real).cast::<[u8; N]>().write_unaligned(bytes) };
+    match check::most_host_ram(address, N as u64) {
+        Some(real) => {
+            // SAFETY: the host's RAM, that long; an array of bytes has no alignment.
+            unsafe { real::ptr(real).cast::<[u8; N]>().write_unaligned(bytes) };
+            Ok(())
+        }
+        None => store_elsewhere(address, &bytes),
+    }
+}
+
+/// Apart, so that calls that store save no registers for it.
+#[cold]
+#[inline(never)]
+fn store_elsewhere(address: u64, bytes: &[u8]) -> Result<(), Status> {
+    slice(address, bytes.len() as u64)?.copy_from_slice(bytes);
     Ok(())
 }
 

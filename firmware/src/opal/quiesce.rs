@@ -19,16 +19,16 @@ static QUIESCED: AtomicU64 = AtomicU64::new(0);
 const PIR_SHIFT: u32 = 8;
 const KIND_MASK: u64 = (1 << PIR_SHIFT) - 1;
 
-/// Whether a call of this thread's may go on; waits while calls are held.
+/// Whether anybody is kept out.
 #[inline(always)]
-pub fn admits() -> bool {
+pub fn is_on() -> bool {
     // The entry has noted that this thread is in a call: whoever quiesces sees that, or is seen here.
     op::sync();
-    QUIESCED.load(Relaxed) == 0 || admits_late()
+    QUIESCED.load(Relaxed) != 0
 }
 
-#[cold]
-fn admits_late() -> bool {
+/// Whether a call of this thread's may go on; waits while calls are held.
+pub fn admits() -> bool {
     loop {
         match QUIESCED.load(Acquire) {
             0 => return true,

@@ -42,7 +42,7 @@ pub fn init(pirs: impl ExactSizeIterator<Item = u32>) -> Option<Region> {
     region
 }
 
-/// Counts a call of this thread's.
+/// Counts a call of this thread's. `took_tb` fits into 32 bits.
 #[inline(always)]
 pub fn count(served: &table::Served, status: i64, began_tb: u64, took_tb: u64) {
     // SAFETY: the area is this thread's; its log, if it has one, is a part that `init` has made,
@@ -53,7 +53,7 @@ pub fn count(served: &table::Served, status: i64, began_tb: u64, took_tb: u64) {
         if part.is_null() {
             return;
         }
-        let count = part.add(COUNTS + served.place * COUNT_WORDS);
+        let count = part.add(COUNTS).byte_add(served.counts_at_bytes);
         *count += 1;
         *count.add(1) += took_tb;
         *count.add(2) = took_tb.max(*count.add(2));
@@ -62,6 +62,6 @@ pub fn count(served: &table::Served, status: i64, began_tb: u64, took_tb: u64) {
         let entry = part.add(TRACE + traced as usize % TRACED * TRACED_WORDS);
         *entry = began_tb;
         let status = status as u64 & 0xffff;
-        *entry.add(1) = took_tb.min(u64::from(u32::MAX)) << 32 | served.token << 16 | status;
+        *entry.add(1) = took_tb << 32 | served.token << 16 | status;
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::args::Args;
 use crate::smt::{calls, core_claim, memory_calls};
 use crate::trace::switch;
+use hcalls::call_log::Count;
 use hcalls::{Status, Token};
 use skiboot_compat::calls::{CALLS, Token as Opal};
 
@@ -23,8 +24,8 @@ pub struct Served {
     /// Whether a line on the log says which arguments were refused. Not of calls that the log itself
     /// may be behind.
     pub logged: bool,
-    /// Its place in the table, by which it is counted.
-    pub place: usize,
+    /// Where its counts are among all of a thread's.
+    pub counts_at_bytes: usize,
 }
 
 /// A row of OPAL's: token, function, and how many arguments it takes, from r3 on.
@@ -80,7 +81,7 @@ static SERVED: [Served; COUNT] = {
     let mut served = *ROWS;
     let mut place = 0;
     while place < COUNT {
-        served[place].place = place;
+        served[place].counts_at_bytes = place * size_of::<Count>();
         place += 1;
     }
     served
@@ -204,7 +205,7 @@ const fn row(token: u64, name: &'static str, carry_out: fn(&mut Args) -> i64) ->
         name,
         carry_out,
         logged: true,
-        place: 0,
+        counts_at_bytes: 0,
     }
 }
 
@@ -217,37 +218,30 @@ impl Served {
     }
 }
 
-/// Highest token of OPAL's own that is served.
-const LAST_OPAL: usize = 200;
-const VENDOR_COUNT: usize = (hcalls::token::LAST - hcalls::token::FIRST + 1) as usize;
-
-/// Calls by token: OPAL's, then from [`hcalls::token::FIRST`] on.
-static BY_TOKEN: [Option<&Served>; LAST_OPAL + 1 + VENDOR_COUNT] = {
-    let mut by_token = [None; LAST_OPAL + 1 + VENDOR_COUNT];
+/// Calls by token.
+static BY_TOKEN: [Option<&Served>; hcalls::token::LAST as usize + 1] = {
+    let mut by_token = [None; hcalls::token::LAST as usize + 1];
     let mut place = 0;
     while place < COUNT {
-        by_token[index(ROWS[place].token)] = Some(&SERVED[place]);
+        by_token[ROWS[place].token as usize] = Some(&SERVED[place]);
         place += 1;
     }
     by_token
 };
 
-/// Where a token is looked up; past the end for those that can't be served.
-#[inline(always)]
-const fn index(token: u64) -> usize {
-    match token {
-        0..=200 => token as usize,
-        hcalls::token::FIRST..=hcalls::token::LAST => {
-            (token - hcalls::token::FIRST) as usize + LAST_OPAL + 1
-        }
-        _ => usize::MAX,
+/// CHECK_TOKEN's own row, which is looked for most often.
+pub static CHECK_TOKEN: &Served = {
+    let mut place = 0;
+    while ROWS[place].token != Opal::CheckToken as u64 {
+        place += 1;
     }
-}
+    &SERVED[place]
+};
 
 /// The call with a token, if it is served.
 #[inline(always)]
 pub fn find(token: u64) -> Option<&'static Served> {
-    *BY_TOKEN.get(index(token))?
+    *BY_TOKEN.get(token as usize)?
 }
 
 /// All calls, in order of token.

@@ -48,13 +48,25 @@ pub fn threads_per_core() -> usize {
 /// The real address of `len_bytes` of the host's own RAM, aligned; 0xc000… pointers are taken for
 /// the real addresses that they stand for.
 pub fn host_ram(address: u64, len_bytes: u64, align: u64) -> Option<u64> {
-    let real = if address & KERNEL_BITS == KERNEL_BITS {
+    let real = real_of(address);
+    let fits = real % align == 0 && len_bytes > 0 && is_host_ram(real, len_bytes);
+    fits.then_some(real)
+}
+
+/// The same, if it is in one of the pieces that most of the host's memory is in.
+#[inline(always)]
+pub fn most_host_ram(address: u64, len_bytes: u64) -> Option<u64> {
+    let real = real_of(address);
+    is_in_span(real, len_bytes).then_some(real)
+}
+
+#[inline(always)]
+const fn real_of(address: u64) -> u64 {
+    if address & KERNEL_BITS == KERNEL_BITS {
         address & !KERNEL_BITS
     } else {
         address
-    };
-    let fits = real % align == 0 && real < REAL_LIMIT && RAM.get()?.is_host_ram(real, len_bytes);
-    fits.then_some(real)
+    }
 }
 
 /// Whether real memory is the host's, for places that ask often. A length of 0 isn't asked for.

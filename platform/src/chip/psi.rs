@@ -6,6 +6,8 @@ use super::interrupts::{MASKED, Route};
 use super::xscom::Xscom;
 use crate::tree::LpcBus;
 use asm::{ibm, ibm_field};
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 
 /// Interrupts of the bridge, by number from [`FIRST_ISN`] on.
 pub const SOURCES: usize = 6;
@@ -28,11 +30,17 @@ const IRSN_COMPARE_SHIFT: u32 = 45;
 const IRSN_MASK: u64 = ibm_field(32, 47);
 const IRSN_ENABLE: u64 = ibm(30) | ibm(31);
 
+/// What each source's register says, as it does: reading one takes longer than all else that a call for it does.
+type Routes = [AtomicU64; SOURCES];
+
+static ROUTES: Routes = [const { AtomicU64::new(0) }; SOURCES];
+
 /// The bridge.
 #[derive(Clone, Copy, Debug)]
 pub struct Psi {
     xscom: Xscom,
     pcba: u32,
+    routes: &'static Routes,
 }
 
 impl Psi {
@@ -48,7 +56,11 @@ impl Psi {
     }
 
     pub(crate) const fn at(xscom: Xscom, pcba: u32) -> Self {
-        Self { xscom, pcba }
+        Self {
+            xscom,
+            pcba,
+            routes: &ROUTES,
+        }
     }
 
     /// Gives the sources their numbers and masks them all; `server` is a thread that exists.
@@ -69,13 +81,14 @@ impl Psi {
             | u64::from(route.priority) << PRIORITY_SHIFT
             | (source as u64) << SOURCE_SHIFT;
         self.xscom.write(self.pcba + XIVRS[source], value);
+        self.routes[source].store(value, Relaxed);
     }
 
-    /// Whom a source interrupts.
+    /// Whom a source interrupts, by what was said last.
     #[inline]
     #[must_use]
     pub fn route(&self, source: usize) -> Route {
-        let value = self.xscom.read(self.pcba + XIVRS[source]);
+        let value = self.routes[source].load(Relaxed);
         Route {
             server: (value >> SERVER_SHIFT) as u16,
             priority: (value >> PRIORITY_SHIFT) as u8,
@@ -85,14 +98,21 @@ impl Psi {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::boxed::Box;
 
     /// Registers 0x10 to 0x1f in memory, each where XSCOM's spread addresses put it.
     fn bridge(registers: &mut [u64; 48]) -> Psi {
         let base = crate::memory::real::address(registers.as_mut_ptr());
         // SAFETY: `registers` outlives the bridge in each test, and all that is touched lies in it.
         let xscom = unsafe { Xscom::new(base) };
-        Psi { xscom, pcba: 0 }
+        let routes = Box::leak(Box::new([const { AtomicU64::new(0) }; SOURCES]));
+        Psi {
+            xscom,
+            pcba: 0,
+            routes,
+        }
     }
 
     /// Where a register is: see [`Xscom`].

@@ -1,7 +1,7 @@
 //! Hardware threads: their areas and stacks, their wake-up, and who is running.
 extern crate alloc;
 use crate::cpu::xics::Icp;
-use crate::tree::MAX_THREADS;
+use crate::tree::{MAX_PIR, MAX_THREADS};
 use alloc::alloc::{Layout, alloc_zeroed};
 use asm::area::{Frame, ThreadArea};
 use asm::{msr, nap, op, opal, spr};
@@ -117,6 +117,26 @@ fn allocate(len_bytes: usize, align: usize) -> Option<*mut u8> {
     // SAFETY: the layout's size isn't 0.
     let at = unsafe { alloc_zeroed(layout) };
     (!at.is_null()).then_some(at)
+}
+
+/// The thread with that PIR, if there is one.
+#[inline]
+#[must_use]
+pub fn with_pir(pir: u64) -> Option<&'static Thread> {
+    let pir = usize::try_from(pir)
+        .ok()
+        .filter(|&pir| pir < MAX_PIR as usize)?;
+    let area = opal::area_of(pir);
+    if area.is_null() {
+        return None;
+    }
+    // SAFETY: a registered area stays for good, and so does its thread's record, which is somewhere, and of which
+    // nothing changes.
+    unsafe {
+        let thread = (*area).thread as *const Thread;
+        core::hint::assert_unchecked(!thread.is_null());
+        Some(&*thread)
+    }
 }
 
 /// From now on thread `pir`, which must exist, finds its log of calls there.
