@@ -11,6 +11,8 @@ use crate::project::{self, Workspace};
 use crate::setup::debian::{Files, Kbuild, Release};
 use crate::{process, setup};
 
+pub mod dkms;
+
 /// As Linux names it; its file has the end `.ko`.
 pub const NAME: &str = "kvm-catnap";
 const PREFIX: &str = "powerpc64le-linux-gnu-";
@@ -26,6 +28,9 @@ pub struct ModuleOptions {
     /// Have sparse look at it, too.
     #[arg(long)]
     sparse: bool,
+    /// Have DKMS build it, as on the machine itself.
+    #[arg(long, conflicts_with = "sparse")]
+    dkms: bool,
 }
 
 /// The command.
@@ -38,6 +43,7 @@ pub fn module(options: &ModuleOptions) -> Result<ExitCode> {
     for release in releases {
         let built = match options.sparse {
             true => checked(&files, release)?,
+            false if options.dkms => dkms::build(&files, release)?,
             false => build(&files, release)?,
         };
         println!("module: for Linux {}: {}", release.name(), built.display());
@@ -162,39 +168,6 @@ mod tests {
         let define = "#undef CATNAP_VERSION\n#define CATNAP_VERSION 7\n";
         assert_eq!(other, format!("a\n#include \"kcn.h\"\n{define}b\n"));
         assert!(with_version("a\n", 7).is_err());
-    }
-
-    /// What dkms reads as the shell would: `KEY="value"`, a line each.
-    #[test]
-    fn dkms_builds_what_is_here() {
-        let linux = project::root().join("linux");
-        let text = fs::read_to_string(linux.join("dkms.conf")).unwrap();
-        let value = |key: &str| {
-            let of_key = |line: &str| {
-                let rest = line.strip_prefix(key)?.strip_prefix("=\"")?;
-                rest.strip_suffix('"').map(String::from)
-            };
-            let found: Vec<_> = text.lines().filter_map(of_key).collect();
-            assert_eq!(found.len(), 1, "{key}");
-            found[0].clone()
-        };
-        assert_eq!(value("PACKAGE_NAME"), NAME);
-        assert_eq!(value("BUILT_MODULE_NAME[0]"), NAME);
-        assert_eq!(value("PACKAGE_VERSION"), env!("CARGO_PKG_VERSION"));
-        assert!(linux.join(value("BUILT_MODULE_LOCATION[0]")).is_dir());
-        // dkms takes no other places than those of kernels' own modules.
-        assert!(value("DEST_MODULE_LOCATION[0]").starts_with("/updates"));
-        for key in ["MAKE[0]", "CLEAN"] {
-            let make = value(key);
-            let folder = make.strip_prefix("make -C ").unwrap();
-            let (folder, words) = folder.split_once(' ').unwrap();
-            let makefile = fs::read_to_string(linux.join(folder).join("Makefile")).unwrap();
-            let (_, target) = words.rsplit_once(' ').unwrap();
-            let targets = makefile.lines().find(|line| line.starts_with("modules "));
-            assert!(targets.unwrap().contains(target), "{make}");
-            assert!(words.contains("KDIR=/lib/modules/$kernelver/build"));
-        }
-        assert_eq!(value("BUILD_EXCLUSIVE_ARCH"), "ppc64le");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End};
 use xtask::guest::{self, module, registers};
+use xtask::kvm_module;
 use xtask::linux;
 use xtask::setup::debian::{Files, Release};
 
@@ -32,13 +33,17 @@ pub fn trials() -> Vec<Trial> {
         let run = move || ends(name, last_words);
         trial(format!("guest-matrix::host-{name}"), run).with_ignored_flag(true)
     });
+    let by_dkms = Release::WITH_MODULE.map(|release| {
+        let name = format!("guest-matrix::module-by-dkms-for-{}", release.name());
+        trial(name, move || by_dkms(release)).with_ignored_flag(true)
+    });
     let trials = [
         trial("module::on-a-host", || on_a_host("on-a-host", LIVES)),
         on_demand("lives", || on_a_host("lives", MANY_LIVES)),
         on_demand("module-without-catnap", without_catnap),
         on_demand("module-of-a-host-with-all-threads", with_all_threads),
     ];
-    trials.into_iter().chain(ends).collect()
+    trials.into_iter().chain(ends).chain(by_dkms).collect()
 }
 
 fn boot(name: &str, words: &str) -> Result<Boot, String> {
@@ -113,6 +118,12 @@ fn on_a_host(name: &str, lives: u32) -> Outcome {
             lines.join("\n  | ")
         )),
     }
+}
+
+/// The module as a machine's administrator has it built.
+fn by_dkms(release: Release) -> Outcome {
+    let built = kvm_module::dkms::build(&files(), release);
+    built.map(drop).map_err(|error| format!("{error:#}"))
 }
 
 /// On the firmware that QEMU brings.
