@@ -99,18 +99,7 @@ u64 kcn_query(u64 what)
 	return kcn_call3(CATNAP_TOKEN_SMT_QUERY, what, 0, 0, &answer) ? 0 : answer;
 }
 
-/* What a run loses and this host may have in use. */
-struct host_sprs {
-	u64 ebbhr, ebbrr, bescr;
-	u64 dawr, dawrx;
-	u64 tfhar, tfiar, texasr;
-	u64 mmcr0, mmcr1, mmcr2, mmcra, siar, sdar, sier;
-	u64 pmc[6];
-	bool has_tm;
-	bool has_pmu;
-};
-
-static void save_pmu(struct host_sprs *host)
+static void save_pmu(struct kcn_host_sprs *host)
 {
 	host->mmcr0 = mfspr(SPRN_MMCR0);
 	mtspr(SPRN_MMCR0, MMCR0_FC);
@@ -129,7 +118,7 @@ static void save_pmu(struct host_sprs *host)
 	host->pmc[5] = mfspr(SPRN_PMC6);
 }
 
-static void restore_pmu(const struct host_sprs *host)
+static void restore_pmu(const struct kcn_host_sprs *host)
 {
 	mtspr(SPRN_PMC1, host->pmc[0]);
 	mtspr(SPRN_PMC2, host->pmc[1]);
@@ -147,7 +136,7 @@ static void restore_pmu(const struct host_sprs *host)
 	isync();
 }
 
-static void save_host(struct host_sprs *host)
+static void save_host(struct kcn_host_sprs *host)
 {
 	host->ebbhr = mfspr(SPRN_EBBHR);
 	host->ebbrr = mfspr(SPRN_EBBRR);
@@ -167,7 +156,7 @@ static void save_host(struct host_sprs *host)
 		save_pmu(host);
 }
 
-static void restore_host(const struct host_sprs *host)
+static void restore_host(const struct kcn_host_sprs *host)
 {
 	if (host->has_pmu)
 		restore_pmu(host);
@@ -191,33 +180,30 @@ static s64 run_now(struct kcn_vcore *vc, u8 runnable, struct kcn_run *run)
 {
 	s64 left_tb = (s32)mfspr(SPRN_DEC);
 	s64 most_tb = (s64)READ_ONCE(run_us) * tb_ticks_per_usec;
-	struct kcn_call call = {
-		.token = CATNAP_TOKEN_VCORE_RUN,
-		.regs = {
-			vc->handle,
-			runnable,
-			0,
-			mftb() + clamp(left_tb, 0LL, most_tb),
-			CATNAP_RUN_KEEP_SLB,
-		},
-	};
-	struct host_sprs host;
+	/* The runner's alone, and not on the stack, where the kernel has everything cleared first. */
+	struct kcn_call *call = &vc->call;
 	s64 status;
 
-	save_host(&host);
-	status = call_now(&call);
-	restore_host(&host);
+	call->token = CATNAP_TOKEN_VCORE_RUN;
+	call->regs[0] = vc->handle;
+	call->regs[1] = runnable;
+	call->regs[2] = 0;
+	call->regs[3] = mftb() + clamp(left_tb, 0LL, most_tb);
+	call->regs[4] = CATNAP_RUN_KEEP_SLB;
+	save_host(&vc->host);
+	status = call_now(call);
+	restore_host(&vc->host);
 	switch (status) {
 	case CATNAP_STATUS_SUCCESS:
-		run->exited = KCN_R(&call, 4);
-		run->ceded = KCN_R(&call, 6);
-		run->rung = KCN_R(&call, 6) >> CATNAP_RUNG_SHIFT;
+		run->exited = KCN_R(call, 4);
+		run->ceded = KCN_R(call, 6);
+		run->rung = KCN_R(call, 6) >> CATNAP_RUNG_SHIFT;
 		break;
 	case CATNAP_STATUS_EMPTY:
-		run->exited = KCN_R(&call, 4);
+		run->exited = KCN_R(call, 4);
 		break;
 	case CATNAP_STATUS_PARTIAL:
-		run->lost = KCN_R(&call, 5);
+		run->lost = KCN_R(call, 5);
 		break;
 	}
 	return status;

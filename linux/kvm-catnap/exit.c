@@ -61,8 +61,6 @@ static int unknown(struct kcn_vcpu *kv)
 static int handle(struct kcn_vcpu *kv)
 {
 	switch (be32_to_cpu(kv->page->firmware.reason)) {
-	case CATNAP_EXIT_REASON_HYPERCALL:
-		return kcn_handle_hcall(kv);
 	case CATNAP_EXIT_REASON_DATA_STORAGE:
 		return kcn_data_fault(kv);
 	case CATNAP_EXIT_REASON_INSTRUCTION_STORAGE:
@@ -93,6 +91,9 @@ int kcn_handle_exit(struct kcn_vcpu *kv)
 	int result, index;
 
 	kv->vcpu->stat.sum_exits++;
+	/* Most go to user space, and need nothing of the guest's memory. */
+	if (be32_to_cpu(kv->page->firmware.reason) == CATNAP_EXIT_REASON_HYPERCALL)
+		return kcn_handle_hcall(kv);
 	index = srcu_read_lock(&kvm->srcu);
 	result = handle(kv);
 	srcu_read_unlock(&kvm->srcu, index);

@@ -63,6 +63,7 @@ static int to_user_space(struct kvm_vcpu *vcpu, unsigned long nr)
 
 	run->exit_reason = KVM_EXIT_PAPR_HCALL;
 	run->papr_hcall.nr = nr;
+#pragma GCC unroll 9
 	for (i = 0; i < ARRAY_SIZE(run->papr_hcall.args); i++)
 		run->papr_hcall.args[i] = ARG(vcpu, i);
 	vcpu->arch.hcall_needed = 1;
@@ -144,6 +145,7 @@ int kcn_handle_hcall(struct kcn_vcpu *kv)
 {
 	struct kvm_vcpu *vcpu = kv->vcpu;
 	unsigned long nr = kvmppc_get_gpr(vcpu, 3);
+	int result, index;
 
 	/* A program's `sc 1` is a system call like any other. */
 	if (vcpu->arch.shregs.msr & MSR_PR) {
@@ -152,7 +154,10 @@ int kcn_handle_hcall(struct kcn_vcpu *kv)
 	}
 	switch (server_of(nr)) {
 	case TABLE:
-		return page_table_hcall(vcpu, nr);
+		index = srcu_read_lock(&vcpu->kvm->srcu);
+		result = page_table_hcall(vcpu, nr);
+		srcu_read_unlock(&vcpu->kvm->srcu, index);
+		return result;
 	case XICS:
 		return xics_hcall(vcpu, nr);
 	case RTAS:

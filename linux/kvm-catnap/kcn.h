@@ -38,6 +38,17 @@ struct kcn_run {
 	u8 lost;	/* of a fenced core: threads that never came back */
 };
 
+/* What a run loses and this host may have in use. */
+struct kcn_host_sprs {
+	u64 ebbhr, ebbrr, bescr;
+	u64 dawr, dawrx;
+	u64 tfhar, tfiar, texasr;
+	u64 mmcr0, mmcr1, mmcr2, mmcra, siar, sdar, sier;
+	u64 pmc[6];
+	bool has_tm;
+	bool has_pmu;
+};
+
 struct kcn_vm {
 	/* kvm->arch.vcores[0] leads here: KVM has no pointer of a backend's own. */
 	struct kvmppc_vcore anchor;
@@ -85,6 +96,9 @@ struct kcn_vcore {
 	u8 doorbells;
 	/* A thread was woken for user space: it is to have the CPU next. */
 	bool gives_way;
+	/* The runner's: how it asks for a run, and what this host has in the registers that a run loses. */
+	struct kcn_call call;
+	struct kcn_host_sprs host;
 };
 
 struct kcn_vcpu {
@@ -103,6 +117,8 @@ struct kcn_vcpu {
 	bool has_fp_in_arch;
 	/* An H_PROD to be told with the next run. */
 	bool is_prodded;
+	/* Its decrementer's timer was started. */
+	bool has_timer;
 	/* Who waits for a runner is to be woken before this thread leaves the kernel or sleeps. */
 	bool owes_wake;
 	/* Where a debugger's step ends, with its lowest bit set; 0: there is none. */
@@ -199,7 +215,7 @@ bool kcn_has_cause(const struct kcn_vcpu *kv);
 void kcn_show_pending(struct kcn_vcpu *kv);
 
 /* runner.c */
-void kcn_run_vcore(struct kcn_vcore *vc, struct kcn_vcpu *self);
+void kcn_run_vcore(struct kcn_vcore *vc, struct kcn_vcpu *self) __acquires(&vc->lock);
 
 /* vcpu.c */
 int kcn_vcpu_create(struct kvm_vcpu *vcpu);

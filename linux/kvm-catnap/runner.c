@@ -30,6 +30,7 @@ static void start_timer(struct kcn_vcpu *kv)
 {
 	u64 left_tb = be64_to_cpu(kv->page->sprs.dec_expires_tb) - (mftb() + kv->shadow.tb_offset);
 
+	kv->has_timer = true;
 	hrtimer_start(&kv->vcpu->arch.dec_timer, ns_to_ktime(tb_to_ns(left_tb)), HRTIMER_MODE_REL);
 }
 
@@ -150,8 +151,11 @@ static bool goes_on(struct kcn_vcore *vc, struct kcn_vcpu *self)
 	       (READ_ONCE(vc->to_run) | READ_ONCE(vc->queued)) & bit;
 }
 
-/* Runs the vcore until this thread's own vcpu is out, waits in H_CEDE, or a signal is there. */
-void kcn_run_vcore(struct kcn_vcore *vc, struct kcn_vcpu *self)
+/*
+ * Runs the vcore until this thread's own vcpu is out, waits in H_CEDE, or a signal is there. Comes back with the
+ * vcore's lock held.
+ */
+void kcn_run_vcore(struct kcn_vcore *vc, struct kcn_vcpu *self) __acquires(&vc->lock)
 {
 	struct kcn_vm *vm = vc->vm;
 	bool can_run = true;
@@ -172,12 +176,11 @@ void kcn_run_vcore(struct kcn_vcore *vc, struct kcn_vcpu *self)
 		if (vc->gives_way) {
 			vc->gives_way = false;
 			yield();
-		} else {
+		} else if (goes_on(vc, self)) {
 			cond_resched();
 		}
 	}
 	spin_lock_irq(&vc->lock);
 	vc->runner = NULL;
-	spin_unlock_irq(&vc->lock);
 	self->owes_wake = true;
 }

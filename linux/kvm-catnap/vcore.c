@@ -124,6 +124,9 @@ void kcn_wake_runner(struct kcn_vcore *vc)
 	unsigned long flags;
 	u8 waiting;
 
+	/* Who comes to wait later than the last runner went finds that there is none. */
+	if (!(READ_ONCE(vc->to_run) | READ_ONCE(vc->queued)))
+		return;
 	spin_lock_irqsave(&vc->lock, flags);
 	waiting = vc->to_run | vc->queued;
 	if (waiting && !vc->runner)
@@ -180,11 +183,14 @@ int kcn_vcpu_enter(struct kcn_vcpu *kv)
 		} else {
 			spin_unlock_irq(&vc->lock);
 			wait(kv, is_kicked);
+			spin_lock_irq(&vc->lock);
 		}
-		spin_lock_irq(&vc->lock);
 	}
 	spin_unlock_irq(&vc->lock);
-	hrtimer_cancel(&kv->vcpu->arch.dec_timer);
+	if (kv->has_timer) {
+		kv->has_timer = false;
+		hrtimer_cancel(&kv->vcpu->arch.dec_timer);
+	}
 	if (kv->owes_wake) {
 		kv->owes_wake = false;
 		kcn_wake_runner(vc);

@@ -125,6 +125,7 @@ void kcn_load(struct kcn_vcpu *kv)
 	const struct catnap_vcpu_page *page = kv->page;
 	int i;
 
+#pragma GCC unroll 32
 	for (i = 0; i < 32; i++)
 		arch->regs.gpr[i] = be64_to_cpu(page->gpr[i]);
 	arch->regs.nip = be64_to_cpu(page->pc);
@@ -186,6 +187,7 @@ void kcn_store(struct kcn_vcpu *kv)
 	struct catnap_vcpu_page *page = kv->page;
 	int i;
 
+#pragma GCC unroll 32
 	for (i = 0; i < 32; i++)
 		page->gpr[i] = cpu_to_be64(arch->regs.gpr[i]);
 	page->pc = cpu_to_be64(arch->regs.nip);
