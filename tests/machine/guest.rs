@@ -5,10 +5,10 @@ use libtest_mimic::Trial;
 use tests::console::Expected;
 use tests::images;
 use tests::qemu::{Boot, End, Tcg};
-use xtask::guest::{self, Firmware, Irqchip, Job};
+use xtask::guest::{self, Firmware, Irqchip, Job, Scenario};
 use xtask::kvm_module;
 use xtask::linux;
-use xtask::setup::debian::{Files, Release};
+use xtask::setup::debian::{Files, Qemu, Release};
 
 use crate::{Outcome, trial};
 
@@ -56,6 +56,15 @@ fn matrix() -> impl Iterator<Item = (&'static str, Job, u32)> {
         job.fuzz = 100;
         job
     };
+    let by = |vmm, mut job: Job| {
+        job.guests.vmm = vmm;
+        job
+    };
+    let of = |guest, mut job: Job| {
+        job.guests.guest_debian = guest;
+        job.guests.net = true;
+        job
+    };
     let on = |host, mut job: Job| {
         job.host = host;
         job
@@ -72,6 +81,9 @@ fn matrix() -> impl Iterator<Item = (&'static str, Job, u32)> {
         ("after-hostile-programs", after_fuzz(job(8, 1)), 1),
         ("on-6.12", on(Release::V6_12, job(8, 1)), 1),
         ("on-6.1", on(Release::V6_1, job(8, 1)), 1),
+        ("of-6.12", of(Release::V6_12, job(8, 1)), 1),
+        ("of-6.1", of(Release::V6_1, job(8, 1)), 1),
+        ("by-qemu-10.0", by(Qemu::V10_0, job(8, 1)), 1),
     ]
     .into_iter()
 }
@@ -101,6 +113,9 @@ fn boot(name: &str, job: &Job, cores: u32) -> Result<Boot, String> {
 }
 
 fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
+    // What not every day needs.
+    let vmm = files().vmm(job.guests.vmm).map(drop);
+    vmm.map_err(|error| format!("{error:#}"))?;
     let boot = boot(name, job, cores)?;
     let lines = boot.check(&End::Off, &Expected::lines([guest::DONE]))?;
     let faults = guest::faults(job, &lines);
@@ -119,7 +134,7 @@ fn passes(name: &str, job: &Job, cores: u32) -> Outcome {
 /// between two numbers, so that its decrementers are seen to come along.
 fn saved_and_moved() -> Outcome {
     let mut job = Job::checked(HOST, 2, 1);
-    job.moves = true;
+    job.scenario = Scenario::Moves;
     let expected = [
         "counts",
         "stop",

@@ -12,13 +12,16 @@ use crate::console::{self, Limits};
 use crate::debian::Disk;
 use crate::linux::plugged;
 use crate::qemu::{self, Boot, Machine};
-use crate::setup::debian::{Files, Release};
+use crate::setup::debian::{Files, Qemu, Release};
 use crate::{image, kvm_module, project, setup};
 
 mod archive;
 pub mod module;
 pub mod registers;
+mod traced;
 mod verdict;
+
+pub use traced::traced;
 
 pub use archive::archive;
 pub use verdict::faults;
@@ -33,6 +36,8 @@ pub const PATIENT: &str = "nowatchdog rcupdate.rcu_cpu_stall_timeout=200";
 const MACHINE: &str = "pseries,accel=kvm";
 /// What it has to be told where the host's pages have 4 KiB.
 const SMALL_PAGES: &str = ",cap-hpt-max-page-size=4k,resize-hpt=disabled";
+/// A network on which QEMU itself hands out the guests' files.
+const NET: &str = " -netdev user,id=net,tftp=/guest -device virtio-net-pci,netdev=net,romfile=";
 /// Tells the host that its disk is the guest's.
 const HOSTS_DISK: &str = " guest.disk=/dev/nvme0n1";
 /// Why checks end.
@@ -83,6 +88,15 @@ pub struct Guests {
     /// Boot this kernel in the guests: an ELF file such as Debian's /boot/vmlinux-*.
     #[arg(long, value_name = "VMLINUX")]
     pub kernel: Option<PathBuf>,
+    /// The guests' kernel, of Debian's.
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = HOST)]
+    pub guest_debian: Release,
+    /// The QEMU that runs them, of Debian's.
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t)]
+    pub vmm: Qemu,
+    /// Give each a network, by which it fetches a file as one of its checks.
+    #[arg(long)]
+    pub net: bool,
     /// Have the guest live on this disk, which `cargo xtask debian` has made, with its kernel.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "machines"])]
     pub guest_disk: Option<PathBuf>,
@@ -140,7 +154,7 @@ pub fn guest(options: &GuestOptions) -> Result<ExitCode> {
         },
         host: options.debian,
         fuzz: options.fuzz,
-        moves: false,
+        scenario: Scenario::Checks,
         check,
     };
     if let Some(disk) = &job.guests.guest_disk {
@@ -150,6 +164,8 @@ pub fn guest(options: &GuestOptions) -> Result<ExitCode> {
     }
     let images = image::build(options.verbose)?;
     let files = ensure(options.debian)?;
+    files.vmm(job.guests.vmm)?;
+    Files::ensure_with(job.guests.guest_debian)?;
     let initrd = files.dir().join("guest.cpio");
     eprintln!("guest: the host's initial RAM disk: QEMU, the guests' kernel, the module");
     project::write_if_changed(&initrd, &archive(&files, &images.dir, &job)?)?;
@@ -195,10 +211,20 @@ pub fn ensure(host: Release) -> Result<Files> {
         HOST => files,
         _ => Files::ensure_with(HOST)?,
     };
-    files.vmm()?;
+    files.vmm(Qemu::default())?;
     eprintln!("guest: building the module for Linux {}", host.name());
     kvm_module::build(&files, host)?;
     Ok(files)
+}
+
+/// What guests are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    Checks,
+    /// One, which is saved and migrated.
+    Moves,
+    /// One, all of whose threads are at work while the firmware records what the hardware's do.
+    Traced,
 }
 
 /// What is run on the host.
@@ -208,8 +234,7 @@ pub struct Job {
     pub host: Release,
     /// So many hostile programs before the guests.
     pub fuzz: u32,
-    /// One guest, which is saved and migrated, in the place of checks.
-    pub moves: bool,
+    pub scenario: Scenario,
     pub check: bool,
 }
 
@@ -224,6 +249,9 @@ impl Job {
             firmware: Firmware::Vof,
             irqchip: Irqchip::Kernel,
             kernel: None,
+            guest_debian: HOST,
+            vmm: Qemu::default(),
+            net: false,
             guest_disk: None,
             append: "quiet".into(),
             qemu: String::new(),
@@ -232,7 +260,7 @@ impl Job {
             guests,
             host,
             fuzz: 0,
-            moves: false,
+            scenario: Scenario::Checks,
             check: true,
         }
     }
@@ -250,14 +278,18 @@ impl Job {
     pub fn bootargs(&self) -> String {
         let check = if self.check { " guest.check" } else { "" };
         let (machines, fuzz) = (self.guests.machines, self.fuzz);
-        let moves = if self.moves { " guest.moves" } else { "" };
+        let scenario = match self.scenario {
+            Scenario::Checks => "",
+            Scenario::Moves => " guest.moves",
+            Scenario::Traced => " guest.traced catnap.trace=on",
+        };
         let disk = if self.guests.guest_disk.is_some() {
             HOSTS_DISK
         } else {
             ""
         };
         format!(
-            "console=hvc0 quiet {PATIENT} guest.machines={machines} guest.fuzz={fuzz}{check}{moves}{disk}"
+            "console=hvc0 quiet {PATIENT} guest.machines={machines} guest.fuzz={fuzz}{check}{scenario}{disk}"
         )
     }
 
@@ -269,7 +301,8 @@ impl Job {
         if self.guests.guest_disk.is_some() {
             return format!("console=hvc0 root=/dev/vda rw {PATIENT} {more}");
         }
-        format!("console=hvc0 {PATIENT} guest.smt={smt} guest.cpus={cpus}{check} {more}")
+        let net = if self.guests.net { " guest.net" } else { "" };
+        format!("console=hvc0 {PATIENT} guest.smt={smt} guest.cpus={cpus}{check}{net} {more}")
     }
 
     /// The guests' QEMU's.
@@ -291,9 +324,10 @@ impl Job {
         } else {
             "off"
         };
+        let net = if guests.net { NET } else { "" };
         format!(
             "-machine {MACHINE}{small}{vof},kernel-irqchip={irqchip} -cpu host \
-             -smp {cpus},threads={smt} -m {}M{room} -nodefaults -nographic -serial mon:stdio -no-reboot {}",
+             -smp {cpus},threads={smt} -m {}M{room} -nodefaults -nographic -serial mon:stdio -no-reboot{net} {}",
             guests.memory, guests.qemu
         )
     }
@@ -308,7 +342,7 @@ impl Job {
             .disk()
             .map(|disk| disk.kernel())
             .or(self.guests.kernel.clone());
-        own.unwrap_or_else(|| files.kernel(HOST))
+        own.unwrap_or_else(|| files.kernel(self.guests.guest_debian))
     }
 }
 

@@ -9,6 +9,7 @@ use hcalls::trace::Trace;
 
 use self::timeline::Timeline;
 use crate::told::Told;
+use xtask::guest;
 use xtask::project::Workspace;
 use xtask::qemu::Machine;
 use xtask::run::{self, RunOptions};
@@ -26,6 +27,9 @@ pub const SCENARIO: &str = "timeline";
 /// Has the test host tell the trace.
 const TELL: &str = "tell=trace";
 const LIMIT_S: u64 = 300;
+/// Of a Linux guest's round trip: how much is shown.
+const BEFORE_US: f64 = 10.0;
+const AFTER_US: f64 = 40.0;
 
 #[derive(Args)]
 pub struct TraceOptions {
@@ -33,6 +37,9 @@ pub struct TraceOptions {
     /// /sys/firmware/opal/exports/trace.
     #[arg(long, value_name = "FILE", conflicts_with = "test")]
     open: Option<PathBuf>,
+    /// Show a Linux guest of eight threads at work, which all come out and go in again.
+    #[arg(long, conflicts_with_all = ["open", "test"])]
+    linux_guest: bool,
     /// Show another behaviour of the test host, from its beginning.
     #[arg(long, value_name = "NAME")]
     test: Option<String>,
@@ -61,7 +68,12 @@ pub fn trace(options: &TraceOptions) -> Result<ExitCode> {
             (bytes, title, note(&machine(options)), code)
         }
     };
-    let timeline = read(&bytes)?.part(options.from, options.to);
+    let timeline = read(&bytes)?;
+    let (from, to) = match options.linux_guest && options.is_whole() {
+        true => round_trip(&timeline).context("the guest's threads never were all at work")?,
+        false => (options.from, options.to),
+    };
+    let timeline = timeline.part(from, to);
     let timeline = timeline.context("the trace has nothing between --from and --to")?;
     let out = match &options.out {
         Some(out) => out.clone(),
@@ -85,6 +97,21 @@ pub fn trace(options: &TraceOptions) -> Result<ExitCode> {
     Ok(code)
 }
 
+impl TraceOptions {
+    /// No part is asked for.
+    fn is_whole(&self) -> bool {
+        self.from == 0.0 && self.to == f64::INFINITY
+    }
+}
+
+/// The last time that all threads were in the guest and came out, and what follows, in microseconds: enough to
+/// see them go in again.
+pub fn round_trip(timeline: &Timeline) -> Option<(f64, f64)> {
+    let last = timeline.last_end_of_all()?;
+    let us = timeline.us(last);
+    Some((us - BEFORE_US, us + AFTER_US))
+}
+
 /// The bytes of a trace, as a timeline.
 pub fn read(bytes: &[u8]) -> Result<Timeline> {
     let trace = Trace::read(bytes)?;
@@ -94,6 +121,9 @@ pub fn read(bytes: &[u8]) -> Result<Timeline> {
 /// Boots the test host and has it tell its trace: that, what to call it, and how the run ended. One that
 /// has failed is worth looking at most.
 fn record(options: &TraceOptions) -> Result<(Vec<u8>, String, ExitCode)> {
+    if options.linux_guest {
+        return record_linux(options);
+    }
     let name = options.test.as_deref().unwrap_or(SCENARIO);
     let (words, title) = match &options.test {
         // The scenario switches the trace on by itself.
@@ -113,6 +143,14 @@ fn record(options: &TraceOptions) -> Result<(Vec<u8>, String, ExitCode)> {
     let run = RunOptions::of_test(name, words, LIMIT_S, machine(options));
     let code = run::run_to(&run, &mut console)?;
     Ok((console.bytes()?, title, code))
+}
+
+/// The same of a host that is a Linux, with a guest of eight threads.
+fn record_linux(options: &TraceOptions) -> Result<(Vec<u8>, String, ExitCode)> {
+    let mut console = Told::default();
+    let code = guest::traced(&options.machine, &mut console)?;
+    let title = "A Linux guest on eight hardware threads: all come out, and go in again";
+    Ok((console.bytes()?, title.into(), code))
 }
 
 /// The machine as asked for; as a rule one whose runs are alike.

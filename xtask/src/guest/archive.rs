@@ -3,17 +3,19 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{HOST, Job, read};
+use super::{Job, read};
 use crate::cpio::{self, Content};
 use crate::kvm_module;
 use crate::setup::debian::{Files, MODULES, Release};
 
 const HOST_INIT: &str = include_str!("host.sh");
 const GUEST_INIT: &str = include_str!("guest.sh");
+const MONITOR: &str = include_str!("monitor.sh");
 const MOVES: &str = include_str!("moves.sh");
+const TRACED: &str = include_str!("traced.sh");
 const LOAD: &str = include_str!("../linux/load.sh");
 #[cfg(test)]
-pub const SCRIPTS: [&str; 3] = [HOST_INIT, GUEST_INIT, MOVES];
+pub const SCRIPTS: [&str; 5] = [HOST_INIT, GUEST_INIT, MONITOR, MOVES, TRACED];
 
 /// What each thread of a guest's hashes.
 pub const PART_BYTES: usize = 64 << 10;
@@ -23,23 +25,25 @@ const FUZZ: &str = "linux-kvm-fuzz";
 
 /// The host's. `images` is where images are.
 pub fn archive(files: &Files, images: &Path, job: &Job) -> Result<Vec<u8>> {
-    let vmm = files.vmm()?;
+    let vmm = files.vmm(job.guests.vmm)?;
     let tool = |name: &str| read(&files.tool(name));
     let module = read(&kvm_module::build(files, job.host)?)?;
     let mut all = vec![
         ("init".to_string(), HOST_INIT.as_bytes().to_vec()),
+        ("monitor.sh".into(), MONITOR.as_bytes().to_vec()),
         ("moves.sh".into(), MOVES.as_bytes().to_vec()),
+        ("traced.sh".into(), TRACED.as_bytes().to_vec()),
         ("bin/load-module".into(), LOAD.as_bytes().to_vec()),
         ("bin/busybox".into(), tool("busybox")?),
         (format!("bin/{FUZZ}"), read(&images.join(FUZZ))?),
-        ("lib64/ld64.so.2".into(), tool("ld64.so.2")?),
+        ("lib64/ld64.so.2".into(), read(&vmm.loader)?),
         ("usr/bin/qemu-system-ppc64".into(), read(&vmm.program)?),
         (format!("modules/{}.ko", kvm_module::NAME), module),
         ("modules/order".into(), MODULES.join("\n").into_bytes()),
         ("guest/options".into(), job.options().into_bytes()),
         ("guest/words".into(), job.words().into_bytes()),
         ("guest/vmlinux".into(), read(&job.kernel(files))?),
-        ("modules/pci-order".into(), pci_order(job.host)),
+        ("modules/pci-order".into(), lines(job.host.pci_modules())),
         ("guest/initrd".into(), initrd(files, job)?),
         ("guest/disk".into(), disk(job.cpus())),
     ];
@@ -60,30 +64,31 @@ pub fn archive(files: &Files, images: &Path, job: &Job) -> Result<Vec<u8>> {
     Ok(pack(folders, &all))
 }
 
-fn pci_order(host: Release) -> Vec<u8> {
-    host.pci_modules()
-        .collect::<Vec<_>>()
-        .join("\n")
-        .into_bytes()
+fn lines<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    names.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
 /// The guests': that of their disk, or ours.
 fn initrd(files: &Files, job: &Job) -> Result<Vec<u8>> {
     match job.disk() {
         Some(disk) => read(&disk.initrd()),
-        None => guest(files),
+        None => guest(files, job.guests.guest_debian),
     }
 }
 
-fn guest(files: &Files) -> Result<Vec<u8>> {
-    let disk = files.module(HOST, "virtio_blk").context("no virtio_blk")?;
-    let name = disk.file_name().unwrap_or_default().to_string_lossy();
-    let all = vec![
+fn guest(files: &Files, release: Release) -> Result<Vec<u8>> {
+    let mut all = vec![
         ("init".to_string(), GUEST_INIT.as_bytes().to_vec()),
         ("bin/load-module".into(), LOAD.as_bytes().to_vec()),
         ("bin/busybox".into(), read(&files.tool("busybox"))?),
-        (format!("modules/{name}"), read(&disk)?),
+        ("modules/order".into(), lines(release.virtio_modules())),
     ];
+    for module in release.virtio_modules() {
+        let path = files.module(release, module);
+        let path = path.with_context(|| format!("no {module}"))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        all.push((format!("modules/{name}"), read(&path)?));
+    }
     Ok(pack("bin dev modules proc sys tmp", &all))
 }
 

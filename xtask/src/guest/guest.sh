@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The first program of a Linux guest of `cargo xtask guest`. Words of the kernel's command line:
-# guest.number=N, guest.check, guest.smt=N, guest.cpus=N, guest.count (it counts, and doesn't end).
+# guest.number=N, guest.check, guest.net (a network is there), guest.smt=N, guest.cpus=N, guest.count (it counts, and doesn't end),
+# guest.work (all its threads hash, and don't end).
 export PATH=/bin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -9,7 +10,7 @@ mount -t devtmpfs devtmpfs /dev 2>/dev/null
 word() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1=//p"; }
 is_asked() { tr ' ' '\n' </proc/cmdline | grep -qx "$1"; }
 number=$(word guest.number)
-load-module virtio_blk
+load-module $(cat /modules/order)
 
 echo "guest $number: Linux $(uname -r) on $(tr -d '\0' </proc/device-tree/compatible | tail -c 40)"
 for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
@@ -41,6 +42,14 @@ if is_asked guest.count; then
         dd if=/dev/vda of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null
         sleep 0.2
     done
+elif is_asked guest.work; then
+    mkdir -p /tmp
+    cpus=$(seq 0 $(($(word guest.cpus) - 1)))
+    for cpu in $cpus; do hash_part "$cpu" & done
+    wait
+    for cpu in $cpus; do (while :; do hash_part "$cpu" >/dev/null; done) & done
+    echo "guest $number: at work"
+    wait
 elif is_asked guest.check; then
     mkdir -p /tmp
     cpus=$(word guest.cpus)
@@ -54,6 +63,10 @@ elif is_asked guest.check; then
     if [ "$(word guest.smt)" != 1 ]; then
         rung=$(awk '/Doorbell/ { for (i = 2; i <= NF; i++) sum += $i } END { print sum + 0 }' /proc/interrupts)
         if [ "$rung" -gt 0 ]; then ok doorbells; else failed doorbells none; fi
+    fi
+    if is_asked guest.net; then
+        ifconfig eth0 10.0.2.15
+        tftp -g -b 16384 -r disk -l /tmp/fetched 10.0.2.2 && echo "guest $number: by the network $(sha256sum </tmp/fetched | cut -d' ' -f1)"
     fi
     echo "written by $number" | dd of=/dev/vda conv=notrunc 2>/dev/null
     sync

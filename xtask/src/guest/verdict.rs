@@ -44,6 +44,9 @@ fn of_guest(job: &Job, number: u32) -> Vec<String> {
     }
     all.push(format!("host: machine {number} ended with 0"));
     let disk = disk(job.cpus());
+    if job.guests.net {
+        all.push(format!("guest {number}: by the network {}", digest(&disk)));
+    }
     for (cpu, part) in (0..).zip(disk.chunks(PART_BYTES)) {
         let siblings = siblings(cpu);
         all.push(format!(

@@ -18,7 +18,7 @@ mod vmm;
 
 pub use kbuild::Kbuild;
 pub use system::System;
-pub use vmm::Vmm;
+pub use vmm::{Qemu, Vmm};
 
 const ARCHITECTURE: &str = "ppc64el";
 /// The package that depends on a suite's newest kernel.
@@ -131,6 +131,12 @@ impl Release {
     pub fn pci_modules(self) -> impl Iterator<Item = &'static str> {
         let before = self.before_pci_modules().iter().copied();
         before.chain(PCI_MODULES)
+    }
+
+    /// Modules for a disk and a network by virtio.
+    pub fn virtio_modules(self) -> impl Iterator<Item = &'static str> {
+        self.pci_modules()
+            .filter(|name| name.starts_with("virtio") || name.ends_with("failover"))
     }
 
     const fn suite(self) -> &'static str {

@@ -266,3 +266,25 @@ fn nonsense_does_no_harm() {
         }
     }
 }
+
+/// Eight threads are in the guest until the first leaves; later seven are again, which is not all.
+#[test]
+fn all_threads_leave_the_guest_when_the_first_does() {
+    let stays: [Vec<Told>; 8] = core::array::from_fn(|thread| {
+        let late = thread as u64 * 10;
+        let mut told = vec![
+            (1000 + late, Event::Enter, true, 1),
+            (1500 + late, Event::Exit, true, 0x980),
+        ];
+        if thread > 0 {
+            told.push((2000, Event::Enter, true, 1));
+            told.push((2500, Event::Exit, true, 0x980));
+        }
+        told.push((3000, Event::Nap, false, 0));
+        told
+    });
+    let rings: Vec<(u32, &[Told])> = (8..).zip(stays.iter().map(Vec::as_slice)).collect();
+    let timeline = read(&trace(&rings)).unwrap();
+    assert_eq!(timeline.last_end_of_all(), Some(1500));
+    assert_eq!(run().last_end_of_all(), None);
+}

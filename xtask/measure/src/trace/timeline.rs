@@ -3,6 +3,9 @@ use hcalls::trace::{Event, NO_SLOT, Record, Trace};
 
 use super::names;
 
+/// Of a core.
+const ALL_THREADS: usize = 8;
+
 /// What a thread is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -96,6 +99,27 @@ impl Timeline {
             tb_hz: trace.header.tb_hz.get().max(1),
             tracks: tracks.collect(),
             calls: calls(&rings),
+        })
+    }
+
+    /// The last time that a thread left the guest while all others of a core of eight were there, too.
+    pub fn last_end_of_all(&self) -> Option<u64> {
+        let is_guest = |slice: &&Slice| matches!(slice.state, State::Guest(_));
+        let inside = |track: &Track, tb: u64| {
+            let of_then = |slice: &&Slice| slice.from_tb < tb && tb <= slice.to_tb;
+            track
+                .slices
+                .iter()
+                .filter(is_guest)
+                .any(|slice| of_then(&slice))
+        };
+        let all = self.tracks.iter().flat_map(|track| &track.slices);
+        let ends = all.filter(is_guest).map(|slice| slice.to_tb);
+        let mut ends: Vec<u64> = ends.filter(|tb| *tb < self.to_tb).collect();
+        ends.sort_unstable();
+        ends.into_iter().rev().find(|&tb| {
+            let inside = self.tracks.iter().filter(|track| inside(track, tb));
+            inside.count() == ALL_THREADS
         })
     }
 

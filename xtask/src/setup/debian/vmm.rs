@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use object::elf::DT_NEEDED;
 use object::read::elf::{Dyn, ElfFile64, FileHeader};
 
@@ -15,8 +16,38 @@ use crate::setup::apt::Apt;
 
 const PACKAGE: &str = "qemu-system-ppc";
 const PROGRAM: &str = "qemu-system-ppc64";
+const LOADER: &str = "ld64.so.2";
 /// What it boots guests by: SLOF, and a smaller one.
 const FIRMWARE: [&str; 2] = ["slof.bin", "vof.bin"];
+
+/// A QEMU of Debian's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Qemu {
+    /// Of Debian 12.
+    #[default]
+    #[value(name = "7.2")]
+    V7_2,
+    /// Of Debian 13.
+    #[value(name = "10.0")]
+    V10_0,
+}
+
+impl Qemu {
+    const fn suite(self) -> &'static str {
+        match self {
+            Self::V7_2 => SUITE,
+            Self::V10_0 => "trixie",
+        }
+    }
+
+    /// Its folder below target/linux.
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::V7_2 => "qemu",
+            Self::V10_0 => "qemu-10.0",
+        }
+    }
+}
 
 /// The files.
 pub struct Vmm {
@@ -24,15 +55,20 @@ pub struct Vmm {
     /// Name and path of each library.
     pub libraries: BTreeMap<String, PathBuf>,
     pub firmware: Vec<PathBuf>,
+    /// What loads the libraries: of the same release as they.
+    pub loader: PathBuf,
 }
 
 impl Files {
     /// QEMU for a Linux host; fetched if it isn't there.
-    pub fn vmm(&self) -> Result<Vmm> {
-        let home = self.dir.join("qemu");
+    pub fn vmm(&self, qemu: Qemu) -> Result<Vmm> {
+        let home = self.dir.join(qemu.folder());
         if !home.join(PROGRAM).is_file() {
-            eprintln!("linux: QEMU for {ARCHITECTURE} is fetched");
-            fetch(&home)?;
+            eprintln!(
+                "linux: QEMU for {ARCHITECTURE} of {} is fetched",
+                qemu.suite()
+            );
+            fetch(&home, qemu.suite())?;
         }
         let present = fs::read_dir(home.join("lib"))?.flatten();
         Ok(Vmm {
@@ -46,17 +82,21 @@ impl Files {
                 })
                 .collect(),
             firmware: FIRMWARE.map(|name| home.join(name)).into(),
+            loader: match home.join("lib").join(LOADER) {
+                loader if loader.is_file() => loader,
+                _ => self.tool(LOADER),
+            },
         })
     }
 }
 
-fn fetch(home: &Path) -> Result<()> {
+fn fetch(home: &Path, suite: &str) -> Result<()> {
     fs::remove_dir_all(home).ok();
     let scratch = home.join("fetch");
     let apt = Apt::foreign(&scratch, ARCHITECTURE)?;
     // That of the release itself, and not of its backports.
     let own = apt.own_sources()?;
-    apt.fetch_lists(&[own[0].sibling(SUITE)])?;
+    apt.fetch_lists(&[own[0].sibling(suite)])?;
     let root = scratch.join("root");
     for package in apt.download_with_all(&[PACKAGE])? {
         let mut dpkg = Command::new("dpkg-deb");
