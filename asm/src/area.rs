@@ -146,6 +146,9 @@ offsets! {
 const _: () = assert!(offset::GPR == 0x100 && offset::PC == 0x200 && offset::CFAR == 0x230);
 // Moved two at a time.
 const _: () = assert!(offset::MSR == offset::PC + 8 && offset::LR == offset::CR + 8);
-const _: () =
-    assert!(offset::XER == offset::CTR + 8 && offset::CTR % 16 == 0 && offset::CR % 16 == 0);
+const _: () = assert!(
+    offset::XER == offset::CTR + 8
+        && offset::CTR.is_multiple_of(16)
+        && offset::CR.is_multiple_of(16)
+);
 const _: () = assert!(size_of::<ThreadArea>() == 1024);

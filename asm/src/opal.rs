@@ -22,7 +22,7 @@ const FRAME: usize = 320;
 /// Where the arguments are in it. Each second one, from the second on, is at a multiple of 16: `stq` and `lq`
 /// move two registers at once.
 const ARGS: usize = 40;
-const _: () = assert!((ARGS + 8) % 16 == 0 && FRAME % 16 == 0);
+const _: () = assert!((ARGS + 8).is_multiple_of(16) && FRAME.is_multiple_of(16));
 
 unsafe extern "C" {
     /// Where hosts call (its real address is published, see [`entry_real`]).

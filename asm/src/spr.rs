@@ -33,7 +33,7 @@ pub unsafe fn write<const N: u16>(value: u64) {
 #[cfg(target_arch = "powerpc64")]
 #[inline(always)]
 pub unsafe fn store_two<const A: u16, const B: u16, const AT: usize>(base: *mut u64) {
-    const { assert!(AT % 16 == 0) }
+    const { assert!(AT.is_multiple_of(16)) }
     // SAFETY: the caller's promise; reading SPRs changes nothing.
     unsafe {
         core::arch::asm!("mfspr 10, {a}", "mfspr 11, {b}", "stq 10, {at}({base})",
@@ -49,7 +49,7 @@ pub unsafe fn store_two<const A: u16, const B: u16, const AT: usize>(base: *mut 
 #[cfg(target_arch = "powerpc64")]
 #[inline(always)]
 pub unsafe fn load_two<const A: u16, const B: u16, const AT: usize>(base: *const u64) {
-    const { assert!(AT % 16 == 0) }
+    const { assert!(AT.is_multiple_of(16)) }
     // SAFETY: the caller's promise.
     unsafe {
         core::arch::asm!("lq 10, {at}({base})", "mtspr {a}, 10", "mtspr {b}, 11",
