@@ -39,7 +39,7 @@ impl Test {
         let mut address = self.machine.page(40) + 8 * self.random.below(400);
         self.machine.write(address, config);
         if self.random.once_in(10) {
-            address = self.machine.bad_address(&mut self.random, V1_BYTES as u64);
+            address = self.machine.bad_address(&self.random, V1_BYTES as u64);
             reasons = vec![argument(1)];
         }
         let mut args = [address; 8];

@@ -199,7 +199,7 @@ impl Test {
         }
         if self.random.once_in(8) {
             let len_bytes = size_of::<VcoreStats>() as u64;
-            address = self.machine.bad_address(&mut self.random, len_bytes);
+            address = self.machine.bad_address(&self.random, len_bytes);
             reasons.push(argument(2));
         }
         if action > 1 {
