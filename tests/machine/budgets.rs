@@ -5,6 +5,7 @@
 //! machine's threads in turn, and its clock advances by a nanosecond with each instruction of any of
 //! them, as long as one is awake. Counts are alike in each run, so they can be judged.
 use libtest_mimic::Trial;
+use measure::bench::boot::Further;
 use measure::bench::rounds::{self, Files, Measured, Row};
 use measure::bench::{self, boot, opal, page, vcore};
 use tests::console::Expected;
@@ -16,6 +17,12 @@ use crate::{Outcome, behaviours, trial};
 /// From reset to the payload's first instruction: threads of the one core, and the budget of all
 /// together.
 const BOOTS: [(u32, u64); 2] = [(1, 560_000), (8, 570_000)];
+
+/// What one more of something may add to that.
+const FURTHER: [(&str, Further, u64); 2] = [
+    ("core", Further::Core, 100_000),
+    ("device", Further::Device, 20_000),
+];
 
 /// What one of the test host's rows may cost, in instructions of the firmware.
 type Budget = (&'static str, Count, u64);
@@ -80,6 +87,12 @@ pub fn trials() -> Vec<Trial> {
             trial(format!("budgets::boot-of-{threads}-threads"), run)
         })
         .collect();
+    trials.extend(FURTHER.map(|(name, kind, budget)| {
+        trial(format!("budgets::boot-of-a-further-{name}"), move || {
+            let count = boot::further_ns(&files(), kind);
+            within(name, count.map_err(|why| format!("{why:#}"))?, budget)
+        })
+    }));
     trials.push(trial("budgets::calls", calls_within));
     trials.push(trial("budgets::page", page_is_true));
     trials.push(trial("budgets::mitigations", mitigations_are_done));

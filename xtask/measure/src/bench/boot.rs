@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::code::Code;
 use super::exec_log::progress;
+use super::opal;
 use super::report::{Row, Table};
 use super::rounds::{self, Files, Measured};
 use super::stretch::Round;
@@ -32,9 +33,12 @@ pub fn tables(files: &Files, peer: &Path, measured: &Measured) -> Result<Vec<Tab
     let row = |name: &str, of: fn(&Boots) -> u64| {
         Row::new(name, of(&own)).beside(Some(super::skiboot(of(&theirs), peer)))
     };
+    let further = |kind| further_ns(files, kind);
     let instructions = vec![
         row("1 thread", |boots| boots.one),
         row("1 core of 8 threads", |boots| boots.eight_ns),
+        Row::new("each further core of 8 threads", further(Further::Core)?),
+        Row::new("each further PCI device", further(Further::Device)?),
     ];
     let microseconds = vec![
         row("1 thread", |boots| boots.one_ns / 1000),
@@ -142,6 +146,38 @@ fn count_at(socket: &Path, entry: u64) -> Result<u64, String> {
     let count = said.rsplit_once("instruction count = ");
     let count = count.and_then(|(_, count)| count.trim().parse().ok());
     count.ok_or_else(|| format!("QEMU tells no count of instructions, but: {said}"))
+}
+
+/// What a machine can have one more of.
+#[derive(Clone, Copy, Debug)]
+pub enum Further {
+    /// Of eight threads.
+    Core,
+    /// Behind a root port.
+    Device,
+}
+
+/// What one more adds to catnap's boot: by time, as some thread is always awake.
+pub fn further_ns(files: &Files, kind: Further) -> Result<u64> {
+    let (fewer, more) = match kind {
+        Further::Core => (rounds::machine(1, 8), rounds::machine(2, 8)),
+        Further::Device => {
+            let plugged = |device: &[&str]| Machine {
+                extra: [&opal::HOST_BRIDGE, device]
+                    .concat()
+                    .into_iter()
+                    .map(String::from)
+                    .collect(),
+                ..rounds::machine(1, 1)
+            };
+            (plugged(&[]), plugged(&["-device", "nvme,serial=1,bus=rp0"]))
+        }
+    };
+    let (fewer, more) = (
+        entered_ns(files, &files.lid, &fewer)?,
+        entered_ns(files, &files.lid, &more)?,
+    );
+    Ok(more.saturating_sub(fewer))
 }
 
 /// The time at the host's first instruction.
