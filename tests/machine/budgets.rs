@@ -44,7 +44,7 @@ const BUDGETS: [Budget; 17] = [
     ("H_PROD of a sibling in H_CEDE", |row| row.served(1), 185),
     ("H_PROD, H_CEDE", |row| row.served(2), 153),
     ("H_CONFER", |row| row.served(1), 106),
-    ("own page fault", Row::reflected, 270),
+    ("own page fault", Row::reflected, 255),
     ("H_READ of one", |row| row.served(1), 150),
     ("H_ENTER, H_REMOVE", |row| row.served(1), 300),
     ("H_ENTER, H_REMOVE", |row| row.served(2), 300),

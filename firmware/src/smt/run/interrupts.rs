@@ -19,6 +19,9 @@ const POLL_TB: u64 = 10_240;
 /// Where externals are taken with LPCR\[AIL\] = 3 and relocation on (Power ISA 2.07 Book III-S 2.2).
 const RELOCATED: u64 = 0xc000_0000_0000_4000;
 const VECTOR: u64 = 0x500;
+/// From LPCR\[ILE\] to MSR\[LE\].
+const ILE_TO_LE: u32 = LPCR_ILE.trailing_zeros();
+const _: () = assert!(msr::LE == 1);
 
 static MEDIATED: AtomicBool = AtomicBool::new(false);
 
@@ -91,7 +94,7 @@ pub(super) unsafe fn make(vcpu: &mut VcpuPage, lpcr: u64, vector: u64, cause: u6
         spr::write::<{ spr::SRR0 }>(vcpu.pc.get());
         spr::write::<{ spr::SRR1 }>(old | cause);
     }
-    let little = if lpcr & LPCR_ILE != 0 { msr::LE } else { 0 };
+    let little = (lpcr & LPCR_ILE) >> ILE_TO_LE;
     let (relocation, base) = if relocated {
         (relocate, RELOCATED)
     } else {
