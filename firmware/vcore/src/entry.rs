@@ -34,7 +34,7 @@ pub(super) const PRODDED: Field = Field(41);
 pub(super) const GENERATION_SHIFT: u32 = 49;
 
 /// The word.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Entry(Word);
 
 /// The word as it was at one moment.
@@ -150,19 +150,9 @@ pub enum Request {
     NotRunning,
 }
 
-impl Default for Entry {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Entry {
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self(Word::new())
-    }
-    #[cfg(loom)]
-    pub fn new() -> Self {
         Self(Word::new())
     }
 

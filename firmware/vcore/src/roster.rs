@@ -25,7 +25,7 @@ use snapshot::{BLOCKED, KICKED, PRESENT};
 use snapshot::{DEAD, GENERATION_SHIFT, JOINING, JOINING_ONE, RUNNING};
 
 /// The word.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Roster(Word);
 
 /// Why a run doesn't begin.
@@ -114,19 +114,9 @@ impl Wish {
     }
 }
 
-impl Default for Roster {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Roster {
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self(Word::new())
-    }
-    #[cfg(loom)]
-    pub fn new() -> Self {
         Self(Word::new())
     }
 

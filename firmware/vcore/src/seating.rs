@@ -10,7 +10,7 @@ use super::sync::{AtomicU8, AtomicU64, Ordering, fence};
 const THREADS: usize = 8;
 
 /// The seats of a core, kept for the whole run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 pub struct Seating {
     /// By ptid: a letter that was not taken yet; 0 for none (B23).
@@ -21,26 +21,12 @@ pub struct Seating {
     pub(super) taken: AtomicU8,
 }
 
-impl Default for Seating {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Seating {
     #[cfg(not(loom))]
     pub const fn new() -> Self {
         Self {
             mailboxes: [const { AtomicU64::new(0) }; THREADS],
             seats: [const { AtomicU64::new(0) }; THREADS],
-            taken: AtomicU8::new(0),
-        }
-    }
-    #[cfg(loom)]
-    pub fn new() -> Self {
-        Self {
-            mailboxes: core::array::from_fn(|_| AtomicU64::new(0)),
-            seats: core::array::from_fn(|_| AtomicU64::new(0)),
             taken: AtomicU8::new(0),
         }
     }

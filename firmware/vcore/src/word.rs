@@ -2,16 +2,12 @@
 use super::sync::{AtomicU64, Ordering};
 
 /// The word.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Word(AtomicU64);
 
 impl Word {
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-    #[cfg(loom)]
-    pub fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
