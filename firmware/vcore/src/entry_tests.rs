@@ -340,6 +340,8 @@ impl Core {
                 ptid => drop(ptid.checked_sub(2).map(|ptid| self.step(ptid, random))),
             }
             self.check_calls();
+            let leaving = self.entry.snapshot().leaving();
+            assert_eq!(self.entry.is_leaving(), leaving);
             self.end_if_stuck();
         }
         panic!("the run never ends: {:?} {:?}", self.entry, self.threads);
