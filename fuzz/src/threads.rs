@@ -20,7 +20,7 @@ static ENTRIES: Entries = Entries {
     fault,
     struck: system_reset::struck,
     hypercall: hypercalls::serve,
-    table_hypercall: table_hypercalls::serve,
+    table_hypercalls: &table_hypercalls::SERVED,
     storage: faults::serve,
     left: leave::left,
     opal,
