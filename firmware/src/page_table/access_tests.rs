@@ -19,6 +19,7 @@ fn access(kind: Kind, segment: u64, is_problem: bool, keys: u64) -> Access {
     Access::new(kind, segment, is_problem, keys)
 }
 
+/// M5.
 #[test]
 fn pages_allow_what_the_isas_table_says() {
     for (protection, without_key, with_key) in TABLE {
