@@ -1,23 +1,13 @@
 //! The roster against a plain model of what the host wants of each vcpu.
 extern crate std;
 use super::*;
-use crate::Slots;
 use asm::sim::random::{self, Random};
 use std::vec::Vec;
 
-/// A vcpu as the model has it. Who is in none of the others' lists is busy (B7).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Model {
-    present: Vec<usize>,
-    /// First come, first served (B14).
-    queue: Vec<usize>,
-    blocked: Vec<usize>,
-    kicked: Vec<usize>,
-    running: bool,
-    joining: u32,
-    dead: bool,
-    runs: u64,
-}
+#[path = "roster_tests/model.rs"]
+mod model;
+
+use model::{Model, mask};
 
 /// What a host can do.
 #[derive(Clone, Copy, Debug)]
@@ -36,162 +26,14 @@ enum Step {
         busy: Mask,
         blocked: Mask,
     },
+    /// The same, with nobody blocked and perhaps nobody kicked.
+    TryEnd {
+        busy: Mask,
+    },
     Set(Mask, State),
+    Hold,
     Joined,
     Kick(Mask),
-}
-
-fn mask(slots: &[usize]) -> Mask {
-    slots.iter().fold(0, |mask, slot| mask | 1 << slot)
-}
-
-fn take_out(slots: &mut Vec<usize>, mask: Mask) {
-    slots.retain(|slot| mask & 1 << slot == 0);
-}
-
-fn put_in(slots: &mut Vec<usize>, mask: Mask) {
-    for slot in Slots(mask) {
-        if !slots.contains(&slot) {
-            slots.push(slot);
-        }
-    }
-}
-
-impl Model {
-    fn all(&self) -> Mask {
-        mask(&self.present)
-    }
-
-    /// Nobody is busy, and somebody is runnable (B8).
-    fn complete(&self) -> bool {
-        !self.queue.is_empty() && mask(&self.queue) | mask(&self.blocked) == self.all()
-    }
-
-    fn add(&mut self, slot: usize) -> bool {
-        if self.dead || self.present.contains(&slot) {
-            return false;
-        }
-        self.present.push(slot);
-        self.blocked.push(slot);
-        true
-    }
-
-    fn remove(&mut self, slot: usize) -> bool {
-        if self.joining > 0 || self.running && self.queue.contains(&slot) {
-            return false;
-        }
-        for list in [
-            &mut self.present,
-            &mut self.queue,
-            &mut self.blocked,
-            &mut self.kicked,
-        ] {
-            take_out(list, 1 << slot);
-        }
-        true
-    }
-
-    fn kill(&mut self) -> bool {
-        let free = !self.running && self.joining == 0;
-        self.dead |= free;
-        free
-    }
-
-    fn begin(&mut self, runnable: Mask, blocked: Mask, eager: bool) -> Result<Vec<usize>, Refusal> {
-        if self.running {
-            return Err(Refusal::Busy);
-        }
-        if self.dead {
-            return Err(Refusal::Dead);
-        }
-        if self.joining > 0 {
-            return Err(Refusal::Busy);
-        }
-        if runnable & blocked != 0 || (runnable | blocked) & !self.all() != 0 {
-            return Err(Refusal::NoSuchVcpu);
-        }
-        let would_run = (mask(&self.queue) | runnable) & !blocked;
-        let kicked = mask(&self.kicked) & would_run;
-        if kicked != 0 {
-            take_out(&mut self.queue, kicked);
-            take_out(&mut self.blocked, kicked);
-            take_out(&mut self.kicked, kicked);
-            return Err(Refusal::Kicked(kicked));
-        }
-        let mut new = self.clone();
-        take_out(&mut new.queue, blocked);
-        put_in(&mut new.blocked, blocked);
-        take_out(&mut new.blocked, runnable);
-        put_in(&mut new.queue, runnable);
-        if new.queue.is_empty() || !eager && !new.complete() {
-            return Err(Refusal::Constrained);
-        }
-        new.running = true;
-        new.runs += 1;
-        *self = new;
-        Ok(self.queue.clone())
-    }
-
-    fn end(&mut self, busy: Mask, blocked: Mask) -> Mask {
-        let kicked = mask(&self.kicked) & mask(&self.queue);
-        take_out(&mut self.queue, busy | blocked | kicked);
-        take_out(&mut self.kicked, kicked);
-        put_in(&mut self.blocked, blocked & !kicked);
-        self.running = false;
-        kicked
-    }
-
-    fn set(&mut self, wanted: Mask, state: State) -> Option<Change> {
-        let queued = mask(&self.queue);
-        let frozen = self.running && state != State::Runnable && wanted & queued != 0;
-        if self.dead || frozen || wanted & !self.all() != 0 {
-            return None;
-        }
-        match state {
-            State::Runnable => {
-                put_in(&mut self.queue, wanted);
-                take_out(&mut self.blocked, wanted);
-            }
-            State::Blocked => {
-                take_out(&mut self.queue, wanted);
-                put_in(&mut self.blocked, wanted);
-            }
-            State::Busy => {
-                take_out(&mut self.queue, wanted);
-                take_out(&mut self.blocked, wanted);
-            }
-        }
-        let new = mask(&self.queue) & !queued;
-        let joins = self.running && new != 0;
-        self.joining += u32::from(joins);
-        Some(Change {
-            queued: new,
-            running: joins,
-            complete: !self.running && self.complete(),
-            generation: (self.runs & 3) as Generation,
-        })
-    }
-
-    fn kick(&mut self, wanted: Mask) -> Option<Kick> {
-        if self.dead || wanted & !self.all() != 0 {
-            return None;
-        }
-        let wanted = if wanted == 0 { self.all() } else { wanted };
-        let hit = wanted & mask(&self.queue);
-        if self.running {
-            put_in(&mut self.kicked, wanted);
-            return Some(Kick {
-                interrupted: 0,
-                running: hit != 0,
-            });
-        }
-        take_out(&mut self.queue, hit);
-        put_in(&mut self.kicked, wanted & !hit);
-        Some(Kick {
-            interrupted: hit,
-            running: false,
-        })
-    }
 }
 
 fn queue(now: Snapshot) -> Vec<usize> {
@@ -247,18 +89,24 @@ fn take(roster: &Roster, model: &mut Model, step: Step) {
         }
         Step::End { busy, blocked } if model.running => {
             let (busy, blocked) = (busy & mask(&model.queue), blocked & mask(&model.queue));
-            let blocked = blocked & !busy;
             end(roster, busy, blocked, model.end(busy, blocked));
+        }
+        Step::TryEnd { busy } if model.running => {
+            let busy = busy & mask(&model.queue);
+            let quiet = mask(&model.kicked) & mask(&model.queue) == 0;
+            assert_eq!(roster.try_end(busy), quiet);
+            quiet.then(|| model.end(busy, 0));
         }
         Step::Set(wanted, state) => {
             assert_eq!(roster.set_state(wanted, state), model.set(wanted, state));
         }
+        Step::Hold => assert_eq!(roster.hold(), model.hold()),
         Step::Joined if model.joining > 0 => {
             roster.joined();
             model.joining -= 1;
         }
         Step::Kick(wanted) => assert_eq!(roster.kick(wanted), model.kick(wanted)),
-        Step::End { .. } | Step::Joined => {}
+        Step::End { .. } | Step::TryEnd { .. } | Step::Joined => {}
     }
     assert_alike(roster, model);
 }
@@ -275,7 +123,7 @@ fn step(random: &Random) -> Step {
     let slot = if random.once_in(5) { 8 } else { 3 };
     let slot = random.below(slot) as usize;
     let (some, others) = (any_slots(random), any_slots(random));
-    match random.below(28) {
+    match random.below(31) {
         0..3 => Step::Add(slot),
         3 => Step::Remove(slot),
         4 => Step::Kill,
@@ -298,6 +146,8 @@ fn step(random: &Random) -> Step {
             Step::Set(some, random.pick(&states))
         }
         21..25 => Step::Joined,
+        25 => Step::Hold,
+        26..28 => Step::TryEnd { busy: some },
         _ => Step::Kick(some),
     }
 }
@@ -386,6 +236,16 @@ fn the_change_that_completes_the_set_says_so() {
         );
     }
     assert!(roster.set_state(1 << 7, State::Blocked).unwrap().complete);
+}
+
+/// A place is used again: nothing of the former vcore counts.
+#[test]
+fn a_reset_roster_is_a_new_one() {
+    let roster = queued(&[3, 1]);
+    roster.begin(0, 0, true).unwrap();
+    roster.kick(1 << 3).unwrap();
+    roster.reset();
+    assert_eq!(roster.snapshot(), Roster::new().snapshot());
 }
 
 #[test]
