@@ -35,3 +35,7 @@ fn wake(request: Request) -> Option<usize> {
         Request::Noted | Request::NotRunning => None,
     }
 }
+
+#[cfg(all(test, not(loom)))]
+#[path = "start_tests.rs"]
+mod tests;
