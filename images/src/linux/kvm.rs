@@ -147,13 +147,6 @@ fn start(argument: Option<u64>) -> ! {
     kvm(argument.unwrap_or(2))
 }
 
-#[cfg(target_arch = "powerpc64")]
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(Output::new(), "kvm: {info}");
-    system::exit(2)
-}
-
 #[cfg(not(target_arch = "powerpc64"))]
 fn main() {
     let main: fn(Option<u64>) -> ! = start;

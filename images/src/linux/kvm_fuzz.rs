@@ -7,6 +7,8 @@
 
 mod chance;
 mod machine;
+#[cfg(target_arch = "powerpc64")]
+mod output;
 mod system;
 
 use chance::Chance;
@@ -179,13 +181,6 @@ fn fuzz(programs: u64) -> ! {
 /// The program, with its argument.
 fn start(argument: Option<u64>) -> ! {
     fuzz(argument.unwrap_or(10))
-}
-
-#[cfg(target_arch = "powerpc64")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    system::print(b"kvm-fuzz: a panic\n");
-    system::exit(2)
 }
 
 #[cfg(not(target_arch = "powerpc64"))]

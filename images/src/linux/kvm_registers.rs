@@ -119,13 +119,6 @@ fn start(_: Option<u64>) -> ! {
     system::exit(status)
 }
 
-#[cfg(target_arch = "powerpc64")]
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(Output::new(), "registers: {info}");
-    system::exit(2)
-}
-
 #[cfg(not(target_arch = "powerpc64"))]
 fn main() {
     let main: fn(Option<u64>) -> ! = start;

@@ -66,13 +66,6 @@ fn start(_: Option<u64>) -> ! {
     system::exit(u64::from(!all))
 }
 
-#[cfg(target_arch = "powerpc64")]
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(Output::new(), "steps: {info}");
-    system::exit(2)
-}
-
 #[cfg(not(target_arch = "powerpc64"))]
 fn main() {
     let main: fn(Option<u64>) -> ! = start;

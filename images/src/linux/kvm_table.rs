@@ -165,13 +165,6 @@ fn start(_: Option<u64>) -> ! {
     system::exit(if told.is_ok() { 1 } else { 2 })
 }
 
-#[cfg(target_arch = "powerpc64")]
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let _ = writeln!(Output::new(), "table: {info}");
-    system::exit(2)
-}
-
 #[cfg(not(target_arch = "powerpc64"))]
 fn main() {
     let main: fn(Option<u64>) -> ! = start;

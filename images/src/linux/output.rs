@@ -31,3 +31,11 @@ impl Write for Output {
         Ok(())
     }
 }
+
+/// A program that panics says where, and fails.
+#[cfg(target_arch = "powerpc64")]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let _ = writeln!(Output::new(), "{info}");
+    system::exit(2)
+}
