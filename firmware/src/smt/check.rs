@@ -49,7 +49,7 @@ pub fn threads_per_core() -> usize {
 /// the real addresses that they stand for.
 pub fn host_ram(address: u64, len_bytes: u64, align: u64) -> Option<u64> {
     let real = real_of(address);
-    let fits = real % align == 0 && len_bytes > 0 && is_host_ram(real, len_bytes);
+    let fits = real.is_multiple_of(align) && len_bytes > 0 && is_host_ram(real, len_bytes);
     fits.then_some(real)
 }
 
