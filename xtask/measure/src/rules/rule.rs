@@ -59,6 +59,13 @@ pub const ALL: &[About] = &[
         start: boxed::<core_wide::Tlb>,
     },
     About {
+        name: "tlbie",
+        source: "ISA III-S 5.9.3.3, 5.10.1",
+        demand: "ptesync, tlbie, eieio, tlbsync, ptesync, and no store or way out of the firmware between",
+        forgiven: "it executes stores in order, and tlbsync and ptesync at once",
+        start: boxed::<sync::Tlbie>,
+    },
+    About {
         name: "context",
         source: "ISA III-S ch. 12",
         demand: "a context-synchronizing instruction after mtspr, before nap or the way back to a host",

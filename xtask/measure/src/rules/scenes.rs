@@ -70,6 +70,16 @@ pub const SCENES: &[Scene] = &[
         arguments: "",
     },
     Scene {
+        name: "tables",
+        behaviours: &[
+            "own_page_faults",
+            "denied",
+            "page_table_calls",
+            "memory_taken_back",
+        ],
+        arguments: "",
+    },
+    Scene {
         name: "resets",
         behaviours: &["struck"],
         arguments: "catnap.mitigations=on",

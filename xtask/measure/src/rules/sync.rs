@@ -162,6 +162,66 @@ impl Rule for Slb {
     }
 }
 
+/// How far a thread is that has every other one forget a translation.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Forgetting {
+    /// Nothing is under way, and stores may not have been performed yet.
+    #[default]
+    None,
+    Fenced,
+    /// `tlbie` was executed: once, or for several translations.
+    Asked,
+    Ordered,
+    Awaited,
+}
+
+impl Forgetting {
+    fn after(self, op: Op) -> Result<Self, &'static str> {
+        match (op, self) {
+            (Op::Tlbie, Self::None) => Err("no ptesync since the last store"),
+            (Op::Tlbie, Self::Fenced | Self::Asked) => Ok(Self::Asked),
+            (Op::Eieio, Self::Asked) => Ok(Self::Ordered),
+            (Op::Tlbsync, Self::Ordered) => Ok(Self::Awaited),
+            (Op::Ptesync, Self::None | Self::Awaited) => Ok(Self::Fenced),
+            (Op::Store(_) | Op::OtherStore | Op::Conditional, Self::None | Self::Fenced) => {
+                Ok(Self::None)
+            }
+            (Op::Store(_) | Op::OtherStore | Op::Conditional, _) => {
+                Err("a store between tlbie and its last ptesync")
+            }
+            (
+                Op::Tlbie | Op::Tlbsync | Op::Ptesync,
+                Self::Asked | Self::Ordered | Self::Awaited,
+            ) => Err("not tlbie, eieio, tlbsync, ptesync"),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// An entry of a page table that is gone is gone for all, with whatever was done by it, before anything else is
+/// made of it.
+#[derive(Default)]
+pub struct Tlbie([Forgetting; THREADS]);
+
+impl Rule for Tlbie {
+    fn step(&mut self, step: &Step, _: &[World; THREADS]) -> Verdict {
+        let stage = &mut self.0[step.thread];
+        let before = std::mem::take(stage);
+        match before.after(step.op) {
+            Err(why) => Verdict::Broken(why),
+            Ok(Forgetting::None | Forgetting::Fenced) if step.to.is_some() => Verdict::Silent,
+            Ok(_) if step.to.is_some() => Verdict::Broken("no eieio, tlbsync, ptesync after tlbie"),
+            Ok(after) => {
+                *stage = after;
+                match (before, after) {
+                    (Forgetting::Awaited, Forgetting::Fenced) => Verdict::Kept,
+                    _ => Verdict::Silent,
+                }
+            }
+        }
+    }
+}
+
 /// How far a thread is that has changed code.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Change {
@@ -260,6 +320,43 @@ mod tests {
         keeps::<Slb>("0 slbmte; 0 hrfid > guest");
         breaks::<Slb>("0 slbmte; 0 blr > host");
         breaks::<Slb>("0 slbia; 1 isync; 0 nap > nap");
+    }
+
+    #[test]
+    fn entries_of_page_tables() {
+        let end = "0 eieio; 0 tlbsync; 0 ptesync; 0 std 0; 0 hrfid > guest";
+        keeps::<Tlbie>(&format!("0 std 0; 0 ptesync; 0 ld 0; 0 tlbie; {end}"));
+        keeps::<Tlbie>(&format!("0 ptesync; 0 tlbie; 0 nop; 0 tlbie; {end}"));
+        keeps::<Tlbie>(&format!("0 ptesync; 0 tlbie; 1 std 0; 1 blr > host; {end}"));
+        keeps::<Tlbie>(
+            "0 ptesync; 0 tlbie; 0 eieio; 0 tlbsync; 0 ptesync; 0 nop; 0 tlbie; 0 eieio; 0 tlbsync; 0 ptesync",
+        );
+        breaks::<Tlbie>(&format!("0 tlbie; {end}"));
+        breaks::<Tlbie>(&format!("1 ptesync; 0 tlbie; {end}"));
+        breaks::<Tlbie>(&format!("0 ptesync; 0 std 0; 0 tlbie; {end}"));
+        breaks::<Tlbie>(&format!("0 ptesync; 0 stwcx.; 0 sync; 0 tlbie; {end}"));
+        breaks::<Tlbie>(&format!(
+            "0 ptesync; 0 hrfid > guest; 0 < guest; 0 tlbie; {end}"
+        ));
+        breaks::<Tlbie>(&format!("0 ptesync; 0 tlbie; 0 std 0; {end}"));
+        for short in [
+            "tlbie; 0 tlbsync; 0 ptesync",
+            "tlbie; 0 eieio; 0 ptesync",
+            "tlbie; 0 ptesync",
+            "tlbie; 0 eieio; 0 tlbie; 0 tlbsync; 0 ptesync",
+            "tlbie; 0 tlbsync; 0 eieio; 0 ptesync",
+            "tlbie; 0 eieio; 0 tlbsync; 0 std 0; 0 ptesync",
+            "tlbie; 0 hrfid > guest",
+            "tlbie; 0 eieio; 0 blr > host",
+            "tlbie; 0 eieio; 0 tlbsync; 0 nap > nap",
+            "tlbie; 0 eieio; 0 tlbsync; 0 hrfid > guest",
+        ] {
+            breaks::<Tlbie>(&format!("0 ptesync; 0 {short}"));
+        }
+        // What went before has nothing to do with the next one.
+        keeps::<Tlbie>(&format!(
+            "0 nap > nap; 0 < nap; 0 tlbsync; 0 ptesync; 0 tlbie; {end}"
+        ));
     }
 
     #[test]
