@@ -15,6 +15,15 @@ const TABLE: [(u64, &str, &str); 8] = [
     (PP0 | 3, "", ""),
 ];
 
+/// As the guest's hardware and its `slbmte` have them: written out, since each constant counts from its other end.
+#[test]
+fn bits_are_where_the_isa_has_them() {
+    let causes = [NOT_FOUND, NO_FETCH, PROTECTION, STORE, KEY_DENIES];
+    let written = [1 << 30, 1 << 28, 1 << 27, 1 << 25, 1 << 21];
+    assert_eq!(causes, written);
+    assert_eq!([KS, KP, N], [0x800, 0x400, 0x200]);
+}
+
 fn access(kind: Kind, segment: u64, is_problem: bool, keys: u64) -> Access {
     Access::new(kind, segment, is_problem, keys)
 }

@@ -2,7 +2,7 @@
 //! never led to memory that isn't the guest's.
 extern crate std;
 use super::*;
-use crate::page_table::entry::{IDENTITY, LARGE};
+use crate::page_table::entry::{GUARDED, IDENTITY, LARGE};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hcalls::memory::{CHUNK_BYTES, CHUNK_WORDS, PAGE_CHANGED, PAGE_READ, PAGE_WRITE};
 use std::boxed::Box;
@@ -231,6 +231,15 @@ impl Setup {
         }
     }
 
+    /// What the hardware has noted in this entry.
+    fn noted(&self, index: u64) -> u64 {
+        let entry = self.guest.entries.table.entry(index).unwrap();
+        match entry.first() & VALID {
+            0 => 0,
+            _ => entry.second() & (REFERENCED | CHANGED),
+        }
+    }
+
     /// The page that the hardware has noted a change of in this entry.
     fn is_changed(&self, index: u64) -> Option<u64> {
         let entry = self.guest.entries.table.entry(index)?;
@@ -270,8 +279,13 @@ impl Setup {
         };
         for (at, pair) in out.as_chunks::<2>().0.iter().take(count).enumerate() {
             match self.model[from as usize + at] {
-                None => assert_eq!(pair[0], 0),
-                Some(_) => self.is_told(from + at as u64, *pair),
+                None => assert_eq!(*pair, [0; 2], "nothing of an entry that is gone"),
+                Some(_) => {
+                    let index = from + at as u64;
+                    self.is_told(index, *pair);
+                    assert_eq!(pair[1] & self.noted(index), self.noted(index));
+                    assert_eq!(pair[1] & MODIFIED, 0);
+                }
             }
         }
     }
@@ -469,6 +483,23 @@ fn whoever_finds_a_lock_for_too_long_leaves_it_to_the_host() {
     assert_eq!(setup.call(Guest::bulk_remove, all).0, None);
     assert_eq!(setup.guest.unmap(0, 99, 0, 1), Unmapped::Stuck(3));
     assert_eq!(entry.first(), VALID | LOCKED);
+}
+
+/// Pages to be cleared or copied, and memory that is accessed as no memory is.
+#[test]
+fn unusual_pages_are_left_to_the_host() {
+    let setup = Setup::new(1, true);
+    setup.set_page(3, HOST | PAGE_READ | PAGE_WRITE);
+    let contents = [H_ZERO_PAGE, H_COPY_PAGE, H_ZERO_PAGE | H_COPY_PAGE].map(|it| (it, COHERENT));
+    let access = [0, GUARDED, WIMG, COHERENT | GUARDED].map(|it| (0, it));
+    for (flags, wimg) in contents.into_iter().chain(access) {
+        let second = 0x3_1000 | wimg | 2;
+        let args = [flags | H_EXACT, 5, LARGE | VALID, second, 0, 0, 0, 0];
+        for call in [Guest::enter_plain, Guest::enter] {
+            assert_eq!(setup.call(call, args), (None, args), "{flags:#x} {wimg:#x}");
+        }
+        assert_eq!(setup.guest.entries.table.entry(5).unwrap().first(), 0);
+    }
 }
 
 /// A change that the short way can't tell of: it leaves everything as it was.

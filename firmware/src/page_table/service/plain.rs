@@ -44,7 +44,8 @@ impl Entries {
     pub(super) fn read_second(&self, entry: &Entry, index: u64, first: u64) -> u64 {
         let second = entry.second();
         match first & (VALID | ABSENT) {
-            0 => second,
+            // Of an entry that is gone, the place has still the host's own address.
+            0 => 0,
             _ => (self.shadow.get(index) | second & (REFERENCED | CHANGED)) & !MODIFIED,
         }
     }

@@ -7,7 +7,7 @@ use images::host_runtime::hpt::PAGE_BYTES;
 use images::host_runtime::mmu;
 
 use crate::check::{Outcome, same};
-use crate::faults::{OUTSIDE, RELOCATION, start_with, table, told};
+use crate::faults::{OUTSIDE, PROBLEM, RELOCATION, start_with, table, told};
 use crate::lab::{self, Lab};
 use crate::page_tables::{self, PLAIN, enters};
 
@@ -21,8 +21,9 @@ const KEY_31: u64 = 3 << 60 | 7 << 9;
 /// AMR: what these keys deny.
 const NO_LOADS_5: u64 = 1 << (62 - 2 * 5);
 const NO_STORES_31: u64 = 2;
-/// Ks of an SLB entry.
+/// Ks and Kp of an SLB entry.
 const KS: u64 = 1 << 11;
+const KP: u64 = 1 << 10;
 /// DSISR and SRR1.
 const DENIED: u64 = 1 << 27;
 const STORE: u64 = 1 << 25;
@@ -31,28 +32,33 @@ const NO_FETCH: u64 = 1 << 28;
 /// Where the map has nothing.
 const HOLE: u64 = 1 << 32;
 
-/// What vcpu 0 does with a page, as it has entered it, with Ks and AMR.
+/// What vcpu 0 does with a page, as it has entered it, with Ks or Kp, AMR and IAMR.
 struct Case {
     second: u64,
     does: u64,
-    ks: u64,
+    segment: u64,
     amr: u64,
+    iamr: u64,
+    /// MSR bits.
+    msr: u64,
     /// Its own interrupt, with DSISR's or SRR1's bits. None: it can.
     own: Option<(u64, u64)>,
 }
 
-const fn case(second: u64, does: u64, ks: u64, amr: u64, own: Option<(u64, u64)>) -> Case {
+const fn case(second: u64, does: u64, segment: u64, amr: u64, own: Option<(u64, u64)>) -> Case {
     Case {
         second,
         does,
-        ks,
+        segment,
         amr,
+        iamr: 0,
+        msr: RELOCATION,
         own,
     }
 }
 
 const PAGE: u64 = PLAIN | PAGE_BYTES;
-const CASES: [Case; 11] = [
+const CASES: [Case; 13] = [
     case(PAGE, STORE_OUTSIDE, KS, 0, None),
     case(PAGE & !PROTECTION | 1, DATA_OUTSIDE, KS, 0, None),
     case(PAGE | KEY_5, STORE_OUTSIDE, 0, NO_LOADS_5, None),
@@ -99,6 +105,20 @@ const CASES: [Case; 11] = [
         NO_STORES_31,
         Some((0x300, KEY_DENIES | STORE)),
     ),
+    Case {
+        iamr: NO_LOADS_5,
+        ..case(PAGE | KEY_5, FETCH_OUTSIDE, 0, 0, Some((0x400, KEY_DENIES)))
+    },
+    Case {
+        msr: RELOCATION | PROBLEM,
+        ..case(
+            PAGE & !PROTECTION,
+            DATA_OUTSIDE,
+            KP,
+            0,
+            Some((0x300, DENIED)),
+        )
+    },
     // Whatever the host would make of it: what the guest has written denies it.
     case(
         PLAIN | READ_ONLY | HOLE,
@@ -124,21 +144,49 @@ pub fn denied(lab: &mut Lab) -> Outcome {
         }
         forget(&mut guest)?;
     }
-    // Absent, and only for loads; and one that the host has made read-only.
-    for does in [DATA_OUTSIDE, STORE_OUTSIDE] {
-        let absent = case(PLAIN | HOLE, does, 0, 0, None);
-        let (why, _) = run(&mut guest, &absent)?;
-        same("exited", why, ExitReason::DataStorage)?;
-        forget(&mut guest)?;
+    hosts(&mut guest)?;
+    lab.clear();
+    not_served(lab)
+}
+
+/// What is absent, what is done in real mode, and what the host has made read-only.
+fn hosts(guest: &mut Guest) -> Outcome {
+    let in_real_mode = Case {
+        msr: 0,
+        ..case(PAGE | READ_ONLY, STORE_OUTSIDE, 0, 0, None)
+    };
+    let absent = |does| case(PLAIN | HOLE, does, 0, 0, None);
+    for (case, reason) in [
+        (absent(DATA_OUTSIDE), ExitReason::DataStorage),
+        (absent(STORE_OUTSIDE), ExitReason::DataStorage),
+        (absent(FETCH_OUTSIDE), ExitReason::InstructionStorage),
+        (in_real_mode, ExitReason::DataStorage),
+    ] {
+        let (why, _) = run(guest, &case)?;
+        same("exited", why, reason)?;
+        forget(guest)?;
     }
-    enters(&mut guest, PAGE)?;
-    make_read_only(&mut guest)?;
-    start(&mut guest, &case(PAGE, STORE_OUTSIDE, 0, 0, None));
-    let run = lab::run(&mut guest, 0xff)?;
-    same("exited", run.first_reason, ExitReason::DataStorage)?;
-    same("address", guest.page(0).firmware.hdar.get(), OUTSIDE)?;
+    enters(guest, PAGE)?;
+    made_read_only(guest)
+}
+
+/// The firmware doesn't know what such a guest has written: all that is denied is the host's.
+fn not_served(lab: &mut Lab) -> Outcome {
+    let mut guest = page_tables::guest(lab)?;
+    let memory = guest.memory_range().start;
+    table(&mut guest)?.map(OUTSIDE, memory);
+    made_read_only(&mut guest)?;
     lab.clear();
     Ok(())
+}
+
+/// The page that the guest may write: the host makes it read-only, and is told of the guest's store.
+fn made_read_only(guest: &mut Guest) -> Outcome {
+    make_read_only(guest)?;
+    start(guest, &case(PAGE, STORE_OUTSIDE, 0, 0, None));
+    let run = lab::run(guest, 0xff)?;
+    same("exited", run.first_reason, ExitReason::DataStorage)?;
+    same("address", guest.page(0).firmware.hdar.get(), OUTSIDE)
 }
 
 /// Enters the page, and does it; why it came out, and the MSR that it had.
@@ -152,11 +200,12 @@ fn run(guest: &mut Guest, case: &Case) -> Result<(ExitReason, u64), alloc::strin
 
 /// Vcpu 0's MSR.
 fn start(guest: &mut Guest, case: &Case) -> u64 {
-    start_with(guest, [case.does, 0], RELOCATION);
+    start_with(guest, [case.does, 0], case.msr);
     let page = guest.page_mut(0);
     let segment = &mut page.slb[0].vsid;
-    segment.set(segment.get() | case.ks);
+    segment.set(segment.get() | case.segment);
     page.sprs.amr.set(case.amr);
+    page.sprs.iamr.set(case.iamr);
     page.msr.get()
 }
 

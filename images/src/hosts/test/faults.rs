@@ -15,7 +15,7 @@ use crate::lab::{self, Lab, Wanted};
 /// Effective address at which `guest-exits` reads and fetches: no page is there.
 pub const OUTSIDE: u64 = 1 << 32;
 /// MSR\[PR\], and MSR\[IR, DR\].
-const PROBLEM: u64 = 1 << 14;
+pub const PROBLEM: u64 = 1 << 14;
 pub const RELOCATION: u64 = 3 << 4;
 const LITTLE_ENDIAN: u64 = 1;
 /// MSR\[SF, ME\]: with what an interrupt leaves on.
