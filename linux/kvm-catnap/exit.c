@@ -19,12 +19,20 @@ int kcn_fail_entry(struct kcn_vcpu *kv, s64 status)
 static int emulation_assist(struct kcn_vcpu *kv)
 {
 	struct kvm_vcpu *vcpu = kv->vcpu;
+	enum kcn_breakpoint whose = KCN_BREAKPOINT_GUEST;
 
-	if (be32_to_cpu(kv->page->firmware.heir) == KVMPPC_INST_SW_BREAKPOINT && vcpu->guest_debug) {
+	if (be32_to_cpu(kv->page->firmware.heir) == KVMPPC_INST_SW_BREAKPOINT)
+		whose = kcn_breakpoint_of(kv);
+	switch (whose) {
+	case KCN_BREAKPOINT_DEBUGGER:
 		vcpu->run->exit_reason = KVM_EXIT_DEBUG;
 		vcpu->run->debug.arch.status = 0;
 		vcpu->run->debug.arch.address = vcpu->arch.regs.nip;
 		return RESUME_HOST;
+	case KCN_BREAKPOINT_PASSING:
+		return RESUME_GUEST;
+	case KCN_BREAKPOINT_GUEST:
+		break;
 	}
 	kcn_inject(vcpu, BOOK3S_INTERRUPT_PROGRAM, SRR1_ILLEGAL);
 	return RESUME_GUEST;

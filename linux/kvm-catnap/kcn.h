@@ -71,6 +71,8 @@ struct kcn_vm {
 	/* Memory of the guest's, pinned: struct kcn_range, under kvm->slots_lock and range_lock. */
 	struct list_head ranges;
 	spinlock_t range_lock;
+	/* Which breakpoints of steps are in the guest's memory: inside of it range_lock alone is taken. */
+	struct mutex step_lock;
 	struct kcn_vcore *vcores[KCN_MAX_VCORES];
 };
 
@@ -123,7 +125,7 @@ struct kcn_vcpu {
 	bool owes_wake;
 	/* Where a debugger's step ends, with its lowest bit set; 0: there is none. */
 	u64 step_to;
-	/* Where the breakpoint is while it runs, in the guest's memory, and what else is there. */
+	/* Where the breakpoint is while it runs, in the guest's memory, and what else is there. Under step_lock. */
 	u64 step_gpa;
 	u32 step_text;
 	bool is_stepping;
@@ -236,6 +238,15 @@ int kcn_handle_hcall(struct kcn_vcpu *kv);
 int kcn_hcall_implemented(unsigned long nr);
 
 /* step.c */
+/* Whose the instruction of a breakpoint is that a vcpu has come to. */
+enum kcn_breakpoint {
+	KCN_BREAKPOINT_GUEST,
+	KCN_BREAKPOINT_DEBUGGER,
+	/* It ends another vcpu's step, or it is gone: the vcpu tries again. */
+	KCN_BREAKPOINT_PASSING,
+};
+
+enum kcn_breakpoint kcn_breakpoint_of(struct kcn_vcpu *kv);
 int kcn_step_begin(struct kcn_vcpu *kv);
 void kcn_step_end(struct kcn_vcpu *kv);
 

@@ -154,6 +154,10 @@ int kcn_get_one_reg(struct kvm_vcpu *vcpu, u64 id, union kvmppc_one_reg *val)
 		val->vpaval.length = vpa->len;
 	} else {
 		switch (id) {
+		case KVM_REG_PPC_DEBUG_INST:
+			/* KVM's common code would say that it is a trap, which is the guest's own. */
+			val->wval = KVMPPC_INST_SW_BREAKPOINT;
+			break;
 		case KVM_REG_PPC_HIOR:
 			val->dval = 0;
 			break;

@@ -94,36 +94,72 @@ static u32 in_order(u32 inst, bool little)
 	return little ? (__force u32)cpu_to_le32(inst) : (__force u32)cpu_to_be32(inst);
 }
 
-/* What comes next; 0, which is no instruction, if it can't be read. */
-static u32 next_inst(struct kvm_vcpu *vcpu)
+/* Another vcpu whose step ends at this place of the guest's memory; under step_lock. */
+static struct kcn_vcpu *other_step(struct kcn_vcpu *kv, u64 gpa)
 {
+	struct kvm_vcpu *other;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, other, kv->vcpu->kvm)
+		if (other != kv->vcpu && kcn_of(other)->is_stepping && kcn_of(other)->step_gpa == gpa)
+			return kcn_of(other);
+	return NULL;
+}
+
+/* What comes next, behind another vcpu's step, too; 0, which is no instruction, if it can't be read. */
+static u32 next_inst(struct kcn_vcpu *kv)
+{
+	struct kvm_vcpu *vcpu = kv->vcpu;
+	struct kcn_vm *vm = kcn_vm_of(vcpu->kvm);
+	struct kcn_vcpu *other;
 	u32 text = 0;
 	u64 gpa;
 
-	if (!find_text(vcpu, vcpu->arch.regs.nip, &gpa) ||
-	    kvm_read_guest(vcpu->kvm, gpa, &text, sizeof(text)))
+	if (!find_text(vcpu, vcpu->arch.regs.nip, &gpa))
 		return 0;
+	mutex_lock(&vm->step_lock);
+	other = other_step(kv, gpa);
+	if (other)
+		text = other->step_text;
+	else if (kvm_read_guest(vcpu->kvm, gpa, &text, sizeof(text)))
+		text = 0;
+	mutex_unlock(&vm->step_lock);
 	return in_order(text, is_little_endian(vcpu));
+}
+
+/* Vcpus that step to the same place share the breakpoint. False: it can't be put there. */
+static bool put_breakpoint(struct kcn_vcpu *kv, u64 gpa)
+{
+	struct kcn_vm *vm = kcn_vm_of(kv->vcpu->kvm);
+	struct kcn_vcpu *other;
+
+	mutex_lock(&vm->step_lock);
+	other = other_step(kv, gpa);
+	kv->step_gpa = gpa;
+	kv->step_text = other ? other->step_text : KVMPPC_INST_SW_BREAKPOINT;
+	kv->is_stepping = other || kcn_exchange_text(vm, gpa, &kv->step_text);
+	mutex_unlock(&vm->step_lock);
+	return kv->is_stepping;
 }
 
 /* The breakpoint of a step; false: it can't be put there. */
 static bool plant(struct kcn_vcpu *kv, u32 inst)
 {
 	struct kvm_vcpu *vcpu = kv->vcpu;
-	u64 msr = vcpu->arch.shregs.msr;
+	u64 gpa, msr = vcpu->arch.shregs.msr;
+	bool is_there;
 
+	/* It is the same in both orders of bytes. */
+	BUILD_BUG_ON(swab32(KVMPPC_INST_SW_BREAKPOINT) != KVMPPC_INST_SW_BREAKPOINT);
 	if (!kv->step_to) {
 		kv->step_to = next_pc(kv, inst) | 1;
 		/* By rfid it may come to other translations and another order of bytes. */
 		if (opcode(inst) == 19 && extended(inst) == 18)
 			vcpu->arch.shregs.msr = vcpu->arch.shregs.srr1;
 	}
-	kv->is_stepping = find_text(vcpu, kv->step_to & ~1ULL, &kv->step_gpa);
-	kv->step_text = in_order(KVMPPC_INST_SW_BREAKPOINT, is_little_endian(vcpu));
+	is_there = find_text(vcpu, kv->step_to & ~1ULL, &gpa);
 	vcpu->arch.shregs.msr = msr;
-	if (kv->is_stepping)
-		kv->is_stepping = kcn_exchange_text(kcn_vm_of(vcpu->kvm), kv->step_gpa, &kv->step_text);
-	return kv->is_stepping;
+	return is_there && put_breakpoint(kv, gpa);
 }
 
 /* A branch to itself would be its own breakpoint: it is done here, with all that it changes. */
@@ -154,7 +190,7 @@ static int told(struct kcn_vcpu *kv)
 static int begin(struct kcn_vcpu *kv)
 {
 	struct kvm_vcpu *vcpu = kv->vcpu;
-	u32 inst = next_inst(vcpu);
+	u32 inst = next_inst(kv);
 
 	if (branches_to_itself(kv, inst))
 		return told(kv);
@@ -196,10 +232,41 @@ int kcn_step_begin(struct kcn_vcpu *kv)
 /* After it: memory that was taken back meanwhile has lost the breakpoint, too. */
 void kcn_step_end(struct kcn_vcpu *kv)
 {
+	struct kcn_vm *vm = kcn_vm_of(kv->vcpu->kvm);
+
 	if (!kv->is_stepping)
 		return;
+	mutex_lock(&vm->step_lock);
 	kv->is_stepping = false;
-	kcn_exchange_text(kcn_vm_of(kv->vcpu->kvm), kv->step_gpa, &kv->step_text);
+	if (!other_step(kv, kv->step_gpa))
+		kcn_exchange_text(vm, kv->step_gpa, &kv->step_text);
+	mutex_unlock(&vm->step_lock);
 	if (kv->vcpu->run->exit_reason == KVM_EXIT_DEBUG)
 		kv->step_to = 0;
+}
+
+/* By what is there now: a vcpu that was slow to come out may have come to what is gone. */
+enum kcn_breakpoint kcn_breakpoint_of(struct kcn_vcpu *kv)
+{
+	struct kvm_vcpu *vcpu = kv->vcpu;
+	struct kcn_vm *vm = kcn_vm_of(vcpu->kvm);
+	enum kcn_breakpoint whose = KCN_BREAKPOINT_GUEST;
+	struct kcn_vcpu *other;
+	u32 text;
+	u64 gpa;
+
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
+		whose = KCN_BREAKPOINT_DEBUGGER;
+	if (!find_text(vcpu, vcpu->arch.regs.nip, &gpa))
+		return whose;
+	mutex_lock(&vm->step_lock);
+	other = other_step(kv, gpa);
+	if (kv->is_stepping && kv->step_gpa == gpa)
+		whose = KCN_BREAKPOINT_DEBUGGER;
+	else if (other && other->step_text != KVMPPC_INST_SW_BREAKPOINT)
+		whose = KCN_BREAKPOINT_PASSING;
+	else if (!kvm_read_guest(vcpu->kvm, gpa, &text, sizeof(text)) && text != KVMPPC_INST_SW_BREAKPOINT)
+		whose = KCN_BREAKPOINT_PASSING;
+	mutex_unlock(&vm->step_lock);
+	return whose;
 }

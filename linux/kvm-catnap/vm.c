@@ -18,6 +18,7 @@ int kcn_init_vm(struct kvm *kvm)
 	vm->kvm = kvm;
 	vm->lpcr = CATNAP_LPCR_ONL | (4ULL << 52 & CATNAP_LPCR_DPFD);
 	mutex_init(&vm->lock);
+	mutex_init(&vm->step_lock);
 	init_rwsem(&vm->running);
 	spin_lock_init(&vm->range_lock);
 	INIT_LIST_HEAD(&vm->ranges);

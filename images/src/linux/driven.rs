@@ -10,7 +10,6 @@ const TABLE_BYTES: u64 = 1 << TABLE_ORDER;
 const MEMORY_BYTES: u64 = 1 << 20;
 
 /// KVM's requests (Linux's include/uapi/linux/kvm.h, in POWER's numbers).
-const GET_RUN_BYTES: u64 = 0x2000_ae04;
 const GET_WRITTEN: u64 = 0x8010_ae42;
 const SET_TABLE_SIZE: u64 = 0xc004_aea7;
 const OPEN_TABLE: u64 = 0x8020_aeaa;
@@ -98,7 +97,7 @@ impl Driven {
         sized.map_err(refused("a page table"))?;
         let vcpu = machine::vcpu(vm, 0, Order::Big).map_err(refused("a vcpu"))?;
         machine::translate_data(vcpu).map_err(refused("its registers"))?;
-        let shared = kvm.request(GET_RUN_BYTES, 0);
+        let shared = kvm.request(machine::GET_RUN_BYTES, 0);
         let shared = shared.and_then(|bytes| vcpu.memory(bytes));
         let shared = shared.map_err(refused("its exits"))?.cast();
         let guest = Self {

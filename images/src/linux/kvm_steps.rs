@@ -1,7 +1,8 @@
 //! For Linux on catnap: a guest's program, of either order of bytes, one instruction after the other, as a
-//! debugger has it. It exits with 0 if each step ended where it has to.
+//! debugger has it; and breakpoints in its memory. It exits with 0 if each of them ended where it has to.
 #![cfg_attr(target_arch = "powerpc64", no_std, no_main)]
 
+mod breakpoints;
 mod machine;
 mod output;
 mod system;
@@ -35,7 +36,7 @@ fn steps(order: Order) -> Result<bool, Errno> {
     let vm = machine::new(machine::kvm()?)?;
     machine::set_memory(vm, MEMORY_BYTES, &PROGRAM, order)?;
     let vcpu = machine::vcpu(vm, 0, order)?;
-    machine::step(vcpu)?;
+    machine::debug(vcpu, machine::DEBUGGED | machine::SINGLE_STEPS)?;
     for (step, offset) in STEPS.into_iter().enumerate() {
         machine::run(vcpu)?;
         let (pc, expected) = (machine::pc(vcpu)?, START as u64 + offset);
@@ -51,7 +52,8 @@ fn steps(order: Order) -> Result<bool, Errno> {
 }
 
 fn is_good(order: Order) -> bool {
-    match steps(order) {
+    let told = steps(order).and_then(|is_good| Ok(is_good && breakpoints::stop(order)?));
+    match told {
         Ok(is_good) => is_good,
         Err(Errno(errno)) => {
             let _ = writeln!(Output::new(), "steps: {order:?}: errno {errno}");

@@ -13,8 +13,12 @@ pub const SET_REGISTERS: u64 = 0x8188_ae82;
 pub const GET_REGISTER: u64 = 0x8010_aeab;
 pub const SET_REGISTER: u64 = 0x8010_aeac;
 const SET_DEBUG: u64 = 0x8108_ae9b;
-const DEBUGGED: u32 = 1;
-const SINGLE_STEPS: u32 = 2;
+/// What a debugger asks for: that it is heard at all, single steps, and breakpoints in the guest's memory.
+pub const DEBUGGED: u32 = 1;
+pub const SINGLE_STEPS: u32 = 2;
+pub const BREAKPOINTS: u32 = 0x1_0000;
+/// The number of bytes that a vcpu shares with KVM.
+pub const GET_RUN_BYTES: u64 = 0x2000_ae04;
 const GET_SEGMENTS: u64 = 0x44d0_ae83;
 const SET_SEGMENTS: u64 = 0x84d0_ae84;
 /// More than POWER8 has.
@@ -39,6 +43,16 @@ const DATA_TRANSLATION: u64 = 0x10;
 pub enum Order {
     Big,
     Little,
+}
+
+impl Order {
+    /// An instruction as it is in memory.
+    pub fn bytes(self, instruction: u32) -> [u8; 4] {
+        match self {
+            Self::Big => instruction.to_be_bytes(),
+            Self::Little => instruction.to_le_bytes(),
+        }
+    }
 }
 
 /// Of memory: KVM notes what is written there.
@@ -114,15 +128,6 @@ pub fn set_memory(
     order: Order,
 ) -> Result<Region, Errno> {
     let memory = system::memory(len_bytes)?;
-    for (index, instruction) in program.iter().enumerate() {
-        let bytes = match order {
-            Order::Big => instruction.to_be_bytes(),
-            Order::Little => instruction.to_le_bytes(),
-        };
-        let offset = START + size_of_val(&bytes) * index;
-        // SAFETY: within the memory that has just been made.
-        unsafe { memory.add(offset).cast::<[u8; 4]>().write(bytes) };
-    }
     let mut region = Region {
         slot: 0,
         flags: 0,
@@ -130,11 +135,22 @@ pub fn set_memory(
         len_bytes,
         address: memory.expose_provenance() as u64,
     };
+    for (index, instruction) in program.iter().enumerate() {
+        region.write(START + 4 * index, order.bytes(*instruction));
+    }
     vm.exchange(SET_MEMORY, &mut region)?;
     Ok(region)
 }
 
 impl Region {
+    /// Writes an instruction, at a multiple of 4 in this memory, while no vcpu runs.
+    pub fn write(&mut self, offset: usize, bytes: [u8; 4]) {
+        assert!(offset.is_multiple_of(4) && (offset as u64) < self.len_bytes);
+        let memory = core::ptr::with_exposed_provenance_mut::<u8>(self.address as usize);
+        // SAFETY: within the memory, which is this program's for good.
+        unsafe { memory.add(offset).cast::<[u8; 4]>().write_volatile(bytes) };
+    }
+
     /// Has KVM treat it in another way.
     pub fn set_flags(&mut self, vm: File, flags: u32) -> Result<(), Errno> {
         self.flags = flags;
@@ -152,14 +168,19 @@ pub fn vcpu(vm: File, id: u64, order: Order) -> Result<File, Errno> {
         unused: [0; 8],
     };
     vcpu.exchange(ENABLE, &mut papr)?;
+    begin(vcpu, order)?;
+    Ok(vcpu)
+}
+
+/// Has it go on at the program's start.
+pub fn begin(vcpu: File, order: Order) -> Result<(), Errno> {
     let mut registers = registers(vcpu)?;
     registers.pc = START as u64;
     registers.msr = match order {
         Order::Big => SIXTY_FOUR,
         Order::Little => SIXTY_FOUR | LITTLE_ENDIAN,
     };
-    vcpu.exchange(SET_REGISTERS, &mut registers)?;
-    Ok(vcpu)
+    vcpu.exchange(SET_REGISTERS, &mut registers)
 }
 
 fn registers(vcpu: File) -> Result<Registers, Errno> {
@@ -186,10 +207,15 @@ pub fn pc(vcpu: File) -> Result<u64, Errno> {
     registers(vcpu).map(|registers| registers.pc)
 }
 
-/// Has each run end after an instruction.
-pub fn step(vcpu: File) -> Result<(), Errno> {
+/// Its general purpose registers.
+pub fn gpr(vcpu: File) -> Result<[u64; 32], Errno> {
+    registers(vcpu).map(|registers| registers.gpr)
+}
+
+/// Has a debugger's wishes followed.
+pub fn debug(vcpu: File, control: u32) -> Result<(), Errno> {
     let mut debug = Debug {
-        control: DEBUGGED | SINGLE_STEPS,
+        control,
         unused: 0,
         breakpoints: [0; 32],
     };
