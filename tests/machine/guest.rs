@@ -12,6 +12,7 @@ use xtask::setup::debian::{Files, Qemu, Release};
 
 use crate::{Outcome, trial};
 
+mod debugged;
 mod module;
 
 const LIMIT: Duration = Duration::from_secs(900);
@@ -29,6 +30,7 @@ pub fn trials() -> Vec<Trial> {
         trial(name, move || builds(release))
     }));
     trials.extend(module::trials());
+    trials.push(debugged::trial());
     trials.push(trial("guest-matrix::saved-and-moved", saved_and_moved).with_ignored_flag(true));
     trials.extend(matrix().map(|(name, job, cores)| {
         let run = move || passes(name, &job, cores);

@@ -223,6 +223,8 @@ pub enum Scenario {
     Checks,
     /// One, which is saved and migrated.
     Moves,
+    /// One, to which a debugger comes.
+    Debugged,
     /// One, all of whose threads are at work while the firmware records what the hardware's do.
     Traced,
 }
@@ -281,6 +283,7 @@ impl Job {
         let scenario = match self.scenario {
             Scenario::Checks => "",
             Scenario::Moves => " guest.moves",
+            Scenario::Debugged => " guest.debugged",
             Scenario::Traced => " guest.traced catnap.trace=on",
         };
         let disk = if self.guests.guest_disk.is_some() {

@@ -12,10 +12,11 @@ const HOST_INIT: &str = include_str!("host.sh");
 const GUEST_INIT: &str = include_str!("guest.sh");
 const MONITOR: &str = include_str!("monitor.sh");
 const MOVES: &str = include_str!("moves.sh");
+const DEBUGGED: &str = include_str!("debugged.sh");
 const TRACED: &str = include_str!("traced.sh");
 const LOAD: &str = include_str!("../linux/load.sh");
 #[cfg(test)]
-pub const SCRIPTS: [&str; 5] = [HOST_INIT, GUEST_INIT, MONITOR, MOVES, TRACED];
+pub const SCRIPTS: [&str; 6] = [HOST_INIT, GUEST_INIT, MONITOR, MOVES, DEBUGGED, TRACED];
 
 /// What each thread of a guest's hashes.
 pub const PART_BYTES: usize = 64 << 10;
@@ -32,6 +33,7 @@ pub fn archive(files: &Files, images: &Path, job: &Job) -> Result<Vec<u8>> {
         ("init".to_string(), HOST_INIT.as_bytes().to_vec()),
         ("monitor.sh".into(), MONITOR.as_bytes().to_vec()),
         ("moves.sh".into(), MOVES.as_bytes().to_vec()),
+        ("debugged.sh".into(), DEBUGGED.as_bytes().to_vec()),
         ("traced.sh".into(), TRACED.as_bytes().to_vec()),
         ("bin/load-module".into(), LOAD.as_bytes().to_vec()),
         ("bin/busybox".into(), tool("busybox")?),

@@ -1,8 +1,8 @@
 #!/bin/busybox sh
 # The first program of a Linux host on catnap that runs guests by QEMU and KVM: `cargo xtask guest`.
 # Words of the kernel's command line: guest.machines=N, guest.fuzz=N, guest.check, guest.disk=DEVICE,
-# guest.moves (a guest that is saved and migrated, instead), guest.traced (one whose
-# threads are traced).
+# guest.moves (a guest that is saved and migrated, instead), guest.debugged (one to which a debugger comes),
+# guest.traced (one whose threads are traced).
 export PATH=/bin:/sbin:/usr/bin HOME=/
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -40,6 +40,9 @@ number=1
 if is_asked guest.moves; then
     . /monitor.sh
     . /moves.sh
+elif is_asked guest.debugged; then
+    . /monitor.sh
+    . /debugged.sh
 elif is_asked guest.traced; then
     . /monitor.sh
     . /traced.sh
