@@ -24,6 +24,8 @@ const NO_STORES_31: u64 = 2;
 /// Ks and Kp of an SLB entry.
 const KS: u64 = 1 << 11;
 const KP: u64 = 1 << 10;
+/// MSR\[IR\].
+const IR: u64 = 1 << 5;
 /// DSISR and SRR1.
 const DENIED: u64 = 1 << 27;
 const STORE: u64 = 1 << 25;
@@ -151,16 +153,20 @@ pub fn denied(lab: &mut Lab) -> Outcome {
 
 /// What is absent, what is done in real mode, and what the host has made read-only.
 fn hosts(guest: &mut Guest) -> Outcome {
-    let in_real_mode = Case {
-        msr: 0,
-        ..case(PAGE | READ_ONLY, STORE_OUTSIDE, 0, 0, None)
+    // The other kind of access is relocated.
+    let in_real_mode = |msr, second, does| Case {
+        msr,
+        ..case(second, does, 0, 0, None)
     };
+    let store = in_real_mode(IR, PAGE | READ_ONLY, STORE_OUTSIDE);
+    let fetch = in_real_mode(RELOCATION & !IR, PAGE | NO_EXECUTE, FETCH_OUTSIDE);
     let absent = |does| case(PLAIN | HOLE, does, 0, 0, None);
     for (case, reason) in [
         (absent(DATA_OUTSIDE), ExitReason::DataStorage),
         (absent(STORE_OUTSIDE), ExitReason::DataStorage),
         (absent(FETCH_OUTSIDE), ExitReason::InstructionStorage),
-        (in_real_mode, ExitReason::DataStorage),
+        (store, ExitReason::DataStorage),
+        (fetch, ExitReason::InstructionStorage),
     ] {
         let (why, _) = run(guest, &case)?;
         same("exited", why, reason)?;
@@ -183,7 +189,7 @@ fn not_served(lab: &mut Lab) -> Outcome {
 /// The page that the guest may write: the host makes it read-only, and is told of the guest's store.
 fn made_read_only(guest: &mut Guest) -> Outcome {
     make_read_only(guest)?;
-    start(guest, &case(PAGE, STORE_OUTSIDE, 0, 0, None));
+    start(guest, &case(PAGE, STORE_OUTSIDE, KS, 0, None));
     let run = lab::run(guest, 0xff)?;
     same("exited", run.first_reason, ExitReason::DataStorage)?;
     same("address", guest.page(0).firmware.hdar.get(), OUTSIDE)
