@@ -338,19 +338,7 @@ fn host_tree(
 ) -> Result<u64, String> {
     let firmware = Region::new(BASE, layout::REGION_BYTES).ok_or("the region wraps around")?;
     let symbols = symbol_map::keep();
-    let pirs: Vec<u32> = machine.cores.iter().flat_map(core_pirs).collect();
-    let trace = trace::switch::init(&pirs, [&ORDINARY, &TRACED]);
-    let calls = opal::stats::init(pirs.into_iter());
-    let exports = [
-        ("symbol_map", symbols),
-        ("opal_calls", calls),
-        ("trace", trace),
-        ("smt_stats", vcore_table::init()),
-    ];
-    let exports: Vec<_> = exports
-        .into_iter()
-        .filter_map(|(name, region)| Some((name, region?)))
-        .collect();
+    let exports = exports(machine, symbols);
     let host = |plugged: &'static pci::Plugged| PciHost {
         bridge: plugged.phb.bridge,
         functions: &plugged.functions,
@@ -386,10 +374,31 @@ fn host_tree(
         },
     };
     let tree = host_tree::build(fdt, machine, &params).map_err(|why| why.to_string())?;
-    // A tree is aligned to eight bytes; it stays for as long as the machine runs.
+    Ok(keep_tree(&tree))
+}
+
+/// What the host can read of the firmware's memory, by name.
+fn exports(machine: &Machine, symbols: Option<Region>) -> Vec<(&'static str, Region)> {
+    let pirs: Vec<u32> = machine.cores.iter().flat_map(core_pirs).collect();
+    let trace = trace::switch::init(&pirs, [&ORDINARY, &TRACED]);
+    let calls = opal::stats::init(pirs.into_iter());
+    let exports = [
+        ("symbol_map", symbols),
+        ("opal_calls", calls),
+        ("trace", trace),
+        ("smt_stats", vcore_table::init()),
+    ];
+    let exports = exports.into_iter();
+    exports
+        .filter_map(|(name, region)| Some((name, region?)))
+        .collect()
+}
+
+/// Keeps the host's tree, aligned to eight bytes, for as long as the machine runs; answers its real address.
+fn keep_tree(tree: &[u8]) -> u64 {
     let mut words = alloc::vec![0u64; tree.len().div_ceil(8)].into_boxed_slice();
-    zerocopy::IntoBytes::as_mut_bytes(&mut words[..])[..tree.len()].copy_from_slice(&tree);
+    zerocopy::IntoBytes::as_mut_bytes(&mut words[..])[..tree.len()].copy_from_slice(tree);
     let kept: &'static [u64] = Box::leak(words);
     opal::tree::keep(zerocopy::IntoBytes::as_bytes(kept));
-    Ok(real::address(kept.as_ptr()))
+    real::address(kept.as_ptr())
 }

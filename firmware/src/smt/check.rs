@@ -142,15 +142,21 @@ fn copy<const LEN: usize>(address: u64) -> Option<[u8; LEN]> {
     Some(unsafe { real::ptr(real).cast::<[u8; LEN]>().read_volatile() })
 }
 
+/// In each partition's LPCR: page faults are the hypervisor's, HDEC interrupts, and a napping thread wakes by
+/// whatever its guest would want.
+const LPCR_ALWAYS: u64 = spr::lpcr::VPM1
+    | spr::lpcr::HDICE
+    | spr::lpcr::PECE_EXTERNAL
+    | spr::lpcr::PECE_DECREMENTER
+    | spr::lpcr::PECE_DOORBELL
+    | spr::lpcr::PECE_HV_DOORBELL;
+
+fn field(is_good: bool, name: &'static str) -> Result<(), Refusal> {
+    is_good.then_some(()).ok_or(Refusal::Field(name))
+}
+
 /// Checks a configuration field by field.
 pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
-    let field = |good: bool, name| {
-        if good {
-            Ok(())
-        } else {
-            Err(Refusal::Field(name))
-        }
-    };
     if !is_version(config.version.get()) {
         return Err(Refusal::Version);
     }
@@ -177,14 +183,10 @@ pub fn settings(config: &PartitionConfig) -> Result<Settings, Refusal> {
         MemoryMode::Rmor => rmor(base, config.rm_len_bytes.get())?,
         MemoryMode::Vrma => vrma(base, config.rm_len_bytes.get())?,
     };
-    let wake = spr::lpcr::PECE_EXTERNAL
-        | spr::lpcr::PECE_DECREMENTER
-        | spr::lpcr::PECE_DOORBELL
-        | spr::lpcr::PECE_HV_DOORBELL;
     let aligned = ptid == PtidMode::Aligned;
     Ok(Settings {
         lpid,
-        lpcr: config.lpcr.get() | memory.lpcr | spr::lpcr::VPM1 | spr::lpcr::HDICE | wake,
+        lpcr: config.lpcr.get() | memory.lpcr | LPCR_ALWAYS,
         rmor: memory.rmor,
         sdr1: memory.sdr1,
         hfscr: facilities(aligned),
