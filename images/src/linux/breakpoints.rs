@@ -68,6 +68,21 @@ impl Debugged {
         })
     }
 
+    /// Whether the instruction is one that no processor has, in either order of bytes: its primary opcode is 0. The
+    /// guest would go round for ever with another.
+    fn is_illegal(&self) -> bool {
+        let [first, .., last] = self.breakpoint;
+        let is_good = (first | last) >> 2 == 0;
+        if !is_good {
+            let word = u32::from_be_bytes(self.breakpoint);
+            let _ = writeln!(
+                Output::new(),
+                "breakpoints: {word:08x} is no illegal instruction"
+            );
+        }
+        is_good
+    }
+
     fn set(&mut self, index: usize) {
         self.memory.write(START + 4 * index, self.breakpoint);
     }
@@ -127,6 +142,9 @@ impl Debugged {
 /// A breakpoint, a step over it as debuggers do one, and the next breakpoint; and what is the guest's own.
 pub fn stop(order: Order) -> Result<bool, Errno> {
     let mut guest = Debugged::new(order)?;
+    if !guest.is_illegal() {
+        return Ok(false);
+    }
     guest.set(0);
     if !guest.interrupts(0, 0)? {
         return Ok(false);
