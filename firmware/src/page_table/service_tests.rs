@@ -502,6 +502,25 @@ fn unusual_pages_are_left_to_the_host() {
     }
 }
 
+/// The hardware notes a first store by C, and the host has to hear of it: no entry begins with C unless it has.
+#[test]
+fn the_hardware_has_the_key_and_of_c_what_the_host_knows() {
+    let setup = Setup::new(1, true);
+    let told = 0x3_1000 | COHERENT | KEY | REFERENCED | CHANGED | 2;
+    for (known, kept) in [(0, 0), (PAGE_CHANGED, CHANGED)] {
+        setup.set_page(3, HOST | PAGE_READ | PAGE_WRITE | known);
+        for call in [Guest::enter_plain, Guest::enter] {
+            let args = [H_EXACT, 5, LARGE | VALID | ABSENT, told, 0, 0, 0, 0];
+            assert_eq!(setup.call(call, args).0, Some(H_SUCCESS));
+            let entry = setup.guest.entries.table.entry(5).unwrap();
+            assert_eq!(entry.first(), LARGE | VALID);
+            assert_eq!(entry.second(), HOST | told & !0x3_0000 & !CHANGED | kept);
+            assert_eq!(setup.guest.entries.shadow.get(5), told | MODIFIED);
+            setup.call(remove, [0, 5, 0, 0, 0, 0, 0, 0]);
+        }
+    }
+}
+
 /// A change that the short way can't tell of: it leaves everything as it was.
 #[test]
 fn what_the_short_way_leaves_is_not_lost() {
