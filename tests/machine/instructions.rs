@@ -11,9 +11,9 @@ const ISYNC: u32 = 0x4c00_012c;
 const PTESYNC: u32 = 0x7c40_04ac;
 /// `bne` to the instruction before it.
 const BNE_BACK: u32 = 0x4082_fffc;
-/// `mtspr CFAR, r5`; `stdcx. r5, 0, r13`.
-const SET_CFAR: u32 = 0x7cbc_03a6;
-const END_RESERVATION: u32 = 0x7ca0_69ad;
+/// `mtspr CFAR` and `stdcx.`, each with the bits that are neither a register's.
+const SET_CFAR: (u32, u32) = (0x7c1c_03a6, 0xfc1f_ffff);
+const END_RESERVATION: (u32, u32) = (0x7c00_01ad, 0xfc00_07ff);
 /// How far before a nap LPCR's write is made effective.
 const NAP_SEQUENCE: usize = 7;
 /// The firmware is linked past HRMOR, at this address of real memory (decision 12).
@@ -102,8 +102,8 @@ fn guest_entry() -> Outcome {
     let start = (start - LINKED_AT) as usize / 4;
     let way = words[start..].split(|&word| word == HRFID).next();
     let way = way.unwrap_or_default();
-    for (needed, what) in [(SET_CFAR, "mtspr CFAR"), (END_RESERVATION, "stdcx.")] {
-        if !way.contains(&needed) {
+    for ((needed, bits), what) in [(SET_CFAR, "mtspr CFAR"), (END_RESERVATION, "stdcx.")] {
+        if !way.iter().any(|word| word & bits == needed) {
             return Err(format!("no {what} from guest_resume to its hrfid"));
         }
     }
