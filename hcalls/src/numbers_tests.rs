@@ -1,5 +1,5 @@
 //! Every number of the interface, once more: hosts and guests have them compiled in.
-use crate::{Status, page, papr, partition, query, run};
+use crate::{Status, memory, page, papr, partition, query, run};
 
 #[test]
 fn bits_count_from_both_ends() {
@@ -33,7 +33,16 @@ fn a_guests_statuses_are_paprs() {
     assert_eq!(papr::H_SUCCESS, 0);
     assert_eq!(papr::H_FUNCTION, 0xffff_ffff_ffff_fffe);
     assert_eq!(papr::H_PARAMETER, 0xffff_ffff_ffff_fffc);
+    assert_eq!(papr::H_PTEG_FULL, 0xffff_ffff_ffff_fffa);
+    assert_eq!(papr::H_NOT_FOUND, 0xffff_ffff_ffff_fff9);
     assert_eq!(papr::ANYONE, 0xffff_ffff_ffff_ffff);
+}
+
+#[test]
+fn sizes_of_a_map() {
+    assert_eq!((memory::CHUNK_BYTES, memory::CHUNK_WORDS), (0x1_0000, 8192));
+    assert_eq!(memory::MAX_MAP_BYTES, 0x1000_0000_0000);
+    assert_eq!(memory::UNMAP_ENTRIES, 0x1_0000);
 }
 
 #[test]

@@ -43,6 +43,16 @@ fn numbers_that_name_nothing_are_told_by_their_place() {
     assert_eq!(SmtStats::from_registers(&none), Err(Wrong(3)));
     assert_eq!(SmtTrace::from_registers(&none), Err(Wrong(1)));
     assert_eq!(VcoreDoorbells::from_registers(&none), Err(Wrong(2)));
+    let query = SmtQuery {
+        query: Query::Features,
+    };
+    assert_eq!(query.to_registers(), [1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(SmtQuery::from_registers(&query.to_registers()), Ok(query));
+    let trace = SmtTrace {
+        action: TraceAction::Stop,
+    };
+    assert_eq!(trace.to_registers(), [2, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(SmtTrace::from_registers(&trace.to_registers()), Ok(trace));
     let claim = CoreClaim {
         pir: 8,
         action: ClaimAction::Release,
@@ -84,6 +94,13 @@ fn results_come_back() {
         complete: true,
     };
     assert_eq!(set.to_registers()[0], 0x1_4281);
+    assert_eq!(StateSet::from_registers(&set.to_registers()), set);
+    let set = StateSet {
+        joined: 0x81,
+        queued: 0x24,
+        complete: false,
+    };
+    assert_eq!(set.to_registers(), [0x2481, 0, 0, 0, 0, 0]);
     assert_eq!(StateSet::from_registers(&set.to_registers()), set);
     let block = TraceBlock {
         on: true,
