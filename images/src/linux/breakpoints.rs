@@ -1,10 +1,9 @@
 //! A debugger's breakpoints: the instruction that KVM names, put into a guest's memory as it is read.
 use core::fmt::Write;
 
-use super::machine::{
-    self, BREAKPOINTS, DEBUGGED, GET_RUN_BYTES, Order, Region, SINGLE_STEPS, START,
-};
+use super::machine::{self, BREAKPOINTS, DEBUGGED, Order, Region, SINGLE_STEPS, START};
 use super::output::Output;
+use super::shared::{EXIT_DEBUG, EXIT_HYPERCALL, Shared, Told};
 use super::system::{Errno, File};
 
 const MEMORY_BYTES: u64 = 1 << 20;
@@ -24,25 +23,11 @@ const HANDLER: [u32; 3] = [
 /// SRR1 after a program interrupt: the instruction is illegal.
 const ILLEGAL: u64 = 0x8_0000;
 
-/// What a run ends for (KVM_EXIT_DEBUG and KVM_EXIT_PAPR_HCALL).
-const EXIT_DEBUG: u32 = 4;
-const EXIT_HYPERCALL: u32 = 19;
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Shared {
-    request: u64,
-    exit_reason: u32,
-    unused: [u32; 5],
-    /// After a breakpoint: where it is.
-    address: u64,
-}
-
 struct Debugged {
     order: Order,
     memory: Region,
     vcpu: File,
-    shared: *const Shared,
+    shared: Shared,
     breakpoint: [u8; 4],
 }
 
@@ -55,7 +40,7 @@ impl Debugged {
             memory.write(PROGRAM_INTERRUPT + 4 * index, Order::Big.bytes(instruction));
         }
         let vcpu = machine::vcpu(vm, 0, order)?;
-        let shared = vcpu.memory(kvm.request(GET_RUN_BYTES, 0)?)?.cast();
+        let shared = Shared::of(kvm, vcpu)?;
         let mut value = [0; 16];
         machine::register(vcpu, DEBUG_INST, false, &mut value)?;
         let [a, b, c, d, ..] = value;
@@ -91,20 +76,19 @@ impl Debugged {
         self.memory.write(START + 4 * index, self.order.bytes(ADD));
     }
 
-    fn run(&self, control: u32) -> Result<Shared, Errno> {
+    fn run(&self, control: u32) -> Result<Told, Errno> {
         machine::debug(self.vcpu, control)?;
         machine::run(self.vcpu)?;
-        // SAFETY: the vcpu's, which is out, so that KVM doesn't write it meanwhile.
-        Ok(unsafe { self.shared.read_volatile() })
+        Ok(self.shared.told())
     }
 
     /// Whether a run ends for the debugger, before that instruction.
     fn stops(&self, control: u32, index: usize) -> Result<bool, Errno> {
         let told = self.run(control)?;
         let (pc, expected) = (machine::pc(self.vcpu)?, (START + 4 * index) as u64);
-        let is_good = (told.exit_reason, told.address, pc) == (EXIT_DEBUG, expected, expected);
+        let is_good = (told.exit_reason, told.number, pc) == (EXIT_DEBUG, expected, expected);
         if !is_good {
-            let (order, reason, address) = (self.order, told.exit_reason, told.address);
+            let (order, reason, address) = (self.order, told.exit_reason, told.number);
             let _ = writeln!(
                 Output::new(),
                 "breakpoints: {order:?}: exit {reason} at {pc:#x} for {address:#x}, not {expected:#x}"
@@ -163,5 +147,3 @@ pub fn stop(order: Order) -> Result<bool, Errno> {
     // The next one; a step to it, which leaves it there; and without the flag it is the guest's again.
     Ok(guest.stops(stops, 2)? && guest.steps_to_breakpoint()? && guest.interrupts(DEBUGGED, 2)?)
 }
-
-const _: () = assert!(core::mem::offset_of!(Shared, address) == 32);

@@ -1,6 +1,7 @@
 //! A guest of KVM's that does, one thing after the other, what this program asks it for: hypercalls, and stores by
 //! its page table. And what KVM tells of it: the pages that were written, and the table as a file.
 use super::machine::{self, Order, Region};
+use super::shared::{self, EXIT_HYPERCALL, NUMBER, Shared};
 use super::system::{Errno, File};
 
 /// Of the page table, whose size is chosen here.
@@ -14,12 +15,9 @@ const GET_WRITTEN: u64 = 0x8010_ae42;
 const SET_TABLE_SIZE: u64 = 0xc004_aea7;
 const OPEN_TABLE: u64 = 0x8020_aeaa;
 const WRITES: u64 = 2;
-const EXIT_HYPERCALL: u32 = 19;
-const INTERRUPTED: u64 = 4;
 
-/// No hypercall of PAPR's, so that it gets here. The answer, and what else it leaves in the registers from r4 on,
-/// say what is to be done: that hypercall; or, if it is 0, a store of r5 at r4.
-const NUMBER: u64 = 0x3fc;
+/// The answer to its hypercall, and what else that leaves in the registers from r4 on, say what is to be done: that
+/// hypercall; or, if it is 0, a store of r5 at r4.
 const GUEST: [u32; 9] = [
     0x3860_0000 | NUMBER as u32, // 00: li 3, NUMBER
     0x4400_0022,                 // 04: sc 1
@@ -34,16 +32,6 @@ const GUEST: [u32; 9] = [
 const SLB_VALID: u64 = 1 << 27;
 /// L and LP of an SLB entry: pages of 64 KiB.
 const OF_64_KIB: u64 = 0x110;
-
-#[repr(C)]
-struct Shared {
-    request: u64,
-    exit_reason: u32,
-    unused: [u32; 5],
-    number: u64,
-    answer: u64,
-    args: [u64; 9],
-}
 
 #[repr(C)]
 struct Written {
@@ -79,7 +67,7 @@ pub struct Answer {
 pub struct Driven {
     vm: File,
     vcpu: File,
-    shared: *mut Shared,
+    shared: Shared,
     /// The page table, from which changes are read.
     table: File,
 }
@@ -97,9 +85,7 @@ impl Driven {
         sized.map_err(refused("a page table"))?;
         let vcpu = machine::vcpu(vm, 0, Order::Big).map_err(refused("a vcpu"))?;
         machine::translate_data(vcpu).map_err(refused("its registers"))?;
-        let shared = kvm.request(machine::GET_RUN_BYTES, 0);
-        let shared = shared.and_then(|bytes| vcpu.memory(bytes));
-        let shared = shared.map_err(refused("its exits"))?.cast();
+        let shared = Shared::of(kvm, vcpu).map_err(refused("its exits"))?;
         let guest = Self {
             vm,
             vcpu,
@@ -119,15 +105,8 @@ impl Driven {
 
     /// Until it waits again.
     fn run(&self) -> Result<(), Fault> {
-        loop {
-            match machine::run(self.vcpu) {
-                Ok(_) => break,
-                Err(Errno(INTERRUPTED)) => {}
-                Err(errno) => return Err(Fault::Refused("a run", errno)),
-            }
-        }
-        // SAFETY: the vcpu's, which is out, so that KVM doesn't write it meanwhile.
-        let told = unsafe { self.shared.read_volatile() };
+        shared::run(self.vcpu).map_err(refused("a run"))?;
+        let told = self.shared.told();
         match (told.exit_reason, told.number) {
             (EXIT_HYPERCALL, NUMBER) => Ok(()),
             (EXIT_HYPERCALL, number) => Err(Fault::Differs("a hypercall", number, NUMBER)),
@@ -141,14 +120,10 @@ impl Driven {
     fn asks(&self, what: u64, arguments: [u64; 4]) -> Result<[u64; 9], Fault> {
         let mut args = [0; 9];
         args[..arguments.len()].copy_from_slice(&arguments);
-        // SAFETY: as in run.
-        unsafe {
-            (&raw mut (*self.shared).answer).write_volatile(what);
-            (&raw mut (*self.shared).args).write_volatile(args);
-        }
+        self.shared.answer(what);
+        self.shared.set_args(args);
         self.run()?;
-        // SAFETY: as in run.
-        Ok(unsafe { (&raw const (*self.shared).args).read_volatile() })
+        Ok(self.shared.told().args)
     }
 
     /// A hypercall of the guest's, with r4 to r7.
@@ -251,5 +226,3 @@ impl Record<'_> {
         (at < entries.len() as u64 + self.absent).then_some([0; 2])
     }
 }
-
-const _: () = assert!(core::mem::offset_of!(Shared, number) == 32);

@@ -7,25 +7,21 @@
 
 mod machine;
 mod output;
+mod shared;
 mod system;
 
 use core::fmt::Write;
 use machine::Order;
 use output::Output;
+use shared::{EXIT_HYPERCALL, NUMBER, Shared};
 use system::{Errno, File};
 
 /// How often each virtual machine makes its hypercall.
 const ROUNDS: usize = 1000;
 /// Of the time base.
 const TICKS_PER_US: u64 = 512;
-/// KVM's request for how much it shares of a vcpu (Linux's include/uapi/linux/kvm.h, in POWER's numbers).
-const GET_RUN_BYTES: u64 = 0x2000_ae04;
-const EXIT_HYPERCALL: u32 = 19;
-const INTERRUPTED: u64 = 4;
 
 const MEMORY_BYTES: u64 = 16 << 20;
-/// No hypercall of PAPR's, so that it gets here.
-const NUMBER: u64 = 0x3fc;
 /// r4 counts from 1.
 const GUEST: [u32; 4] = [
     0x3884_0001,                 // addi 4, 4, 1
@@ -33,17 +29,6 @@ const GUEST: [u32; 4] = [
     0x4400_0022,                 // sc 1
     0x4bff_fff4,                 // b to the first
 ];
-/// What KVM and this program share of a vcpu, as far as it's used.
-#[repr(C)]
-struct Shared {
-    request: u64,
-    exit_reason: u32,
-    unused: [u32; 5],
-    number: u64,
-    answer: u64,
-    args: [u64; 9],
-}
-
 /// Why a machine wasn't good.
 enum Fault {
     /// The kernel refused this.
@@ -59,13 +44,11 @@ fn machine(order: Order) -> Result<[u64; ROUNDS], Fault> {
     let vm = machine::new(kvm).map_err(refused("a VM"))?;
     machine::set_memory(vm, MEMORY_BYTES, &GUEST, order).map_err(refused("its memory"))?;
     let vcpu = machine::vcpu(vm, 0, order).map_err(refused("a vcpu"))?;
-    let run_bytes = kvm.request(GET_RUN_BYTES, 0);
-    let shared = run_bytes.and_then(|bytes| vcpu.memory(bytes));
-    let shared = shared.map_err(refused("its exits"))?.cast::<Shared>();
+    let shared = Shared::of(kvm, vcpu).map_err(refused("its exits"))?;
     rounds(vcpu, shared)
 }
 
-fn rounds(vcpu: File, shared: *mut Shared) -> Result<[u64; ROUNDS], Fault> {
+fn rounds(vcpu: File, shared: Shared) -> Result<[u64; ROUNDS], Fault> {
     let mut taken_tb = [0; ROUNDS];
     let mut before_tb = system::time_base();
     for (round, taken_tb) in taken_tb.iter_mut().enumerate() {
@@ -78,22 +61,14 @@ fn rounds(vcpu: File, shared: *mut Shared) -> Result<[u64; ROUNDS], Fault> {
 }
 
 /// Into the guest, and out by its hypercall.
-fn count(vcpu: File, shared: *mut Shared, round: u64) -> Result<(), Fault> {
-    loop {
-        match machine::run(vcpu) {
-            Ok(_) => break,
-            Err(Errno(INTERRUPTED)) => {}
-            Err(errno) => return Err(Fault::Refused("a run", errno)),
-        }
-    }
-    // SAFETY: the vcpu's, which is out, so that KVM doesn't write it meanwhile.
-    let told = unsafe { shared.read_volatile() };
+fn count(vcpu: File, shared: Shared, round: u64) -> Result<(), Fault> {
+    shared::run(vcpu).map_err(|errno| Fault::Refused("a run", errno))?;
+    let told = shared.told();
     let found = (told.exit_reason, told.number, told.args[0]);
     if found != (EXIT_HYPERCALL, NUMBER, round) {
         return Err(Fault::Wrong(round, found.0, found.1, found.2));
     }
-    // SAFETY: as above.
-    unsafe { (&raw mut (*shared).answer).write_volatile(0) };
+    shared.answer(0);
     Ok(())
 }
 
@@ -152,5 +127,3 @@ fn main() {
     let main: fn(Option<u64>) -> ! = start;
     panic!("{main:p} runs in Linux on catnap only");
 }
-
-const _: () = assert!(core::mem::offset_of!(Shared, number) == 32);

@@ -5,6 +5,7 @@
 mod breakpoints;
 mod machine;
 mod output;
+mod shared;
 mod system;
 
 use core::fmt::Write;

@@ -6,6 +6,7 @@
 mod driven;
 mod machine;
 mod output;
+mod shared;
 mod system;
 
 use core::fmt::Write;

@@ -17,8 +17,6 @@ const SET_DEBUG: u64 = 0x8108_ae9b;
 pub const DEBUGGED: u32 = 1;
 pub const SINGLE_STEPS: u32 = 2;
 pub const BREAKPOINTS: u32 = 0x1_0000;
-/// The number of bytes that a vcpu shares with KVM.
-pub const GET_RUN_BYTES: u64 = 0x2000_ae04;
 const GET_SEGMENTS: u64 = 0x44d0_ae83;
 const SET_SEGMENTS: u64 = 0x84d0_ae84;
 /// More than POWER8 has.
