@@ -342,3 +342,24 @@ const _: () = {
     assert!(offset_of!(VcpuPage, xer) == offset::XER);
     assert!(SLB_ENTRIES == 32);
 };
+
+/// Registers that are moved two at a time lie beside each other in the page: `$a`, then `$b`.
+macro_rules! beside {
+    ($($a:ident $b:ident,)+) => {
+        $(const _: () =
+            assert!(offset_of!(VcpuPage, sprs.$b) == offset_of!(VcpuPage, sprs.$a) + 8);)+
+    };
+}
+beside! {
+    srr0 srr1,
+    dar dsisr,
+    dscr tar,
+    amr uamor,
+    tacr tcscr,
+    csigr wort,
+    ic ebbhr,
+    ebbrr bescr,
+    siar sdar,
+    sier pmc,
+}
+const _: () = assert!(offset_of!(VcpuPage, sprs.spmc) == offset_of!(VcpuPage, sprs.pmc) + 6 * 8);
