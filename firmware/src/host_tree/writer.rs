@@ -3,7 +3,7 @@
 //! It goes on from the names and the nodes of another: what stays as it is there is copied as it lies there.
 use alloc::vec::Vec;
 use dtoolkit::ToPropertyValue;
-use platform::tree::flat::{Header, Token};
+use platform::tree::flat::{Header, RESERVATION_BYTES, Token};
 use platform::tree::outline::{Outline, OutlineNode};
 
 /// Places in the table of names. A tree has some hundred.
@@ -131,10 +131,10 @@ impl Writer {
     }
 
     /// The tree, with entries of its list of reserved memory.
-    pub fn finish(mut self, reserved: &[[u8; 16]], boot_pir: u32) -> Vec<u8> {
+    pub fn finish(mut self, reserved: &[[u8; RESERVATION_BYTES]], boot_pir: u32) -> Vec<u8> {
         self.token(Token::Finish);
         let header = Header::in_order(
-            (reserved.len() + 1) * 16,
+            (reserved.len() + 1) * RESERVATION_BYTES,
             self.nodes.len(),
             self.strings.len(),
             boot_pir,
@@ -142,7 +142,7 @@ impl Writer {
         let mut bytes = Vec::with_capacity(header.tree_bytes());
         bytes.extend_from_slice(&header.to_bytes());
         bytes.extend_from_slice(reserved.as_flattened());
-        bytes.extend_from_slice(&[0; 16]);
+        bytes.extend_from_slice(&[0; RESERVATION_BYTES]);
         bytes.extend_from_slice(&self.nodes);
         bytes.extend_from_slice(&self.strings);
         bytes

@@ -16,6 +16,7 @@ use skiboot_compat::status::Status;
 use vcore::full_barrier;
 
 /// The core and thread with that server number.
+#[inline(always)]
 fn thread_of(server: u64) -> Result<(&'static Core, usize), Status> {
     let thread = thread::with_pir(server).ok_or(Status::Parameter)?;
     Ok((cores::of(thread), thread.ptid()))
@@ -69,8 +70,7 @@ pub fn give_back() -> Answer {
 
 /// OPAL_QUERY_CPU_STATUS: server number, address of a byte.
 pub fn query_status(server: u64, status_at: u64) -> Answer {
-    let thread = thread::with_pir(server).ok_or(Status::Parameter)?;
-    let (core, ptid) = (cores::of(thread), thread.ptid());
+    let (core, ptid) = thread_of(server)?;
     let started = core.holders.with_host.load(Acquire) & 1 << ptid != 0;
     let startable = ptid == 0 || core.state() == CoreState::Released;
     let status = match (started, startable) {

@@ -42,7 +42,7 @@ pub extern "C" fn call(args: &mut Args, token: u64) -> i64 {
     let is_ready = thread::msr_is_firmwares() && !quiesce::is_on();
     if is_ready && token == Token::CheckToken as u64 && thread::locks_held() == 0 {
         let began_tb = op::time_tb();
-        let status = i64::from(table::find(args[0]).is_some());
+        let status = table::check(args[0]);
         let took_tb = op::time_tb().wrapping_sub(began_tb);
         stats::count(table::CHECK_TOKEN, status, began_tb, took_tb);
         return status;

@@ -1,5 +1,5 @@
 //! From an effective address and its segment to where its entry is, and what that looks like.
-use super::entry::{LARGE, SEGMENT_SIZE};
+use super::entry::{AVPN, LARGE, SEGMENT_SIZE};
 
 /// Where the VSID begins in the SLB entry of a segment of 256 MiB, and of one of 1 TiB
 /// (Power ISA 2.07 Book III-S 5.7.6.1).
@@ -10,8 +10,6 @@ const SIZE_1T: u64 = 1 << 62;
 /// The page's number within its segment goes on below the VSID, both in an SLB entry and in the first doubleword
 /// of a page table entry, with the effective address's bits shifted right by so many: of 256 MiB and of 1 TiB.
 const PAGE_SHIFT: u32 = 16;
-/// A first doubleword has flags in these bits.
-const FLAGS: u64 = 0x7f;
 /// A segment of 1 TiB hashes its VSID with itself, shifted left by so many (5.7.7.3).
 const HASH_SHIFT_1T: u32 = 25;
 
@@ -48,9 +46,9 @@ impl Sought {
         let name = above | within >> PAGE_SHIFT;
         // What is below the page's number isn't part of the name.
         let (page_shift, identity) = match segment & SIZE {
-            0 => (12, name & !FLAGS),
+            0 => (12, name & AVPN),
             L => (24, name & !0xff | LARGE),
-            0x110 => (16, name & !FLAGS | LARGE),
+            0x110 => (16, name & AVPN | LARGE),
             0x120 => (34, name & !0x3_ffff | LARGE),
             _ => return None,
         };

@@ -1,6 +1,6 @@
 //! The table in memory, and looking an entry up.
 use super::Sought;
-use super::entry::{ABSENT, Entry, IDENTITY, LOCKED, SECONDARY, VALID};
+use super::entry::{ABSENT, AVPN, Entry, IDENTITY, LOCKED, SECONDARY, VALID};
 use platform::memory::real;
 
 /// SDR1: where the table begins, and its size (Power ISA 2.07 Book III-S 5.7.7.2).
@@ -10,8 +10,6 @@ pub const HTABSIZE: u64 = asm::ibm_field(59, 63);
 pub const HTABSIZE_MOST: u64 = 28;
 /// Bytes of the smallest table: 2^18.
 const SMALLEST_SHIFT: u64 = 18;
-/// The bits of a first doubleword that don't name a virtual page.
-const FLAGS: u64 = 0x7f;
 /// Entries of a group.
 const GROUP: usize = 8;
 
@@ -133,7 +131,7 @@ impl Table {
     fn has_none_in(&self, hash: u64, identity: u64) -> bool {
         let group = self.group(self.place(hash));
         group.is_none_or(|group| {
-            let differs = |entry: &Entry| (entry.first() ^ identity) > FLAGS;
+            let differs = |entry: &Entry| (entry.first() ^ identity) & AVPN != 0;
             group.iter().all(differs)
         })
     }
