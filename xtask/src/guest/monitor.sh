@@ -21,57 +21,33 @@ order() {
     echo "$2" >"/tmp/$1.in"
 }
 last_count() { sed -n 's/.*count \([0-9]*\).*/\1/p' "/tmp/$1.console" 2>/dev/null | tail -n 1; }
+counts_beyond() { [ "$(last_count "$1")" -gt "$2" ] 2>/dev/null; }
+said() { grep -q "$3" "/tmp/$1.$2"; }
+has_lines() { [ "$(cat "/tmp/$1.console" 2>/dev/null | tr -d '\r' | grep -c "$2\$")" -ge "$3" ]; }
+migrated() {
+    grep -q 'Migration status: completed' "/tmp/$1.said" && return
+    echo 'info migrate' >"/tmp/$1.in"
+    return 1
+}
+# await WHAT NAME …: two minutes for `WHAT NAME …` to be so.
+await() {
+    tries=0
+    until "$@"; do
+        tries=$((tries + 1))
+        if [ $tries -gt 240 ]; then
+            failed "$2" "isn't so: $*"
+            tell "$2"
+            return 1
+        fi
+        sleep 0.5
+    done
+}
 # until_counts NAME N: it has counted to more than N.
-until_counts() {
-    tries=0
-    until [ "$(last_count "$1")" -gt "$2" ] 2>/dev/null; do
-        tries=$((tries + 1))
-        if [ $tries -gt 240 ]; then
-            failed "count of $1" "$(last_count "$1"), and not more than $2"
-            tell "$1"
-            return 1
-        fi
-        sleep 0.5
-    done
-}
-until_said() {
-    tries=0
-    until grep -q "$3" "/tmp/$1.$2"; do
-        tries=$((tries + 1))
-        if [ $tries -gt 240 ]; then
-            failed "$1" "never said $3"
-            tell "$1"
-            return 1
-        fi
-        sleep 0.5
-    done
-}
+until_counts() { await counts_beyond "$@"; }
+until_said() { await said "$@"; }
 # until_lines NAME WORDS N: its console has N lines that end so.
-until_lines() {
-    tries=0
-    until [ "$(cat "/tmp/$1.console" 2>/dev/null | tr -d '\r' | grep -c "$2\$")" -ge "$3" ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 240 ]; then
-            failed "$1" "never said $2 $3 times"
-            tell "$1"
-            return 1
-        fi
-        sleep 0.5
-    done
-}
-until_migrated() {
-    tries=0
-    until grep -q 'Migration status: completed' "/tmp/$1.said"; do
-        tries=$((tries + 1))
-        if [ $tries -gt 240 ]; then
-            failed "$1" "isn't migrated"
-            tell "$1"
-            return 1
-        fi
-        sleep 0.5
-        echo 'info migrate' >"/tmp/$1.in"
-    done
-}
+until_lines() { await has_lines "$@"; }
+until_migrated() { await migrated "$@"; }
 # What a machine that doesn't get on is at: its last words, and its threads.
 tell() {
     echo "host: vcores were run $(cat /sys/module/kvm_catnap/parameters/runs) times"
